@@ -1,0 +1,81 @@
+// Package access knows who is asking: the Actor that a credential stands for,
+// carried by the request's context, and the scopes a route demands. It knows
+// users by id only.
+package access
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/fault"
+)
+
+// Scopes of the Resource API.
+const (
+	ScopeInference     = "llm.inference"
+	ScopeModels        = "models.read"
+	ScopeUser          = "user.info"
+	ScopeAccountManage = "account.manage"
+	ScopeCredits       = "credits.read"
+	ScopeKeys          = "keys.manage"
+	ScopeAdmin         = "admin"
+)
+
+// Actor is who sent a request.
+type Actor struct {
+	UserID   string
+	ClientID string // the OAuth client, when the credential is an access token
+	KeyID    string // the API key, when it is one
+	Test     bool   // an API key that may only use the test models, for free
+	Verified bool   // the user's e-mail address is proven
+	Scopes   []string
+	AuthTime time.Time // when the user signed in; zero for an API key
+}
+
+// Has reports whether a may do what scope allows. account.manage includes
+// user.info; admin includes nothing else.
+func (a Actor) Has(scope string) bool {
+	return slices.Contains(a.Scopes, scope) || scope == ScopeUser && slices.Contains(a.Scopes, ScopeAccountManage)
+}
+
+// Faults of a request without the right to do what it asks.
+var (
+	ErrNoCredential = fault.New(fault.Unauthenticated, "unauthorized", "Send an access token or an API key in the Authorization header, as Bearer.")
+	ErrScope        = fault.New(fault.Forbidden, "insufficient_scope", "The credential does not allow this.")
+	ErrNotByKey     = fault.New(fault.Forbidden, "forbidden", "An API key cannot do this. Sign in and use an access token.")
+)
+
+// Check returns nil when a has all scopes, else ErrScope with all that are
+// needed in details.scopes.
+func Check(a Actor, scopes ...string) error {
+	for _, s := range scopes {
+		if !a.Has(s) {
+			return ErrScope.Saying("This needs the scope %s, which the credential does not have.", strings.Join(scopes, " ")).With("scopes", scopes)
+		}
+	}
+	return nil
+}
+
+type key struct{}
+
+type result struct {
+	actor Actor
+	err   error
+}
+
+// With returns a context that carries the outcome of authentication: an Actor,
+// or why there is none.
+func With(ctx context.Context, a Actor, err error) context.Context {
+	return context.WithValue(ctx, key{}, result{a, err})
+}
+
+// From returns the Actor that ctx carries, or why there is none.
+func From(ctx context.Context) (Actor, error) {
+	r, ok := ctx.Value(key{}).(result)
+	if !ok {
+		return Actor{}, ErrNoCredential
+	}
+	return r.actor, r.err
+}

@@ -1,0 +1,54 @@
+package access
+
+import (
+	"net/http"
+
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// Needs lets only actors with all the scopes through. It reads what the
+// authentication middleware of the Mux found. Scopes that no API key can have
+// keep API keys out.
+func Needs(scopes ...string) web.Option {
+	return web.With(func(next web.Handler) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			a, err := From(r.Context())
+			if err != nil {
+				return err
+			}
+			if err := Check(a, scopes...); err != nil {
+				return err
+			}
+			return next(w, r)
+		}
+	})
+}
+
+// Challenge returns the WWW-Authenticate header of a 401, or of a 403 for a
+// missing scope (RFC 6750 section 3, RFC 9728 section 5.1). metadata is the
+// address of the protected resource's metadata.
+func Challenge(metadata string) func(code string, details map[string]any) string {
+	return func(code string, details map[string]any) string {
+		c := `Bearer resource_metadata="` + metadata + `"`
+		switch code {
+		case ErrNoCredential.Code: // no error attribute: nothing was presented
+		case ErrScope.Code:
+			c += `, error="insufficient_scope"`
+		case "insufficient_user_authentication":
+			c += `, error="insufficient_user_authentication"`
+		default:
+			c += `, error="invalid_token"`
+		}
+		if scopes, ok := details["scopes"].([]string); ok {
+			c += `, scope="`
+			for i, s := range scopes {
+				if i > 0 {
+					c += " "
+				}
+				c += s
+			}
+			c += `"`
+		}
+		return c
+	}
+}

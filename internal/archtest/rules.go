@@ -1,0 +1,99 @@
+// Package archtest is the architecture, written down where a test can check
+// it. Read Rules before you add a package; change it in the same commit.
+package archtest
+
+const ours = "github.com/rephlo/rephlo/internal/"
+
+// Kernel is the vocabulary that everything shares; standard library only.
+var Kernel = []string{"fault", "id", "list", "money", "secret"}
+
+// Platform is how we talk to the world; it knows no domain and may import the
+// kernel and what PlatformRules adds.
+var Platform = []string{"bus", "config", "egress", "mail", "obs", "seal", "sqldb", "sqldb/dbtest", "web"}
+
+// Rules says which further packages each package may import. A package that is
+// not listed may not exist. Kernel and platform are open to every domain;
+// access to every domain too. "A/..." stands for A and what is below it.
+var Rules = map[string][]string{
+	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {},
+
+	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/withpg": {"sqldb/dbtest"},
+	"web": {"fault", "id"}, "bus": {"id", "sqldb"}, "config": {"secret"}, "egress": {"fault", "secret"},
+	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"},
+
+	// Domains of both services.
+	"access":  {},
+	"account": {},
+
+	// Domains of the Resource API.
+	"pricing": {"llm"},
+	"catalog": {"pricing", "llm"},
+	"apikey":  {"account"},
+	"credit":  {},
+	"usage":   {"credit", "pricing"},
+	"authn":   {"account", "apikey", "identity/oauth"},
+	"gateway": {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "llm/..."},
+
+	// Language models: a hub, and a short cut past it.
+	"llm": {}, "llm/sse": {}, "llm/wire/openai": {},
+	"llm/relay":          {"llm", "llm/sse"},
+	"llm/dialect/openai": {"llm", "llm/sse", "llm/wire/..."},
+	"llm/vendor/openai":  {"llm", "llm/relay", "llm/sse", "llm/wire/..."},
+	"llm/vendor/compat":  {"llm", "llm/relay", "llm/sse", "llm/wire/...", "llm/vendor/openai"},
+	"llm/vendor/test":    {"llm", "llm/relay", "llm/sse", "llm/wire/..."},
+	"llm/llmtest":        {"llm/..."},
+
+	// The Identity Provider.
+	"identity/oauth":     {},
+	"identity/client":    {"identity/oauth"},
+	"identity/keys":      {"identity/oauth"},
+	"identity/grant":     {"identity/oauth"},
+	"identity/sso":       {"account"},
+	"identity/authorize": {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
+	"identity/login":     {"account", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/pages"},
+	"identity/consent":   {"account", "identity/oauth", "identity/client", "identity/grant", "identity/sso", "identity/authorize", "identity/pages"},
+	"identity/logout":    {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
+	"identity/token":     {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant"},
+	"identity/userinfo":  {"account", "identity/oauth", "identity/keys", "identity/grant"},
+	"identity/discovery": {"identity/oauth", "identity/keys"},
+	"identity/pages":     {"ui"},
+
+	"ui":       {},
+	"archtest": {},
+	"app":      {"..."},
+	"cli":      {"app"},
+}
+
+// Files says which file of a slice may import what. A rule file (credit.go)
+// imports neither HTTP nor SQL, so that it can be read and tested alone.
+var Files = map[string][]string{
+	"net/http":     {"http.go", "*_http.go"},
+	ours + "web":   {"http.go", "*_http.go"},
+	"database/sql": {"store.go", "*_store.go"},
+}
+
+// HTTPFree packages are adapters and pages: the HTTP half of Files does not
+// bind them.
+var HTTPFree = []string{"llm/...", "identity/pages", "ui", "app", "cli", "authn", "gateway"}
+
+// Outside says which packages may import each outside module. Adding a line is
+// adding a dependency: say why in docs/decisions.
+var Outside = map[string][]string{
+	"github.com/jackc/pgx/v5":            {"sqldb"},
+	"modernc.org/sqlite":                 {"sqldb"},
+	"github.com/pressly/goose/v3":        {"sqldb"},
+	"github.com/danielgtaylor/huma/v2":   {"web"},
+	"github.com/go-json-experiment/json": {"web", "llm/...", "gateway", "identity/oauth"},
+	"github.com/go-jose/go-jose/v4":      {"identity/oauth", "identity/keys"},
+	"golang.org/x/crypto":                {"seal", "identity/oauth", "identity/keys"},
+	"golang.org/x/text":                  {"account", "seal"},
+	"golang.org/x/sync":                  {"apikey", "authn", "account", "catalog", "credit", "identity/client"},
+	"github.com/maypok86/otter/v2":       {"apikey", "authn"},
+	"github.com/tiktoken-go/tokenizer":   {"gateway"},
+	"github.com/caarlos0/env/v11":        {"config"},
+	"github.com/alecthomas/kong":         {"cli"},
+	"golang.org/x/sys":                   {"cli", "credit", "egress"},
+}
+
+// MaxLines is how long a file of ours may be, tests aside.
+const MaxLines = 400

@@ -1,0 +1,97 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
+)
+
+// Engine is the kind of database.
+type Engine string
+
+// The engines there are.
+const (
+	SQLite   Engine = "sqlite"
+	Postgres Engine = "postgres"
+)
+
+// maxConns bounds the pool: reads on SQLite, everything on PostgreSQL.
+const maxConns = 20
+
+// DB is a pool of connections to one database. It is safe for concurrent use.
+type DB struct {
+	pool   *sql.DB
+	engine Engine
+	path   string        // of the SQLite file
+	writer chan struct{} // SQLite: held by the one transaction that may write
+
+	mu    sync.RWMutex
+	stmts map[string]*sql.Stmt // SQLite: the texts that have run, guarded by mu
+}
+
+// Open connects to url, "postgres://…" or "sqlite:PATH". It creates the SQLite
+// file if there is none, but no schema: see Migrate.
+func Open(ctx context.Context, url string) (*DB, error) {
+	d := &DB{engine: Postgres, stmts: map[string]*sql.Stmt{}}
+	driver, dsn := "pgx", url
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		driver, dsn = "sqlite", sqliteDSN(path)
+		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
+	} else if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
+		return nil, errors.New("the database URL must begin with postgres:// or sqlite:")
+	}
+	pool, err := sql.Open(driver, dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(maxConns)
+	pool.SetMaxIdleConns(maxConns)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, pool.Close()))
+	}
+	d.pool = pool
+	return d, nil
+}
+
+// sqliteDSN returns the data source of the file at path: WAL with a flush at
+// every commit (group commit pays for it), immediate transactions so that two
+// writers never end in SQLITE_BUSY half-way.
+func sqliteDSN(path string) string {
+	pragmas := []string{
+		"journal_mode(wal)", "synchronous(full)", "busy_timeout(5000)",
+		"foreign_keys(1)", "case_sensitive_like(1)", "wal_autocheckpoint(1000)",
+	}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas, "_dqs": {"0"}}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// Engine returns the kind of database.
+func (d *DB) Engine() Engine { return d.engine }
+
+// Path returns the SQLite file, or "" on PostgreSQL.
+func (d *DB) Path() string { return d.path }
+
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error { return d.pool.PingContext(ctx) }
+
+// Close closes the pool.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, s := range d.stmts {
+		errs = append(errs, s.Close())
+	}
+	clear(d.stmts)
+	return errors.Join(append(errs, d.pool.Close())...)
+}
+
+// Conn returns a connection of its own, for one that lives as long as its
+// owner (a ledger lane). The caller closes it.
+func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) { return d.pool.Conn(ctx) }

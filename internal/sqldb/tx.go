@@ -1,0 +1,196 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Querier is what a store runs its SQL on: the pool, or the transaction that
+// the context carries.
+type Querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+type txKey struct{}
+
+// transaction is what the context carries.
+type transaction struct {
+	db    *DB
+	tx    *sql.Tx
+	after []func() // run once the commit has succeeded
+}
+
+// Q returns the transaction that ctx carries, or else the pool. On SQLite a
+// statement that writes and returns rows must run inside InTx.
+func (d *DB) Q(ctx context.Context) Querier {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d {
+		return txQuerier{t}
+	}
+	return poolQuerier{d}
+}
+
+// InTx runs fn in a transaction and commits it if fn returns nil. Inside fn,
+// every store that is handed the context joins the same transaction. A call
+// inside another InTx joins the outer one. fn must not call out of the process.
+func (d *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d {
+		return fn(ctx)
+	}
+	release, err := d.write(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	tx, err := d.pool.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback()
+	t := &transaction{db: d, tx: tx}
+	if err := fn(context.WithValue(ctx, txKey{}, t)); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	for _, f := range t.after {
+		f()
+	}
+	return nil
+}
+
+// ReadTx runs fn on one consistent snapshot. Writing in it fails or is lost.
+func (d *DB) ReadTx(ctx context.Context, fn func(context.Context) error) error {
+	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: d.snapshot()})
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer tx.Rollback()
+	return fn(context.WithValue(ctx, txKey{}, &transaction{db: d, tx: tx}))
+}
+
+func (d *DB) snapshot() sql.IsolationLevel {
+	if d.engine == Postgres {
+		return sql.LevelRepeatableRead
+	}
+	return sql.LevelDefault // every SQLite transaction reads one snapshot
+}
+
+// AfterCommit runs f once the transaction that ctx carries has committed, or
+// at once when there is none. f must not use the transaction.
+func (d *DB) AfterCommit(ctx context.Context, f func()) {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d {
+		t.after = append(t.after, f)
+		return
+	}
+	f()
+}
+
+// write waits for the right to write on SQLite; PostgreSQL has many writers.
+func (d *DB) write(ctx context.Context) (release func(), err error) {
+	if d.writer == nil {
+		return func() {}, nil
+	}
+	select {
+	case d.writer <- struct{}{}:
+		return func() { <-d.writer }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to write: %w", ctx.Err())
+	}
+}
+
+// maxStmts bounds the cache of prepared statements; texts are constants, so it
+// is never reached by design.
+const maxStmts = 2048
+
+// stmt returns query prepared, or nil where preparing brings nothing: pgx
+// keeps prepared statements by itself, modernc's driver does not.
+func (d *DB) stmt(ctx context.Context, query string) *sql.Stmt {
+	if d.engine != SQLite {
+		return nil
+	}
+	d.mu.RLock()
+	s := d.stmts[query]
+	d.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s := d.stmts[query]; s != nil || len(d.stmts) >= maxStmts {
+		return s
+	}
+	s, err := d.pool.PrepareContext(ctx, query)
+	if err != nil {
+		return nil // running the text gives the same error, with its place
+	}
+	d.stmts[query] = s
+	return s
+}
+
+// poolQuerier runs statements outside a transaction.
+type poolQuerier struct{ d *DB }
+
+func (q poolQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	release, err := q.d.write(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if s := q.d.stmt(ctx, query); s != nil {
+		return s.ExecContext(ctx, args...)
+	}
+	return q.d.pool.ExecContext(ctx, query, args...)
+}
+
+func (q poolQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if s := q.d.stmt(ctx, query); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return q.d.pool.QueryContext(ctx, query, args...)
+}
+
+func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := q.d.stmt(ctx, query); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return q.d.pool.QueryRowContext(ctx, query, args...)
+}
+
+// txQuerier runs statements in the transaction. It must not prepare through
+// the pool: that could wait for a connection while holding one.
+type txQuerier struct{ t *transaction }
+
+func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
+	q.t.db.mu.RLock()
+	s := q.t.db.stmts[query]
+	q.t.db.mu.RUnlock()
+	if s == nil {
+		return nil
+	}
+	return q.t.tx.StmtContext(ctx, s)
+}
+
+func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if s := q.prepared(ctx, query); s != nil {
+		return s.ExecContext(ctx, args...)
+	}
+	return q.t.tx.ExecContext(ctx, query, args...)
+}
+
+func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if s := q.prepared(ctx, query); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return q.t.tx.QueryContext(ctx, query, args...)
+}
+
+func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if s := q.prepared(ctx, query); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return q.t.tx.QueryRowContext(ctx, query, args...)
+}

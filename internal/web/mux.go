@@ -1,0 +1,196 @@
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/rephlo/rephlo/internal/fault"
+)
+
+// Handler is an http.Handler that may fail.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Middleware wraps a Handler.
+type Middleware func(Handler) Handler
+
+// ErrorWriter writes f in the shape of one surface. The request id is
+// RequestID(w); the status is f.Kind.Status().
+type ErrorWriter func(w http.ResponseWriter, r *http.Request, f *fault.Error)
+
+// Mounter is what a slice offers: something that registers routes.
+type Mounter interface{ Mount(m *Mux) }
+
+// Config is what a Mux needs. The zero value serves any host without CORS.
+type Config struct {
+	Log *slog.Logger
+	Now func() time.Time
+	// Name and Version head the OpenAPI description.
+	Name, Version string
+	// Hosts are the names clients may use, with ports, in lower case; another
+	// answers 421. Empty allows all.
+	Hosts []string
+	// Origins may read answers from other sites' scripts (CORS), exactly as
+	// written. There is no wildcard.
+	Origins []string
+	// DocURL precedes an error's code in its docUrl.
+	DocURL string
+	// HTTPS says that clients reach us over TLS, so HSTS is sent.
+	HTTPS bool
+	// Challenge gives the WWW-Authenticate header of a refusal with this code
+	// and these details.
+	Challenge func(code string, details map[string]any) string
+	// Use wraps each route that is not mounted with Raw.
+	Use []Middleware
+}
+
+// Mux routes requests. Register routes before serving; serving is then safe
+// for concurrent use.
+type Mux struct {
+	cfg    Config
+	mux    *http.ServeMux
+	api    huma.API
+	routes []*route
+	byPath map[string]*route // by pattern
+}
+
+// route is a registered pattern and its policies.
+type route struct {
+	method, path string
+	raw          bool
+	errors       ErrorWriter
+	body         int64
+	use          []Middleware
+	origins      func(origin string) bool
+	anyOrigin    bool
+	operation    huma.Operation
+}
+
+// Option sets a policy of one route.
+type Option func(*route)
+
+// Raw leaves out the middleware of the Mux: for a hot path that does by itself
+// what it needs.
+func Raw() Option { return func(r *route) { r.raw = true } }
+
+// Errors writes the route's failures with w.
+func Errors(w ErrorWriter) Option { return func(r *route) { r.errors = w } }
+
+// Body allows request bodies of n bytes; the default is 1 MiB.
+func Body(n int64) Option { return func(r *route) { r.body = n } }
+
+// With wraps the route; the first wraps outermost, inside the Mux's own.
+func With(m ...Middleware) Option { return func(r *route) { r.use = append(r.use, m...) } }
+
+// AnyOrigin lets scripts of any site read the answer: for public metadata.
+func AnyOrigin() Option { return func(r *route) { r.anyOrigin = true } }
+
+// Origins lets scripts of the sites that ok accepts read the answer.
+func Origins(ok func(origin string) bool) Option { return func(r *route) { r.origins = ok } }
+
+// Status sets the success status of a typed route.
+func Status(code int) Option { return func(r *route) { r.operation.DefaultStatus = code } }
+
+// Doc describes a typed route in the OpenAPI document.
+func Doc(summary string) Option { return func(r *route) { r.operation.Summary = summary } }
+
+const defaultBody = 1 << 20
+
+// NewMux returns an empty Mux.
+func NewMux(cfg Config) *Mux {
+	if cfg.Now == nil {
+		cfg.Now = time.Now //nolint:forbidigo // the default of an injectable clock
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Mux{cfg: cfg, mux: http.NewServeMux(), byPath: map[string]*route{}}
+	m.api = newAPI(m)
+	m.mux.HandleFunc("/", m.unknown)
+	return m
+}
+
+// Handle mounts h at pattern, "METHOD /path" as in http.ServeMux.
+func (m *Mux) Handle(pattern string, h Handler, opts ...Option) {
+	rt := m.route(pattern, opts)
+	m.mount(rt, h)
+}
+
+func (m *Mux) route(pattern string, opts []Option) *route {
+	method, path, _ := strings.Cut(pattern, " ")
+	rt := &route{method: method, path: path, errors: m.writeError, body: defaultBody}
+	for _, o := range opts {
+		o(rt)
+	}
+	m.routes = append(m.routes, rt)
+	m.byPath[pattern] = rt
+	return rt
+}
+
+func (m *Mux) mount(rt *route, h Handler) {
+	for _, u := range slices.Backward(rt.use) {
+		h = u(h)
+	}
+	if !rt.raw {
+		for _, u := range slices.Backward(m.cfg.Use) {
+			h = u(h)
+		}
+	}
+	m.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+		if res, ok := w.(*Response); ok {
+			res.route = rt
+		}
+		m.cors(w, r, rt)
+		if r.ContentLength > rt.body {
+			m.fail(w, r, rt, ErrTooLarge.Saying("The body has %d bytes and this endpoint takes %d. Send less.", r.ContentLength, rt.body))
+			return
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, rt.body)
+		}
+		if err := h(w, r); err != nil {
+			m.fail(w, r, rt, err)
+		}
+	})
+}
+
+// Routes lists the patterns that are mounted, for tests that check each.
+func (m *Mux) Routes() []string {
+	var out []string
+	for _, r := range m.routes {
+		out = append(out, r.method+" "+r.path)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// OpenAPI returns the description of the typed routes.
+func (m *Mux) OpenAPI() *huma.OpenAPI { return m.api.OpenAPI() }
+
+// unknown answers paths and methods that no route has.
+func (m *Mux) unknown(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		if rt := m.lookup(method, r); rt != nil {
+			allowed = append(allowed, method)
+		}
+	}
+	rt := &route{errors: m.writeError}
+	if len(allowed) == 0 {
+		m.fail(w, r, rt, fault.ErrNotFound)
+		return
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	m.fail(w, r, rt, errMethod.Saying("%s is not possible here; use %s.", r.Method, strings.Join(allowed, " or ")))
+}
+
+// lookup returns the route that would serve r with another method.
+func (m *Mux) lookup(method string, r *http.Request) *route {
+	probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+	_, pattern := m.mux.Handler(probe)
+	return m.byPath[pattern]
+}

@@ -1,0 +1,72 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Server is one listener and its handler.
+type Server struct {
+	Name     string
+	http     *http.Server
+	listener net.Listener
+	done     chan error
+}
+
+// NewServer returns a Server for addr that has not begun to listen.
+func NewServer(name, addr string, h http.Handler, logger *slog.Logger) *Server {
+	return &Server{Name: name, done: make(chan error, 1), http: &http.Server{
+		Addr:              addr,
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    32<<10 - 4096, // net/http adds 4 KiB of slack
+		ErrorLog:          log.New(quiet{logger}, "", 0),
+	}}
+}
+
+// Listen opens the port. Requests wait until Serve.
+func (s *Server) Listen(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.http.Addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	s.listener = l
+	return nil
+}
+
+// Addr returns the address that Listen opened; with port 0 it says which.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Serve answers requests in the background until Stop.
+func (s *Server) Serve() {
+	go func() { s.done <- s.http.Serve(s.listener) }()
+}
+
+// Stop closes the listener and waits for running requests until ctx ends; then
+// it cuts them. It may be called twice.
+func (s *Server) Stop(ctx context.Context) error {
+	if s.listener == nil {
+		return nil
+	}
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	return err
+}
+
+// quiet passes what net/http complains about to our log, at debug level: it is
+// about clients' connections.
+type quiet struct{ log *slog.Logger }
+
+func (q quiet) Write(b []byte) (int, error) {
+	q.log.DebugContext(context.Background(), "http server", "text", string(b))
+	return len(b), nil
+}

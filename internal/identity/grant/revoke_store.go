@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -27,7 +28,7 @@ var familiesOf = map[Kind]string{
 	KindInstance:      `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND $2 = ''`,
 	KindUser:          `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND user_id = $2`,
 	KindClient:        `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND client_id = $2`,
-	KindConsent:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND user_id || ' ' || client_id = $2`,
+	KindConsent:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND user_id = $2 AND client_id = $3`,
 	KindSession:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND session_id <> '' AND session_id = $2`,
 	KindAuthorization: `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND authorization_id = $2`,
 }
@@ -37,7 +38,12 @@ func (s store) revokeFamilies(ctx context.Context, kind Kind, subject string, no
 	if !ok {
 		return nil // an access token has no family of its own
 	}
-	if _, err := s.db.Q(ctx).ExecContext(ctx, q, now.UnixMicro(), subject); err != nil {
+	args := []any{now.UnixMicro(), subject}
+	if kind == KindConsent {
+		userID, clientID, _ := strings.Cut(subject, " ")
+		args = []any{now.UnixMicro(), userID, clientID}
+	}
+	if _, err := s.db.Q(ctx).ExecContext(ctx, q, args...); err != nil {
 		return fmt.Errorf("revoke refresh tokens of %s: %w", kind, err)
 	}
 	return nil

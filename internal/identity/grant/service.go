@@ -89,7 +89,10 @@ func (s *Service) RedeemCode(ctx context.Context, r Redemption, issue func(conte
 		}
 		return err
 	})
-	return errors.Join(err, refused)
+	if err != nil {
+		return err
+	}
+	return refused
 }
 
 func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.Context, Authorization) error) error {

@@ -37,7 +37,8 @@ type Authorization struct {
 	ID        string // gid
 	ClientID  string
 	UserID    string
-	SessionID string // empty when signing out does not end it
+	SessionID string // the browser session in which it was allowed
+	Bound     bool   // signing out of that session ends it
 	Nonce     string // of the code; empty at a refresh
 	Scopes    []string
 	Resources []string

@@ -67,7 +67,7 @@ func (s *Service) tag(b []byte) []byte {
 }
 
 // IssueRefresh starts a family of refresh tokens for a and returns the first.
-// With a session id the family ends when that session does.
+// When a is Bound the family ends with its session.
 func (s *Service) IssueRefresh(ctx context.Context, a Authorization) (string, error) {
 	var family [familySize]byte
 	_, _ = rand.Read(family[:]) // never fails (crypto/rand)

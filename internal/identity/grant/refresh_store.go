@@ -22,10 +22,10 @@ type family struct {
 
 func (s store) addFamily(ctx context.Context, t refreshToken, a Authorization, now, expires time.Time) error {
 	const q = `
-		INSERT INTO grant_family (id, authorization_id, client_id, user_id, session_id, scopes, resources, auth_time, acr, amr,
+		INSERT INTO grant_family (id, authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
 			generation, current_hash, issued_at, used_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13, $14)`
-	_, err := s.db.Q(ctx).ExecContext(ctx, q, t.family, a.ID, a.ClientID, a.UserID, a.SessionID, joined(a.Scopes), joined(a.Resources),
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, t.family, a.ID, a.ClientID, a.UserID, a.SessionID, a.Bound, joined(a.Scopes), joined(a.Resources),
 		a.AuthTime.UnixMicro(), a.ACR, joined(a.AMR), t.generation, oauth.Hash(t.value), now.UnixMicro(), expires.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("store refresh family: %w", err)
@@ -41,7 +41,7 @@ type scannedFamily struct {
 }
 
 func (f *scannedFamily) targets() []any {
-	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr}
+	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.a.Bound, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr}
 }
 
 func (f *scannedFamily) authorization() Authorization {
@@ -56,7 +56,7 @@ func (s store) rotate(ctx context.Context, presented, next refreshToken, clientI
 	const q = `
 		UPDATE grant_family SET generation = generation + 1, current_hash = $3, used_at = $4
 		WHERE id = $1 AND current_hash = $2 AND client_id = $5 AND revoked_at IS NULL AND expires_at > $4
-		RETURNING authorization_id, client_id, user_id, session_id, scopes, resources, auth_time, acr, amr`
+		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr`
 	var f scannedFamily
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, presented.family, oauth.Hash(presented.value), oauth.Hash(next.value),
 		now.UnixMicro(), clientID).Scan(f.targets()...)
@@ -71,7 +71,7 @@ func (s store) rotate(ctx context.Context, presented, next refreshToken, clientI
 
 func (s store) family(ctx context.Context, id string) (family, bool, error) {
 	const q = `
-		SELECT authorization_id, client_id, user_id, session_id, scopes, resources, auth_time, acr, amr,
+		SELECT authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
 			generation, revoked_at IS NOT NULL, expires_at
 		FROM grant_family WHERE id = $1`
 	var f scannedFamily

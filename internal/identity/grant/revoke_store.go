@@ -29,7 +29,7 @@ var familiesOf = map[Kind]string{
 	KindUser:          `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND user_id = $2`,
 	KindClient:        `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND client_id = $2`,
 	KindConsent:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND user_id = $2 AND client_id = $3`,
-	KindSession:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND session_id <> '' AND session_id = $2`,
+	KindSession:       `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND bound AND session_id = $2`,
 	KindAuthorization: `UPDATE grant_family SET revoked_at = $1 WHERE revoked_at IS NULL AND authorization_id = $2`,
 }
 

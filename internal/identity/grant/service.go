@@ -108,7 +108,7 @@ func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.C
 		return oauth.ErrInvalidGrant
 	}
 	a := Authorization{
-		ID: c.authorizationID, ClientID: c.ClientID, UserID: c.UserID, SessionID: c.SessionID, Nonce: c.Nonce,
+		ID: c.authorizationID, ClientID: c.ClientID, UserID: c.UserID, SessionID: c.SessionID, Bound: true, Nonce: c.Nonce,
 		Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
 	}
 	// The row, not this process's memory: a sign-out that another process has

@@ -25,6 +25,7 @@ CREATE TABLE grant_family (
 	client_id        TEXT NOT NULL,
 	user_id          TEXT NOT NULL,
 	session_id       TEXT NOT NULL,
+	bound            BOOLEAN NOT NULL,
 	scopes           TEXT NOT NULL,
 	resources        TEXT NOT NULL,
 	auth_time        BIGINT NOT NULL,
@@ -40,7 +41,7 @@ CREATE TABLE grant_family (
 CREATE INDEX grant_family_user ON grant_family (user_id, client_id);
 CREATE INDEX grant_family_client ON grant_family (client_id);
 CREATE INDEX grant_family_authorization ON grant_family (authorization_id);
-CREATE INDEX grant_family_session ON grant_family (session_id) WHERE session_id <> '';
+CREATE INDEX grant_family_session ON grant_family (session_id) WHERE bound;
 CREATE INDEX grant_family_expires ON grant_family (expires_at);
 
 CREATE TABLE grant_rotation (

@@ -122,27 +122,33 @@ func RedirectError(r AuthorizationRequest, issuer string, e *Error) string {
 	return answer(r, issuer, "error", e.Code, e.Description)
 }
 
+// WithState returns a post-logout redirect URI with the state that the client
+// sent.
+func WithState(uri, state string) string { return extend(uri, "state", state) }
+
 // answer appends the parameters of an authorization response to the redirect
 // URI, which keeps its own query (RFC 6749 section 3.1.2). Each answer names
 // the issuer, so that a client cannot mix up servers (RFC 9207).
 func answer(r AuthorizationRequest, issuer, name, value, description string) string {
+	return extend(r.RedirectURI, name, value, "error_description", description, "state", r.State, "iss", issuer)
+}
+
+// extend appends pairs of names and values to uri's query; empty values are
+// left out.
+func extend(uri string, pairs ...string) string {
 	var b strings.Builder
-	b.WriteString(r.RedirectURI)
+	b.WriteString(uri)
 	sep := byte('?')
-	if strings.Contains(r.RedirectURI, "?") {
+	if strings.Contains(uri, "?") {
 		sep = '&'
 	}
-	add := func(name, value string) {
-		if value == "" {
-			return
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			continue
 		}
 		b.WriteByte(sep)
-		b.WriteString(name + "=" + url.QueryEscape(value))
+		b.WriteString(pairs[i] + "=" + url.QueryEscape(pairs[i+1]))
 		sep = '&'
 	}
-	add(name, value)
-	add("error_description", description)
-	add("state", r.State)
-	add("iss", issuer)
 	return b.String()
 }

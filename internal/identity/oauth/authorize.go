@@ -134,7 +134,8 @@ func ParseAuthorize(v url.Values, c Client, s Server) (AuthorizationRequest, err
 	if r.Scopes, r.Resources, err = Resolve(strings.Fields(v.Get("scope")), v["resource"], c.Scopes, s); err != nil {
 		return r, err
 	}
-	return r, r.parseOpenID(v)
+	err = r.parseOpenID(v)
+	return r, err
 }
 
 // checkForm refuses repeated and overlong parameters.

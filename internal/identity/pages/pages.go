@@ -205,9 +205,7 @@ type goBack struct {
 // Return forwards to the private scheme of a program on the user's machine.
 // address has matched a registered redirect URI.
 func (s *Screens) Return(w http.ResponseWriter, i Interaction, address string) error {
-	d := goBack{
-		Page: ui.Page{Title: s.t.Text("return.title"), Refresh: address}, Client: shown(i.Client),
-		URL: template.URL(address), //nolint:gosec // its scheme was checked when the client was registered
-	}
+	to := template.URL(address) //nolint:gosec // its scheme was checked when the client was registered
+	d := goBack{Page: ui.Page{Title: s.t.Text("return.title"), Refresh: to}, Client: shown(i.Client), URL: to}
 	return s.t.Render(w, http.StatusOK, "return", &d, i.options())
 }

@@ -23,6 +23,7 @@ var Rules = map[string][]string{
 
 	// Domains of both services.
 	"access":  {},
+	"health":  {},
 	"account": {},
 
 	// Domains of the Resource API.

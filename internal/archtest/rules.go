@@ -35,12 +35,12 @@ var Rules = map[string][]string{
 	"gateway": {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "llm/..."},
 
 	// Language models: a hub, and a short cut past it.
-	"llm": {}, "llm/sse": {}, "llm/wire/openai": {},
-	"llm/relay":          {"llm", "llm/sse"},
-	"llm/dialect/openai": {"llm", "llm/sse", "llm/wire/..."},
-	"llm/vendor/openai":  {"llm", "llm/relay", "llm/sse", "llm/wire/..."},
-	"llm/vendor/compat":  {"llm", "llm/relay", "llm/sse", "llm/wire/...", "llm/vendor/openai"},
-	"llm/vendor/test":    {"llm", "llm/relay", "llm/sse", "llm/wire/..."},
+	"llm": {}, "llm/wire/openai": {},
+	"llm/relay":          {"llm", "llm/wire/..."},
+	"llm/dialect/openai": {"llm", "llm/wire/..."},
+	"llm/vendor/openai":  {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendor/compat":  {"llm", "llm/relay", "llm/wire/...", "llm/vendor/openai"},
+	"llm/vendor/test":    {"llm", "llm/relay", "llm/wire/..."},
 	"llm/llmtest":        {"llm/..."},
 
 	// The Identity Provider.

@@ -34,6 +34,13 @@ type Response struct {
 // case. It may be called until the first read of Body.
 func (r *Response) Header(name string) string { return find(r.cn.head, name) }
 
+// Within leaves the body no more than d from now.
+func (r *Response) Within(d time.Duration) {
+	if until := r.body.client.now().Add(d); until.Before(r.body.until) {
+		r.body.until, r.body.idle = until, 0
+	}
+}
+
 // open chooses how the body is read.
 func (r *Response) open(h head) error {
 	r.Length, r.Body = h.length, &r.body

@@ -90,6 +90,12 @@ func NewTemplate(method, rawURL string, allowPrivate bool, fixed ...Field) (*Tem
 	return t, err
 }
 
+// Host returns the name or address that is called.
+func (t *Template) Host() string {
+	host, _, _ := net.SplitHostPort(t.to.hostport) // joined above
+	return host
+}
+
 // Request is one call. Body is sent as it is, in order, and must not change
 // until Do returns.
 type Request struct {

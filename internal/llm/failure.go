@@ -142,6 +142,8 @@ func brokenKind(err error) Kind {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return Canceled
+	case errors.Is(err, egress.ErrRequest), errors.Is(err, egress.ErrAddress):
+		return UnknownModel // the provider is configured wrongly
 	case errors.Is(err, egress.ErrProtocol):
 		return Protocol
 	case errors.As(err, &slow) && slow.Timeout():

@@ -61,7 +61,7 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 	case v.audience != "" && t.Audience != v.audience:
 		return Claims{}, bad("audience")
 	case !now.Add(-Skew).Before(time.Unix(t.Expiry, 0)):
-		return Claims{}, bad("expired")
+		return Claims{}, ErrInvalidToken.Because(ErrExpired)
 	case t.IssuedAt == 0 || time.Unix(t.IssuedAt, 0).After(now.Add(Skew)) || time.Unix(t.NotBefore, 0).After(now.Add(Skew)):
 		return Claims{}, bad("not yet valid")
 	}

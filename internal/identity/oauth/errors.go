@@ -22,6 +22,6 @@ var (
 	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "The access token is invalid, expired or revoked. Sign in again.")
 )
 
-// ErrExpired is why a token is ErrInvalidToken, where that is known to be its
-// age alone.
-var ErrExpired = errors.New("expired")
+// ErrExpired is the cause of ErrInvalidToken when the token is ours and its
+// time is over.
+var ErrExpired = errors.New("access token: expired")

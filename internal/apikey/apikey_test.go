@@ -57,7 +57,7 @@ func TestAKeyLivesUntilItExpiresOrIsRevoked(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		c := newClock()
 		s, _ := newService(t, db, c)
-		k, text := create(t, s, apikey.NewKey{UserID: "ada", Mode: apikey.Test, Scopes: []string{"models.read", "llm.inference", "models.read"}})
+		k, text := create(t, s, apikey.NewKey{UserID: "ada", Mode: apikey.ModeTest, Scopes: []string{"models.read", "llm.inference", "models.read"}})
 		if !strings.HasPrefix(text, "rph_test_") || len(text) != 42 || k.Prefix != text[:12] {
 			t.Errorf("key %q, shown %q", text, k.Prefix)
 		}

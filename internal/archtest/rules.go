@@ -23,6 +23,7 @@ var Rules = map[string][]string{
 
 	// Domains of both services.
 	"access":  {},
+	"health":  {},
 	"account": {},
 
 	// Domains of the Resource API.
@@ -59,6 +60,7 @@ var Rules = map[string][]string{
 	"identity/pages":     {"ui"},
 
 	"ui":       {},
+	"console":  {"ui", "account"},
 	"archtest": {},
 	"app":      {"..."},
 	"cli":      {"app"},
@@ -74,7 +76,7 @@ var Files = map[string][]string{
 
 // HTTPFree packages are adapters and pages: the HTTP half of Files does not
 // bind them.
-var HTTPFree = []string{"llm/...", "identity/pages", "ui", "app", "cli", "authn", "gateway"}
+var HTTPFree = []string{"llm/...", "identity/pages", "ui", "console", "app", "cli", "authn", "gateway"}
 
 // Outside says which packages may import each outside module. Adding a line is
 // adding a dependency: say why in docs/decisions.

@@ -39,9 +39,9 @@ var Rules = map[string][]string{
 	"llm": {}, "llm/wire/openai": {},
 	"llm/relay":          {"llm", "llm/wire/..."},
 	"llm/dialect/openai": {"llm", "llm/wire/..."},
-	"llm/vendors/openai":  {"llm", "llm/relay", "llm/wire/..."},
-	"llm/vendors/compat":  {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
-	"llm/vendors/test":    {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendors/openai": {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendors/compat": {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
+	"llm/vendors/test":   {"llm", "llm/relay", "llm/wire/..."},
 	"llm/llmtest":        {"llm/..."},
 
 	// The Identity Provider.

@@ -62,6 +62,11 @@ const (
 	PromptCreate  = "create"
 )
 
+// Prompts returns the values that the prompt parameter may have.
+func Prompts() []string {
+	return []string{PromptNone, PromptLogin, PromptConsent, PromptSelect, PromptCreate}
+}
+
 // Limits of what a request may carry.
 const (
 	MaxParameter = 2 << 10  // bytes of a parameter
@@ -134,7 +139,8 @@ func ParseAuthorize(v url.Values, c Client, s Server) (AuthorizationRequest, err
 	if r.Scopes, r.Resources, err = Resolve(strings.Fields(v.Get("scope")), v["resource"], c.Scopes, s); err != nil {
 		return r, err
 	}
-	return r, r.parseOpenID(v)
+	err = r.parseOpenID(v)
+	return r, err
 }
 
 // checkForm refuses repeated and overlong parameters.
@@ -194,7 +200,7 @@ const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 func (r *AuthorizationRequest) parseOpenID(v url.Values) error {
 	prompts := strings.Fields(v.Get("prompt"))
 	for _, p := range prompts {
-		if !slices.Contains([]string{PromptNone, PromptLogin, PromptConsent, PromptSelect, PromptCreate}, p) {
+		if !slices.Contains(Prompts(), p) {
 			return refuse("invalid_request", "The parameter prompt has an unknown value.")
 		}
 	}

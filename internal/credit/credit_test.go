@@ -83,7 +83,10 @@ func (r *records) Charges(ctx context.Context, each func(string, money.Credits) 
 }
 
 // clock is a time that tests move.
-type clock struct{ micros atomic.Int64 }
+type clock struct {
+	micros atomic.Int64
+	real   atomic.Bool
+}
 
 func newClock() *clock {
 	c := &clock{}
@@ -91,7 +94,13 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time          { return time.UnixMicro(c.micros.Load()).UTC() }
+func (c *clock) now() time.Time {
+	if c.real.Load() {
+		return time.Now()
+	}
+	return time.UnixMicro(c.micros.Load()).UTC()
+}
+
 func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
 // world is a ledger on a database, as a process sees it.
@@ -101,6 +110,8 @@ type world struct {
 	db      *sqldb.DB
 	records *records
 	clock   *clock
+
+	noRecords bool // calls were settled without usage records, so V6 finds them
 }
 
 // quiet keeps the background work of a service out of a test's way.
@@ -133,6 +144,8 @@ func (w *world) build(node string, p credit.Policy) *credit.Service {
 	})
 }
 
+func (w *world) useRealTime() { w.clock.real.Store(true) }
+
 // stop ends the service; a hold that nobody ended fails the test.
 func (w *world) stop() {
 	w.t.Helper()
@@ -149,7 +162,11 @@ func (w *world) stop() {
 // clean fails the test for each finding of Verify.
 func (w *world) clean() credit.Summary {
 	w.t.Helper()
-	sum, err := w.Verify(context.Background(), credit.VerifyOptions{}, func(f credit.Finding) { w.t.Errorf("verify: %s", f) })
+	sum, err := w.Verify(context.Background(), credit.VerifyOptions{}, func(f credit.Finding) {
+		if f.Check != "V6" || !w.noRecords {
+			w.t.Errorf("verify: %s", f)
+		}
+	})
 	if err != nil {
 		w.t.Errorf("verify: %v", err)
 	}

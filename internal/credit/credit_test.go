@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,14 +48,19 @@ func (r *records) WriteRecords(ctx context.Context, rs []credit.Record) error {
 	if err := r.fails.Load(); err != nil {
 		return *err
 	}
-	const q = `INSERT INTO test_record (call_id, charged) VALUES ($1, $2)`
-	for _, x := range rs {
+	var text strings.Builder
+	text.WriteString(`INSERT INTO test_record (call_id, charged) VALUES `)
+	var args []any
+	for i, x := range rs {
 		rec := x.(record)
-		if _, err := r.db.Q(ctx).ExecContext(ctx, q, rec.call, int64(rec.charged)); err != nil {
-			return err
+		if i > 0 {
+			text.WriteString(", ")
 		}
+		fmt.Fprintf(&text, "($%d, $%d)", 2*i+1, 2*i+2)
+		args = append(args, rec.call, int64(rec.charged))
 	}
-	return nil
+	_, err := r.db.Q(ctx).ExecContext(ctx, text.String(), args...)
+	return err
 }
 
 func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, error) {

@@ -2,6 +2,7 @@ package pricing
 
 import (
 	"math"
+	"math/big"
 
 	"github.com/rephlo/rephlo/internal/money"
 )
@@ -119,4 +120,23 @@ func Affordable(in Input, limit int64, room money.Credits, p Prices, t money.Ter
 		}
 	}
 	return low
+}
+
+// Shown returns the price that people see, of so many units: rounded half up
+// to a millionth of a credit, 0 when it cannot be expressed. No charge is
+// computed from it.
+func Shown(price money.Price, t money.Terms, units int64) money.Credits {
+	if t.CreditValue <= 0 {
+		return 0
+	}
+	twice := big.NewInt(2)
+	twice.Mul(twice, big.NewInt(int64(price)))
+	twice.Mul(twice, big.NewInt(units))
+	twice.Mul(twice, big.NewInt(t.Multiplier))
+	div := new(big.Int).Mul(big.NewInt(10_000), big.NewInt(t.CreditValue)) // half_up(a/b) = (2a+b) / 2b
+	twice.Add(twice, div)
+	if twice.Quo(twice, div.Lsh(div, 1)); !twice.IsInt64() {
+		return 0
+	}
+	return money.Credits(twice.Int64())
 }

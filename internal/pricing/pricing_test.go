@@ -298,3 +298,23 @@ func FuzzUnmarshalPrices(f *testing.F) {
 		}
 	})
 }
+
+func TestShownPricesAreRoundedHalfUp(t *testing.T) {
+	t.Parallel()
+	terms := money.Terms{Multiplier: 13_000, CreditValue: 10_000, Increment: 1}
+	for _, tt := range []struct {
+		price money.Price
+		units int64
+		want  string
+	}{
+		{250_000, 1_000_000, "32.5"},
+		{250_000, 1000, "0.0325"},
+		{5, 1000, "0.000001"},   // 0.65 millionths
+		{3, 1000, "0"},          // 0.39
+		{50, 1_000, "0.000007"}, // 6.5
+	} {
+		if got := pricing.Shown(tt.price, terms, tt.units); got.String() != tt.want {
+			t.Errorf("%d for %d: %s, want %s", tt.price, tt.units, got, tt.want)
+		}
+	}
+}

@@ -6,12 +6,8 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"strings"
 )
 
 // KeySize is the length of the master key in bytes.
@@ -74,38 +70,4 @@ func (b *Box) Open(sealed []byte, ad string) ([]byte, error) {
 		return nil, ErrSealed
 	}
 	return plain, nil
-}
-
-// LoadMaster reads the master key from a file of 64 hexadecimal digits. With
-// create it makes the file, readable by its owner only, when there is none.
-func LoadMaster(path string, create bool) ([]byte, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if errors.Is(err, fs.ErrNotExist) && create {
-		return createMaster(path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read master key: %w", err)
-	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != KeySize {
-		return nil, fmt.Errorf("master key file %s must hold %d hexadecimal digits; restore it from your backup", path, 2*KeySize)
-	}
-	return key, nil
-}
-
-func createMaster(path string) ([]byte, error) {
-	key := make([]byte, KeySize)
-	_, _ = rand.Read(key)                                                 // never fails (crypto/rand)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // as above
-	if errors.Is(err, fs.ErrExist) {
-		return LoadMaster(path, false) // another process was quicker
-	}
-	if err != nil {
-		return nil, fmt.Errorf("create master key: %w", err)
-	}
-	_, err = fmt.Fprintln(f, hex.EncodeToString(key))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return nil, fmt.Errorf("create master key: %w", err)
-	}
-	return key, nil
 }

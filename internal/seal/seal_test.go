@@ -3,8 +3,6 @@ package seal_test
 import (
 	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,31 +46,6 @@ func TestSealedValuesStayInTheirPlace(t *testing.T) {
 	}
 	if bytes.Equal(box.Subkey("a"), box.Subkey("b")) || len(box.Subkey("a")) != seal.KeySize {
 		t.Error("subkeys do not depend on their label")
-	}
-}
-
-func TestMasterKeyFile(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "master.key")
-	if _, err := seal.LoadMaster(path, false); err == nil {
-		t.Error("a missing key was loaded")
-	}
-	made, err := seal.LoadMaster(path, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
-	}
-	again, err := seal.LoadMaster(path, true)
-	if err != nil || !bytes.Equal(made, again) {
-		t.Errorf("loaded another key, %v", err)
-	}
-	if err := os.WriteFile(path, []byte("changeme"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := seal.LoadMaster(path, true); err == nil {
-		t.Error("a sample key was accepted")
 	}
 }
 

@@ -1,0 +1,164 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/secret"
+)
+
+// ProviderConfig is a provider as the operator configures it.
+type ProviderConfig struct {
+	Name         string        `json:"name"`
+	Vendor       string        `json:"vendor"`  // openai or compat
+	BaseURL      string        `json:"baseUrl"` // with the version, as in https://api.openai.com/v1
+	Key          secret.String `json:"-"`
+	AllowPrivate bool          `json:"allowPrivate"` // the address may be in a private network
+	Options      Options       `json:"options"`
+	Models       []ModelConfig `json:"models"`
+}
+
+// ModelConfig is one model of a provider. Where several providers have the
+// same ID the first is the first route, and its facts about the model count.
+type ModelConfig struct {
+	ID            string         `json:"id"`
+	VendorModel   string         `json:"vendorModel"` // empty: the ID
+	Name          string         `json:"name"`        // empty: the ID
+	ContextLength int64          `json:"contextLength"`
+	MaxOutput     int64          `json:"maxOutput"`
+	Capabilities  []string       `json:"capabilities"` // empty: text
+	Parameters    []string       `json:"parameters"`
+	Prices        pricing.Prices `json:"prices"`
+	Source        string         `json:"source"` // where the prices are from; empty: configuration
+}
+
+var errConfig = errors.New("providers")
+
+// ParseProviders reads a providers file: {"providers":[…]}, each as in
+// ProviderConfig. A key is not written there but named: "keyEnv" is what lookup
+// is asked for. An error names the place of what is wrong and never a value.
+func ParseProviders(data []byte, lookup func(name string) (string, bool)) ([]ProviderConfig, error) {
+	var file struct {
+		Providers []struct {
+			ProviderConfig
+			KeyEnv string `json:"keyEnv"`
+			Models []struct {
+				ModelConfig
+				Prices *pricing.Prices `json:"prices"`
+			} `json:"models"`
+		} `json:"providers"`
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
+		return nil, fmt.Errorf("%w: %w", errConfig, err)
+	}
+	if d.More() {
+		return nil, fmt.Errorf("%w: something follows the object", errConfig)
+	}
+	out := make([]ProviderConfig, 0, len(file.Providers))
+	for _, p := range file.Providers {
+		c := p.ProviderConfig
+		if p.KeyEnv != "" {
+			key, ok := lookup(p.KeyEnv)
+			if !ok || key == "" {
+				return nil, fmt.Errorf("%w: %s: keyEnv names %s, which is not set", errConfig, p.Name, p.KeyEnv)
+			}
+			c.Key = secret.New(key)
+		}
+		for _, m := range p.Models {
+			if m.Prices == nil {
+				return nil, fmt.Errorf(`%w: %s: model %s has no prices; write {"input":0,"output":0} if it is free`, errConfig, p.Name, m.ID)
+			}
+			m.ModelConfig.Prices = *m.Prices
+			c.Models = append(c.Models, m.ModelConfig)
+		}
+		out = append(out, c)
+	}
+	return out, checkAll(out)
+}
+
+var (
+	modelID      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+)
+
+// checkAll says what is wrong with a configuration.
+func checkAll(all []ProviderConfig) error {
+	names := map[string]bool{TestProvider: true}
+	for _, p := range all {
+		if names[p.Name] {
+			return fmt.Errorf("%w: the name %q is taken", errConfig, p.Name)
+		}
+		names[p.Name] = true
+		if err := p.check(); err != nil {
+			return fmt.Errorf("%w: %s: %w", errConfig, p.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p ProviderConfig) check() error {
+	if !providerName.MatchString(p.Name) {
+		return errors.New("a name has 1 to 40 lower-case letters, digits and hyphens")
+	}
+	if p.Vendor != "openai" && p.Vendor != "compat" {
+		return fmt.Errorf("vendor %q is not openai or compat", p.Vendor)
+	}
+	u, err := url.Parse(p.BaseURL)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("baseUrl is not an address like https://host/v1")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !p.AllowPrivate) {
+		return errors.New("baseUrl must be https, or http together with allowPrivate")
+	}
+	for name, value := range p.Options.Headers {
+		if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.EqualFold(name, "authorization") {
+			return fmt.Errorf("header %q cannot be set", name)
+		}
+	}
+	seen, priced := map[string]bool{}, map[string]string{}
+	for _, m := range p.Models {
+		if seen[m.ID] {
+			return fmt.Errorf("model %q is there twice", m.ID)
+		}
+		seen[m.ID] = true
+		if err := m.check(); err != nil {
+			return fmt.Errorf("model %q: %w", m.ID, err)
+		}
+		prices, err := json.Marshal(m.Prices)
+		if err != nil {
+			return err
+		}
+		if other, ok := priced[m.vendorModel()]; ok && other != string(prices) {
+			return fmt.Errorf("vendorModel %q has two prices", m.vendorModel())
+		}
+		priced[m.vendorModel()] = string(prices)
+	}
+	return nil
+}
+
+func (m ModelConfig) check() error {
+	if !modelID.MatchString(m.ID) {
+		return errors.New("an id has 1 to 100 lower-case letters, digits, dots, hyphens and underscores")
+	}
+	if strings.HasPrefix(m.ID, "test-") {
+		return errors.New("ids that begin with test- belong to the built-in models")
+	}
+	if len(m.VendorModel) > 200 || strings.ContainsAny(m.VendorModel, "\"\\\r\n\x00") {
+		return errors.New("vendorModel has characters that no model id has")
+	}
+	if m.MaxOutput <= 0 || m.MaxOutput > maxTokens || m.ContextLength < 0 || m.ContextLength > maxTokens {
+		return errors.New("maxOutput must be above 0, and contextLength not below it; both in tokens")
+	}
+	return m.Prices.Check()
+}
+
+// maxTokens bounds the sizes of models, so that no product of them overflows.
+const maxTokens = 100_000_000

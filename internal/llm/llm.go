@@ -1,0 +1,148 @@
+package llm
+
+import (
+	"context"
+	"io"
+	"math"
+
+	"github.com/rephlo/rephlo/internal/egress"
+	"github.com/rephlo/rephlo/internal/secret"
+)
+
+// Op is an operation of a dialect. The words are stored.
+type Op string
+
+// OpChat is POST /v1/chat/completions.
+const OpChat Op = "openai.chat"
+
+// Timeouts bound the phases of a call; zero fields have the vendor's default.
+type Timeouts = egress.Timeouts
+
+// Target is the account and model that one call goes to.
+type Target struct {
+	BaseURL string // empty for the vendor's own
+	Key     secret.String
+	Model   string
+	// Header has the provider's fixed headers. They cannot replace those that
+	// the call itself needs.
+	Header map[string]string
+	// AllowPrivate permits loopback and private addresses, and http. Metadata
+	// addresses of clouds stay refused.
+	AllowPrivate bool
+	Timeouts
+}
+
+// Call is a request in the vendor's own dialect. Parts are the body as slices
+// around the edits; they must not change until the reply has begun.
+type Call struct {
+	Op     Op
+	Parts  [][]byte
+	Stream bool
+}
+
+// Size returns the length of the body.
+func (c Call) Size() int64 {
+	var n int64
+	for _, p := range c.Parts {
+		n += int64(len(p))
+	}
+	return n
+}
+
+// Reply is a successful answer, unread. Length is -1 when unknown. Reading
+// Body to its end frees the connection for the next call; closing it earlier
+// cancels the call at the vendor. Errors of Body go through Broken.
+type Reply struct {
+	ContentType     string
+	VendorRequestID string
+	ProcessingMS    string
+	Length          int64
+	Body            io.ReadCloser
+}
+
+// Vendor forwards calls in its own dialect. Implementations are safe for
+// concurrent use. An error is a *Failure and never has the vendor's text,
+// except what Refusal lets through.
+type Vendor interface {
+	// Native reports whether op may be forwarded as it is.
+	Native(op Op) bool
+	// Forward sends call and returns when the answer's head is there. It must
+	// be a success in the announced form: a stream is text/event-stream.
+	// Ending ctx cancels the call, also while the body is read.
+	Forward(ctx context.Context, to Target, call Call) (Reply, error)
+}
+
+// Usage is what a vendor says a call used, in disjoint classes: cached input
+// is not in Input, reasoning is not in Output.
+type Usage struct {
+	Input, CacheRead, CacheWrite, CacheWriteLong, ImageInput, AudioInput int64
+	Output, Reasoning, AudioOutput, ImageOutput                          int64
+
+	Reported bool // the vendor stated both input and output
+	Suspect  bool // a number was impossible and has been bounded
+}
+
+// Inputs returns the tokens of all input classes.
+func (u Usage) Inputs() int64 {
+	return sum(u.Input, u.CacheRead, u.CacheWrite, u.CacheWriteLong, u.ImageInput, u.AudioInput)
+}
+
+// Outputs returns the tokens of all output classes.
+func (u Usage) Outputs() int64 {
+	return sum(u.Output, u.Reasoning, u.AudioOutput, u.ImageOutput)
+}
+
+func sum(ns ...int64) int64 {
+	var total int64
+	for _, n := range ns {
+		if n > math.MaxInt64-total {
+			return math.MaxInt64
+		}
+		total += n
+	}
+	return total
+}
+
+// Bounded returns u with no more input than the model's context plus 20 % and
+// no more output than 1.2 times the limit that was sent. A bound of 0 is none.
+// What is above goes from the largest class.
+func (u Usage) Bounded(contextTokens, outputSent int64) Usage {
+	u.Suspect = clamp(fifthMore(contextTokens), &u.Input, &u.CacheRead, &u.CacheWrite, &u.CacheWriteLong, &u.ImageInput, &u.AudioInput) || u.Suspect
+	u.Suspect = clamp(fifthMore(outputSent), &u.Output, &u.Reasoning, &u.AudioOutput, &u.ImageOutput) || u.Suspect
+	return u
+}
+
+func fifthMore(n int64) int64 {
+	if n <= 0 || n > math.MaxInt64/6 {
+		return math.MaxInt64
+	}
+	return n * 6 / 5
+}
+
+// clamp takes from the largest class until the sum is within bound.
+func clamp(bound int64, classes ...*int64) bool {
+	var total, clamped int64
+	for _, c := range classes {
+		total = sum(total, *c)
+	}
+	for total > bound {
+		largest := classes[0]
+		for _, c := range classes {
+			if *c > *largest {
+				largest = c
+			}
+		}
+		rest := total - *largest
+		if total == math.MaxInt64 { // saturated: add up what is left
+			rest = 0
+			for _, c := range classes {
+				if c != largest {
+					rest = sum(rest, *c)
+				}
+			}
+		}
+		*largest = max(0, bound-rest)
+		clamped, total = clamped+1, sum(rest, *largest)
+	}
+	return clamped > 0
+}

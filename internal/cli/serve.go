@@ -21,7 +21,7 @@ import (
 const stopLimit = 30 * time.Second
 
 // sameSignal is how soon after a signal another one is the same wish.
-const sameSignal = 100 * time.Millisecond
+const sameSignal = 10 * time.Millisecond
 
 // gcPercent trades memory for CPU: the heap is small beside what a machine
 // has, and collecting it less often costs less per call.

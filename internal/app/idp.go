@@ -36,6 +36,10 @@ type identityParts struct {
 	anyTokens    *oauth.Verifier // of any audience, for the issuer's own endpoints
 }
 
+// staleFeed is how old the knowledge of revocations may be: beyond it a token
+// that was revoked elsewhere might be accepted here.
+const staleFeed = 30 * time.Second
+
 // identity builds and starts the shared parts once.
 func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	if s.parts != nil {
@@ -54,6 +58,12 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 		return nil, err
 	}
 	s.onStop(func(context.Context) error { p.grants.Stop(); return nil })
+	s.health.Register("revocations", func(context.Context) (health.State, string) {
+		if age := p.grants.Age(); age > staleFeed {
+			return health.Down, "revocations of the last " + age.Round(time.Second).String() + " are not known"
+		}
+		return health.OK, ""
+	})
 	s.chores = append(s.chores,
 		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain})
 	s.parts = p
@@ -82,7 +92,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
 	})
-	users := people{d.Accounts}
+	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,
 	})
@@ -96,7 +106,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
-		token.API{Tokens: tokens},
+		token.API{Tokens: tokens, Address: account.Address},
 		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins},
 		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
 	} {
@@ -106,15 +116,21 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 }
 
 // people shows accounts to the Identity Provider's protocol.
-type people struct{ accounts *account.Service }
+type people struct {
+	accounts *account.Service
+	now      func() time.Time
+}
 
 func (p people) Profile(ctx context.Context, userID string) (oauth.Profile, error) {
 	u, err := p.accounts.Snapshot(ctx, userID)
+	if errors.Is(err, account.ErrUnknown) {
+		return oauth.Profile{ID: userID}, nil // not active: what was issued for them is void
+	}
 	if err != nil {
 		return oauth.Profile{}, err
 	}
 	out := oauth.Profile{
-		ID: u.ID, Active: u.State == account.StateActive, Email: u.Email, EmailVerified: u.Verified, Username: u.Username,
+		ID: u.ID, Active: account.Usable(u, p.now()) == nil, Email: u.Email, EmailVerified: u.Verified, Username: u.Username,
 		FirstName: u.FirstName, LastName: u.LastName, Locale: u.Locale, CreatedAt: u.CreatedAt, LastLoginAt: u.LastLoginAt,
 	}
 	if u.Role != "" {

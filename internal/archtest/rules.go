@@ -34,13 +34,14 @@ var Rules = map[string][]string{
 	"authn":   {"account", "apikey", "identity/oauth"},
 	"gateway": {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "llm/..."},
 
-	// Language models: a hub, and a short cut past it.
+	// Language models: a hub, and a short cut past it. The vendors are in
+	// "vendors" because Go cannot import from a directory called "vendor".
 	"llm": {}, "llm/wire/openai": {},
 	"llm/relay":          {"llm", "llm/wire/..."},
 	"llm/dialect/openai": {"llm", "llm/wire/..."},
-	"llm/vendor/openai":  {"llm", "llm/relay", "llm/wire/..."},
-	"llm/vendor/compat":  {"llm", "llm/relay", "llm/wire/...", "llm/vendor/openai"},
-	"llm/vendor/test":    {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendors/openai": {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendors/compat": {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
+	"llm/vendors/test":   {"llm", "llm/relay", "llm/wire/..."},
 	"llm/llmtest":        {"llm/..."},
 
 	// The Identity Provider.

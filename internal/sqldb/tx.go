@@ -21,6 +21,7 @@ type transaction struct {
 	db    *DB
 	tx    *sql.Tx
 	after []func() // run once the commit has succeeded
+	texts []string // SQLite: statements that ran unprepared
 }
 
 // Q returns the transaction that ctx carries, or else the pool. On SQLite a
@@ -55,6 +56,9 @@ func (d *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
+	}
+	for _, text := range t.texts {
+		d.stmt(ctx, text) // for the next transaction
 	}
 	for _, f := range t.after {
 		f()
@@ -161,7 +165,8 @@ func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...
 }
 
 // txQuerier runs statements in the transaction. It must not prepare through
-// the pool: that could wait for a connection while holding one.
+// the pool, which could wait for a connection while holding one: InTx does
+// that after the commit.
 type txQuerier struct{ t *transaction }
 
 func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
@@ -169,6 +174,9 @@ func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
 	s := q.t.db.stmts[query]
 	q.t.db.mu.RUnlock()
 	if s == nil {
+		if q.t.db.engine == SQLite {
+			q.t.texts = append(q.t.texts, query)
+		}
 		return nil
 	}
 	return q.t.tx.StmtContext(ctx, s)

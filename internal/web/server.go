@@ -16,14 +16,14 @@ type Server struct {
 	Name     string
 	http     *http.Server
 	listener net.Listener
+	serving  bool
 	done     chan error
 }
 
 // NewServer returns a Server for addr that has not begun to listen.
-func NewServer(name, addr string, h http.Handler, logger *slog.Logger) *Server {
+func NewServer(name, addr string, logger *slog.Logger) *Server {
 	return &Server{Name: name, done: make(chan error, 1), http: &http.Server{
 		Addr:              addr,
-		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    32<<10 - 4096, // net/http adds 4 KiB of slack
@@ -44,15 +44,23 @@ func (s *Server) Listen(ctx context.Context) error {
 // Addr returns the address that Listen opened; with port 0 it says which.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
-// Serve answers requests in the background until Stop.
-func (s *Server) Serve() {
+// Serve answers requests with h in the background until Stop.
+func (s *Server) Serve(h http.Handler) {
+	s.http.Handler = h
+	s.serving = true
 	go func() { s.done <- s.http.Serve(s.listener) }()
 }
+
+// Done gives the error that ended Serve: http.ErrServerClosed after Stop.
+func (s *Server) Done() <-chan error { return s.done }
 
 // Stop closes the listener and waits for running requests until ctx ends; then
 // it cuts them. It may be called twice.
 func (s *Server) Stop(ctx context.Context) error {
-	if s.listener == nil {
+	if !s.serving {
+		if s.listener != nil {
+			_ = s.listener.Close() // nothing was answered yet
+		}
 		return nil
 	}
 	err := s.http.Shutdown(ctx)

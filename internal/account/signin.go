@@ -1,0 +1,91 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Wrong passwords per 15 minutes before there is a pause.
+const (
+	nameLimit    = 10
+	addressLimit = 100
+)
+
+// Authenticate returns the user whose name and password a holds. The faults:
+// ErrCredentials with the tries that are left in details.triesLeft, whether or
+// not the name exists; ErrTooMany with the wait; ErrSuspended and ErrBanned,
+// only after the right password; seal.ErrBusy, which counts nothing.
+func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
+	u, err := s.byName(ctx, a.Name)
+	if err != nil && !errors.Is(err, ErrUnknown) {
+		return User{}, unavailable(err)
+	}
+	key := s.blind("name", nameKey(a.Name))
+	if u.ID != "" && slices.Contains(a.Known, u.ID) {
+		key = s.blind("device", u.ID)
+	}
+	net := network(a.Address)
+	if net != "" {
+		net = s.blind("network", net)
+		if _, wait := s.networks.take(net, addressLimit); wait > 0 {
+			return User{}, tooMany(wait)
+		}
+	}
+	left, wait := s.names.take(key, nameLimit)
+	if wait > 0 {
+		return User{}, tooMany(wait)
+	}
+	ok, renew, err := s.verify(ctx, u, a.Password)
+	if err != nil { // not looked at, so not counted
+		s.names.giveBack(key)
+		s.networks.giveBack(net)
+		return User{}, err
+	}
+	if !ok {
+		return User{}, ErrCredentials.With("triesLeft", left)
+	}
+	s.names.forget(key)
+	s.networks.giveBack(net)
+	return s.welcome(ctx, u, a.Password, renew)
+}
+
+// verify compares the password. One that no account can have is hashed too.
+func (s *Service) verify(ctx context.Context, u user, password string) (ok, renew bool, err error) {
+	if len(password) > 4*maxPassword { // bounded before it is hashed
+		password = password[:4*maxPassword]
+	}
+	return s.Passwords.Verify(ctx, u.password, password)
+}
+
+// welcome is what follows the right password.
+func (s *Service) welcome(ctx context.Context, u user, password string, renew bool) (User, error) {
+	if err := Usable(u.User, s.Now()); err != nil {
+		return User{}, err
+	}
+	u.LastLoginAt = s.Now()
+	phc := ""
+	if renew {
+		var err error
+		if phc, err = s.Passwords.Hash(ctx, password); err != nil {
+			phc = "" // the next sign-in does it
+		}
+	}
+	if err := s.store.signedIn(ctx, u.ID, u.LastLoginAt, phc, u.password); err != nil {
+		return User{}, unavailable(err)
+	}
+	return u.User, nil
+}
+
+// byName finds a user by address or username.
+func (s *Service) byName(ctx context.Context, name string) (user, error) {
+	if strings.Contains(name, "@") {
+		return s.store.byEmail(ctx, emailKey(name))
+	}
+	return s.store.byUsername(ctx, usernameKey(name))
+}
+
+func nameKey(name string) string { return strings.ToLower(norm.NFC.String(strings.TrimSpace(name))) }

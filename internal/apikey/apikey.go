@@ -1,0 +1,204 @@
+package apikey
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"hash/crc32"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/fault"
+)
+
+// Mode says which models a key may use.
+type Mode string
+
+// The modes.
+const (
+	ModeLive Mode = "live" // all models, for credits
+	ModeTest Mode = "test" // the test models, for free
+)
+
+// Status is where a key is in its life.
+type Status string
+
+// The statuses.
+const (
+	StatusActive  Status = "active"
+	StatusExpired Status = "expired"
+	StatusRevoked Status = "revoked"
+)
+
+// Scopes are what a key may be allowed. Do not change them.
+var Scopes = []string{access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeCredits}
+
+// Limits of keys.
+const (
+	MaxKeys     = 100 // per user, revoked and expired ones aside
+	DefaultLife = 90 * 24 * time.Hour
+	MaxLife     = 10 * 366 * 24 * time.Hour
+)
+
+// Faults of keys.
+var (
+	ErrInvalid     = fault.New(fault.Unauthenticated, "api_key_invalid", "The API key is not valid. Check that it was copied completely, or create a new one.")
+	ErrExpired     = fault.New(fault.Unauthenticated, "api_key_expired", "The API key has expired. Create a new one.")
+	ErrRevoked     = fault.New(fault.Unauthenticated, "api_key_revoked", "The API key was revoked. Create a new one.")
+	ErrUnavailable = fault.ErrUnavailable
+	ErrTooMany     = fault.New(fault.Conflict, "conflict", "You have 100 API keys, the most that is possible. Delete one that you no longer need.")
+
+	errField = fault.New(fault.Unprocessable, "validation_error", "A field is wrong.")
+)
+
+// Key is an API key without its secret. Values from Lookup share their Scopes:
+// do not change them.
+type Key struct {
+	ID         string
+	UserID     string
+	Name       string
+	Prefix     string // the first 12 characters
+	Mode       Mode
+	Scopes     []string
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // zero: never
+	RevokedAt  time.Time // zero: not revoked
+	LastUsedAt time.Time // zero: never; up to a minute and a half late
+}
+
+// Status returns where k is in its life at the given time.
+func (k Key) Status(now time.Time) Status {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return StatusRevoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return StatusExpired
+	}
+	return StatusActive
+}
+
+// check returns why k cannot be used, or nil.
+func (k Key) check(now time.Time) error {
+	switch k.Status(now) {
+	case StatusRevoked:
+		return ErrRevoked
+	case StatusExpired:
+		return ErrExpired
+	}
+	return nil
+}
+
+// NewKey is what a key is made from.
+type NewKey struct {
+	UserID string
+	Name   string
+	Mode   Mode     // empty: live
+	Scopes []string // empty: llm.inference and models.read
+	// ExpiresAt is zero for DefaultLife; NoExpiry makes a key for ever.
+	ExpiresAt time.Time
+	NoExpiry  bool
+}
+
+// complete fills what was left out and checks the rest.
+func (n *NewKey) complete(now time.Time) error {
+	n.Name = strings.TrimSpace(n.Name)
+	if n.Name == "" || utf8.RuneCountInString(n.Name) > 100 || strings.ContainsFunc(n.Name, unicode.IsControl) {
+		return errField.Saying("Give the key a name of 1 to 100 printable characters.").At("name")
+	}
+	if n.Mode == "" {
+		n.Mode = ModeLive
+	}
+	if n.Mode != ModeLive && n.Mode != ModeTest {
+		return errField.Saying("The mode is live or test.").At("mode")
+	}
+	if len(n.Scopes) == 0 {
+		n.Scopes = []string{access.ScopeInference, access.ScopeModels}
+	}
+	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
+	for _, s := range n.Scopes {
+		if !slices.Contains(Scopes, s) {
+			return errField.Saying("An API key can have the scopes %s.", strings.Join(Scopes, ", ")).At("scopes")
+		}
+	}
+	if n.ExpiresAt.IsZero() && !n.NoExpiry {
+		n.ExpiresAt = now.Add(DefaultLife)
+	}
+	if !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.Sub(now) > MaxLife) {
+		return errField.Saying("The key must expire in the future, within ten years.").At("expiresAt")
+	}
+	return nil
+}
+
+// The parts of a key.
+const (
+	alphabet  = "0123456789abcdefghjkmnpqrstvwxyz"
+	prefixLen = len("rph_live_")
+	bodyLen   = 26
+	sumLen    = 6
+	keyLen    = prefixLen + bodyLen + 1 + sumLen
+	shownLen  = 12
+)
+
+// Prefixed reports whether s claims to be an API key, by its first characters.
+func Prefixed(s string) bool {
+	return strings.HasPrefix(s, "rph_live_") || strings.HasPrefix(s, "rph_test_")
+}
+
+// hash is the SHA-256 of a key.
+type hash [sha256.Size]byte
+
+// generate returns a new key.
+func generate(mode Mode) string {
+	b := make([]byte, 0, keyLen)
+	b = append(b, "rph_"+mode+"_"...)
+	random := make([]byte, bodyLen)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	for _, c := range random {
+		b = append(b, alphabet[c&31])
+	}
+	sum := checksum(string(b))
+	return string(append(append(b, '_'), sum[:]...))
+}
+
+// checksum returns the last characters of a key that begins with s. It runs
+// for each request, and ChecksumIEEE would put s on the heap.
+func checksum(s string) (sum [sumLen]byte) {
+	crc := ^uint32(0)
+	for i := range len(s) {
+		crc = crc32.IEEETable[byte(crc)^s[i]] ^ crc>>8
+	}
+	crc = ^crc
+	for i := range sum {
+		sum[i] = alphabet[crc>>27]
+		crc <<= 5
+	}
+	return sum
+}
+
+// parse returns the hash of a well-formed key.
+func parse(s string) (hash, bool) {
+	if len(s) != keyLen || !Prefixed(s) || s[prefixLen+bodyLen] != '_' {
+		return hash{}, false
+	}
+	for i := prefixLen; i < prefixLen+bodyLen; i++ {
+		if !inAlphabet[s[i]] {
+			return hash{}, false
+		}
+	}
+	if sum := checksum(s[:prefixLen+bodyLen]); string(sum[:]) != s[keyLen-sumLen:] {
+		return hash{}, false
+	}
+	var given [keyLen]byte
+	copy(given[:], s)
+	return sha256.Sum256(given[:]), true
+}
+
+var inAlphabet = func() (in [256]bool) {
+	for _, c := range []byte(alphabet) {
+		in[c] = true
+	}
+	return in
+}()

@@ -1,0 +1,165 @@
+package apikey
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API is the JSON surface: people manage their own keys. A key cannot manage
+// keys, because no key can have the scope keys.manage.
+type API struct {
+	Keys    *Service
+	Cursors list.Cursors
+}
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	needs := access.Needs(access.ScopeKeys)
+	web.Route(m, "GET /v1/api-keys", a.list, needs, web.Doc("List your API keys"))
+	web.Route(m, "GET /v1/api-keys/{id}", a.one, needs, web.Doc("Show one of your API keys"))
+	web.Route(m, "POST /v1/api-keys", a.create, needs, web.Status(http.StatusCreated), web.Doc("Create an API key; the answer has its secret, once"))
+	web.Route(m, "DELETE /v1/api-keys/{id}", a.revoke, needs, web.Status(http.StatusNoContent), web.Doc("Revoke an API key"))
+}
+
+// shown is a key as the API shows it.
+type shown struct {
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Prefix     string     `json:"prefix" doc:"The first 12 characters"`
+	Mode       Mode       `json:"mode" enum:"live,test"`
+	Scopes     []string   `json:"scopes"`
+	Status     Status     `json:"status" enum:"active,expired,revoked"`
+	CreatedAt  time.Time  `json:"createdAt"`
+	ExpiresAt  *time.Time `json:"expiresAt"`
+	LastUsedAt *time.Time `json:"lastUsedAt"`
+}
+
+func (a API) show(k Key) shown {
+	return shown{
+		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
+		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
+	}
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+type listInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Cursor string `query:"cursor"`
+	Mode   string `query:"mode" enum:"live,test"`
+	Status string `query:"status" enum:"active,expired,revoked"`
+}
+
+type listOutput struct{ Body list.Page[shown] }
+
+const listName = "api-keys"
+
+func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := Filter{Mode: Mode(in.Mode), Status: Status(in.Status)}
+	if in.Cursor != "" {
+		if err := a.Cursors.Decode(listName, in.Cursor, &f.Before); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := a.Keys.List(ctx, actor.UserID, f, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{Body: list.Page[shown]{Data: []shown{}}}
+	if len(keys) > in.Limit {
+		keys = keys[:in.Limit]
+		cursor, err := a.Cursors.Encode(listName, keys[in.Limit-1].ID)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.NextCursor = &cursor
+	}
+	for _, k := range keys {
+		out.Body.Data = append(out.Body.Data, a.show(k))
+	}
+	return out, nil
+}
+
+type oneInput struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type oneOutput struct{ Body shown }
+
+func (a API) one(ctx context.Context, in *oneInput) (*oneOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k, err := a.Keys.ByID(ctx, actor.UserID, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &oneOutput{Body: a.show(k)}, nil
+}
+
+type createInput struct {
+	Body struct {
+		Name          string     `json:"name" minLength:"1" maxLength:"100"`
+		Mode          string     `json:"mode,omitempty" enum:"live,test" default:"live"`
+		Scopes        []string   `json:"scopes,omitempty" enum:"llm.inference,models.read,user.info,credits.read" minItems:"1" maxItems:"4" doc:"Default: llm.inference and models.read"`
+		ExpiresAt     *time.Time `json:"expiresAt,omitempty" doc:"Default: in 90 days"`
+		ExpiresInDays *int       `json:"expiresInDays,omitempty" minimum:"0" maximum:"3650" doc:"Instead of expiresAt; 0: never"`
+	}
+}
+
+type createOutput struct {
+	Location string `header:"Location"`
+	Body     created
+}
+
+type created struct {
+	shown
+	Key string `json:"key" doc:"The secret. It is shown only here."`
+}
+
+func (a API) create(ctx context.Context, in *createInput) (*createOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes}
+	switch days := in.Body.ExpiresInDays; {
+	case in.Body.ExpiresAt != nil && days != nil:
+		return nil, errField.Saying("Send expiresAt or expiresInDays, not both.").At("expiresInDays")
+	case in.Body.ExpiresAt != nil:
+		n.ExpiresAt = *in.Body.ExpiresAt
+	case days != nil:
+		n.NoExpiry = *days == 0
+		if !n.NoExpiry {
+			n.ExpiresAt = a.Keys.now().AddDate(0, 0, *days)
+		}
+	}
+	k, text, err := a.Keys.Create(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return &createOutput{Location: "/v1/api-keys/" + k.ID, Body: created{shown: a.show(k), Key: text.Reveal()}}, nil
+}
+
+func (a API) revoke(ctx context.Context, in *oneInput) (*struct{}, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.Keys.Revoke(ctx, actor.UserID, in.ID)
+}

@@ -1,0 +1,127 @@
+package apikey
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// changed is the bus kind that says "read this key again".
+const changed = "apikey.changed"
+
+// Needs is what a Service works with.
+type Needs struct {
+	DB  *sqldb.DB
+	Bus *bus.Bus
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Service makes, finds and revokes keys. It is safe for concurrent use.
+type Service struct {
+	store store
+	bus   *bus.Bus
+	log   *slog.Logger
+	now   func() time.Time
+	cache *cache
+	uses  *uses
+}
+
+// New returns a Service. Lookup works before Start; what Start adds is writing
+// down when keys were used.
+func New(n Needs) *Service {
+	s := &Service{store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, cache: newCache(), uses: newUses()}
+	n.Bus.Subscribe(changed, s.cache.forget)
+	return s
+}
+
+// Create makes a key. The text is its secret and cannot be had again. Fields
+// that break a rule are validation_error; a user with MaxKeys keys gets
+// ErrTooMany.
+func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, error) {
+	now := s.now()
+	if err := n.complete(now); err != nil {
+		return Key{}, secret.String{}, err
+	}
+	text := generate(n.Mode)
+	h, _ := parse(text) // we made it
+	k := Key{
+		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes,
+		CreatedAt: now.UTC().Truncate(time.Microsecond), ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
+	}
+	err := s.store.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.lockOwner(ctx, n.UserID, now); err != nil {
+			return err
+		}
+		if count, err := s.store.count(ctx, n.UserID, now); err != nil || count >= MaxKeys {
+			return firstError(err, ErrTooMany)
+		}
+		if err := s.store.add(ctx, k, h); err != nil {
+			return err
+		}
+		// Somebody may have tried the key's text, however unlikely.
+		return s.bus.Publish(ctx, changed, hex.EncodeToString(h[:]))
+	})
+	if err != nil {
+		return Key{}, secret.String{}, unavailable(err)
+	}
+	return k, secret.New(text), nil
+}
+
+// ByID returns the user's key; somebody else's is fault.ErrNotFound.
+func (s *Service) ByID(ctx context.Context, userID, keyID string) (Key, error) {
+	k, err := s.store.byID(ctx, userID, keyID)
+	return k, unavailable(err)
+}
+
+// Filter narrows a list of keys; empty fields do not.
+type Filter struct {
+	Mode   Mode
+	Status Status
+	// Before is the id of the last key of the page before.
+	Before string
+}
+
+// List returns up to limit of the user's keys, newest first.
+func (s *Service) List(ctx context.Context, userID string, f Filter, limit int) ([]Key, error) {
+	keys, err := s.store.list(ctx, userID, f, limit, s.now())
+	return keys, unavailable(err)
+}
+
+// Revoke ends the user's key, in this process at once and in others within two
+// seconds. Revoking twice is no error; somebody else's key is
+// fault.ErrNotFound.
+func (s *Service) Revoke(ctx context.Context, userID, keyID string) error {
+	err := s.store.db.InTx(ctx, func(ctx context.Context) error {
+		h, err := s.store.revoke(ctx, userID, keyID, s.now())
+		if err != nil {
+			return err
+		}
+		return s.bus.Publish(ctx, changed, hex.EncodeToString(h))
+	})
+	return unavailable(err)
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unavailable turns "the database cannot be asked" into its fault.
+func unavailable(err error) error {
+	if sqldb.IsUnavailable(err) {
+		return ErrUnavailable.Because(fmt.Errorf("api keys: %w", err))
+	}
+	return err
+}

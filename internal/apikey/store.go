@@ -1,0 +1,144 @@
+package apikey
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// store holds this package's SQL.
+type store struct{ db *sqldb.DB }
+
+const columns = `id, user_id, name, mode, prefix, scopes, created_at, expires_at, revoked_at, last_used_at`
+
+func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
+	var k Key
+	var scopes string
+	var created, expires, revoked, used sqldb.Time
+	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &created, &expires, &revoked, &used)
+	k.Scopes = strings.Fields(scopes)
+	k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LastUsedAt = created.Time, expires.Time, revoked.Time, used.Time
+	return k, err
+}
+
+// lockOwner makes others who create a key for the user wait until this
+// transaction ends.
+func (s store) lockOwner(ctx context.Context, userID string, now time.Time) error {
+	const q = `
+		INSERT INTO apikey_owner (user_id, changed_at) VALUES ($1, $2)
+		ON CONFLICT (user_id) DO UPDATE SET changed_at = $2`
+	if _, err := s.db.Q(ctx).ExecContext(ctx, q, userID, now.UnixMicro()); err != nil {
+		return fmt.Errorf("lock owner of api keys: %w", err)
+	}
+	return nil
+}
+
+func (s store) count(ctx context.Context, userID string, now time.Time) (n int, err error) {
+	const q = `
+		SELECT COUNT(*) FROM apikey_key
+		WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)`
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, now.UnixMicro()).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count api keys: %w", err)
+	}
+	return n, nil
+}
+
+func (s store) add(ctx context.Context, k Key, h hash) error {
+	const q = `
+		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, k.ID, k.UserID, k.Name, k.Mode, k.Prefix, h[:],
+		strings.Join(k.Scopes, " "), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt))
+	if err != nil {
+		return fmt.Errorf("add api key: %w", err)
+	}
+	return nil
+}
+
+func (s store) byHash(ctx context.Context, h hash) (Key, bool, error) {
+	const q = `SELECT ` + columns + ` FROM apikey_key WHERE hash = $1`
+	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, h[:]))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Key{}, false, nil
+	}
+	return k, err == nil, err
+}
+
+func (s store) byID(ctx context.Context, userID, keyID string) (Key, error) {
+	const q = `SELECT ` + columns + ` FROM apikey_key WHERE id = $1 AND user_id = $2`
+	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, keyID, userID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Key{}, fault.ErrNotFound
+	}
+	if err != nil {
+		return Key{}, fmt.Errorf("read api key: %w", err)
+	}
+	return k, nil
+}
+
+// list returns keys with ids below f.Before; ids rise with time.
+func (s store) list(ctx context.Context, userID string, f Filter, limit int, now time.Time) ([]Key, error) {
+	const q = `
+		SELECT ` + columns + ` FROM apikey_key
+		WHERE user_id = $1
+		  AND (CAST($2 AS TEXT) = '' OR id < $2)
+		  AND (CAST($3 AS TEXT) = '' OR mode = $3)
+		  AND (CAST($4 AS TEXT) = '' OR $4 = CASE
+		    WHEN revoked_at IS NOT NULL THEN 'revoked'
+		    WHEN expires_at <= $5 THEN 'expired'
+		    ELSE 'active' END)
+		ORDER BY id DESC LIMIT $6`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("list api keys: %w", err)
+	}
+	defer rows.Close()
+	out := []Key{}
+	for rows.Next() {
+		k, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list api keys: %w", err)
+		}
+		out = append(out, k)
+	}
+	return out, rows.Err()
+}
+
+// revoke returns the hash of the key that is revoked now. The time of the
+// first revocation stays.
+func (s store) revoke(ctx context.Context, userID, keyID string, now time.Time) ([]byte, error) {
+	const q = `
+		UPDATE apikey_key SET revoked_at = COALESCE(revoked_at, $3)
+		WHERE id = $1 AND user_id = $2 RETURNING hash`
+	var h []byte
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, keyID, userID, now.UnixMicro()).Scan(&h)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("revoke api key: %w", err)
+	}
+	return h, nil
+}
+
+// used writes when keys were used last; a later time that another process
+// wrote stays.
+func (s store) used(ctx context.Context, at map[string]time.Time) error {
+	const q = `
+		UPDATE apikey_key SET last_used_at = $2
+		WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)`
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		for keyID, t := range at {
+			if _, err := s.db.Q(ctx).ExecContext(ctx, q, keyID, t.UnixMicro()); err != nil {
+				return fmt.Errorf("write use of api key: %w", err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/mail"
+	"github.com/rephlo/rephlo/internal/seal"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Core is what the server and the commands share. Commands use it while a
+// server runs on the same database.
+type Core struct {
+	Config    config.Config
+	Log       *slog.Logger
+	Now       func() time.Time
+	DB        *sqldb.DB
+	Box       *seal.Box
+	Bus       *bus.Bus
+	Passwords *seal.Passwords
+	Mail      mail.Sender
+	Cursors   list.Cursors
+	Fresh     bool // there was no database, or an empty one
+}
+
+// NewCore makes the data folder and the keys if there are none, opens the
+// database and brings its schema up to date. The caller closes it.
+func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, error) {
+	if err := writable(cfg.Data); err != nil {
+		return nil, err
+	}
+	key, _, err := cfg.MasterKey()
+	if err != nil {
+		return nil, err
+	}
+	box, err := seal.NewBox(key)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqldb.Open(ctx, cfg.Database())
+	if err != nil {
+		return nil, err
+	}
+	steps, err := db.Migrations(ctx)
+	fresh := len(steps) > 0 && !steps[0].Applied
+	if err == nil {
+		err = db.Migrate(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	now := time.Now //nolint:forbidigo // the one clock that everything is given
+	return &Core{
+		Config: cfg, Log: log, Now: now, DB: db, Box: box, Fresh: fresh,
+		Bus:       bus.New(db, log, now),
+		Passwords: seal.NewPasswords(),
+		Mail:      mail.NewFolder(filepath.Join(cfg.Data, "mail"), log, now),
+		Cursors:   list.NewCursors(box.Subkey("cursor/v1")),
+	}, nil
+}
+
+// Close closes the database.
+func (c *Core) Close() error { return c.DB.Close() }
+
+// ErrDataFolder says that the data folder cannot be used.
+var ErrDataFolder = errors.New("the data folder cannot be used")
+
+// writable makes dir if it is missing and tries to write into it.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%w: %w; name a folder that this user may write with --data", ErrDataFolder, err)
+	}
+	f, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return fmt.Errorf("%w: %w; give this user the right to write there, or name another folder with --data", ErrDataFolder, err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/usage"
+)
+
+// adminCredits is the start grant of an administrator.
+const adminCredits = 1000 * money.Credit
+
+// bonusLife is how long a bonus lasts.
+const bonusLife = 90 * 24 * time.Hour
+
+// Domains are the slices that the server and the commands share.
+type Domains struct {
+	Accounts *account.Service
+	Credits  *credit.Service
+	Usage    *usage.Service
+	Keys     *apikey.Service
+}
+
+// NewDomains returns the slices on core. The ledger admits nothing until
+// somebody starts it.
+func NewDomains(core *Core, node string) *Domains {
+	d := &Domains{
+		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
+		Keys:  apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now}),
+	}
+	d.Credits = credit.New(credit.Needs{DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage})
+	d.Accounts = account.New(account.Needs{
+		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
+		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
+		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, core, u) },
+		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
+	})
+	return d
+}
+
+// welcome gives a user whose address is proven the first month's credits, in
+// the transaction that proves it.
+func (d *Domains) welcome(ctx context.Context, core *Core, u account.User) error {
+	if core.Config.FreeCredits == 0 {
+		return nil
+	}
+	_, err := d.Credits.Grant(ctx, credit.NewGrant{
+		User: u.ID, Source: credit.Plan, Ref: "plan:" + u.ID + ":0",
+		Amount: money.Credits(core.Config.FreeCredits) * money.Credit, ExpiresAt: monthAfter(core.Now()),
+	})
+	return err
+}
+
+// equip gives a new administrator the start grant.
+func (d *Domains) equip(ctx context.Context, core *Core, u account.User) error {
+	_, err := d.Credits.Grant(ctx, credit.NewGrant{
+		User: u.ID, Source: credit.Bonus, Ref: "adm:start:" + u.ID,
+		Amount: adminCredits, ExpiresAt: core.Now().Add(bonusLife),
+	})
+	return err
+}
+
+// monthAfter returns the same day of the next month, or that month's last day
+// when it is shorter.
+func monthAfter(t time.Time) time.Time {
+	next := t.AddDate(0, 1, 0)
+	if next.Day() != t.Day() { // it ran over into the month after
+		next = next.AddDate(0, 0, -next.Day())
+	}
+	return next
+}

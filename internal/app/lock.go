@@ -1,0 +1,66 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/rephlo/rephlo/internal/id"
+)
+
+// ErrInUse says that another process serves from the same data folder.
+var ErrInUse = errors.New("the data folder is in use")
+
+// lock keeps a second server away from a data folder. The kernel drops it with
+// the process, however that ends.
+type lock struct{ file *os.File }
+
+func lockFolder(dir string) (*lock, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "rephlo.lock"), os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the folder
+	if err != nil {
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // descriptors are small
+		holder, _ := io.ReadAll(io.LimitReader(f, 32))
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: process %s serves from %s; stop it first, or give this one another folder with --data",
+				ErrInUse, strings.TrimSpace(string(holder)), dir)
+		}
+		return nil, fmt.Errorf("lock the data folder: %w", err)
+	}
+	if err := f.Truncate(0); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the data folder: %w", err), f.Close())
+	}
+	if _, err := fmt.Fprintf(f, "%d\n", os.Getpid()); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the data folder: %w", err), f.Close())
+	}
+	return &lock{f}, nil
+}
+
+func (l *lock) release() error { return l.file.Close() }
+
+// nodeName returns the name under which this data folder's server is known in
+// the database. It is made once, so that a restarted server finds the holds
+// it left behind.
+func nodeName(dir string, now time.Time) (string, error) {
+	path := filepath.Join(dir, "node")
+	text, err := os.ReadFile(path) //nolint:gosec // the operator names the folder
+	if name := strings.TrimSpace(string(text)); err == nil && id.Is("node", name) {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read the node's name: %w", err)
+	}
+	name := id.New("node", now)
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("write the node's name: %w", err)
+	}
+	return name, nil
+}

@@ -1,0 +1,149 @@
+package catalog
+
+import (
+	"slices"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/secret"
+)
+
+// TestProvider is the name and the vendor of the provider that is built in.
+const TestProvider = "test"
+
+// Changed is the kind of the bus message after which every process reloads.
+const Changed = "catalog.changed"
+
+// State says whether a model is offered.
+type State string
+
+// The states of a model. Legacy ones can be called; draft ones are hidden.
+const (
+	StateDraft    State = "draft"
+	StateActive   State = "active"
+	StateLegacy   State = "legacy"
+	StateArchived State = "archived"
+)
+
+// Faults of a model that somebody asked for by name.
+var (
+	ErrNotFound = fault.New(fault.NotFound, "model_not_found", "There is no model of this name. GET /v1/models lists the models.").At("model")
+	ErrRetired  = fault.New(fault.NotFound, "model_retired", "This model is no longer offered. GET /v1/models lists the models.").At("model")
+)
+
+// Provider is a configured account at a vendor. It is immutable.
+type Provider struct {
+	Name, Vendor, BaseURL string
+	Key                   secret.String // empty where the service wants none
+	AllowPrivate          bool
+	Options               Options
+}
+
+// Options are what a provider of the vendor compat may do differently. The
+// zero value fits a service that does all as OpenAI does.
+type Options struct {
+	// Headers are sent with every call.
+	Headers map[string]string `json:"headers,omitempty"`
+	// NoStreamUsage says that the service refuses stream_options.
+	NoStreamUsage bool `json:"noStreamUsage,omitempty"`
+	// MaxTokensKey names the parameter of the output limit; empty is the
+	// vendor's usual one.
+	MaxTokensKey string `json:"maxTokensKey,omitempty"`
+}
+
+// Route maps a model to a vendor's model at a provider.
+type Route struct {
+	Provider         *Provider
+	VendorModel      string
+	Priority, Weight int64 // lower priorities first, then larger weights
+	rows             []priceRow
+}
+
+// priceRow is a row of prices and when it is valid.
+type priceRow struct {
+	from, until time.Time // until is zero while nothing follows
+	prices      pricing.Prices
+}
+
+// Prices returns the row that is valid at now, or nil.
+func (r *Route) Prices(now time.Time) *pricing.Prices {
+	for i := range r.rows {
+		row := &r.rows[i]
+		if !now.Before(row.from) && (row.until.IsZero() || now.Before(row.until)) {
+			return &row.prices
+		}
+	}
+	return nil
+}
+
+// Model is what people call by its id. It is immutable and shared.
+type Model struct {
+	ID, Name      string
+	State         State
+	ContextLength int64 // tokens; 0 is not known
+	MaxOutput     int64 // tokens
+	Capabilities  Capabilities
+	CreatedAt     time.Time
+	Routes        []Route // whose provider is switched on, best first
+}
+
+// Capabilities say what a model can do, in the words of the public list.
+type Capabilities struct {
+	Words      []string `json:"words"` // text, vision, function_calling, reasoning, json_schema, …
+	Parameters []string `json:"parameters,omitempty"`
+}
+
+// Test reports whether the model is one of the built-in test models, which a
+// test key may call for nothing.
+func (m *Model) Test() bool {
+	return len(m.Routes) > 0 && m.Routes[0].Provider.Vendor == TestProvider
+}
+
+// Prices returns the vendor's prices that a call is charged by, or nil when the
+// model cannot be called.
+func (m *Model) Prices(now time.Time) *pricing.Prices {
+	if len(m.Routes) == 0 {
+		return nil
+	}
+	return m.Routes[0].Prices(now)
+}
+
+// snapshot is everything at one moment. It is never changed.
+type snapshot struct {
+	models map[string]*Model
+	sorted []*Model // by id
+}
+
+func newSnapshot(models []*Model) *snapshot {
+	s := &snapshot{models: make(map[string]*Model, len(models)), sorted: models}
+	for _, m := range models {
+		slices.SortFunc(m.Routes, compareRoutes)
+		s.models[m.ID] = m
+	}
+	return s
+}
+
+func compareRoutes(a, b Route) int {
+	switch {
+	case a.Priority != b.Priority:
+		return int(a.Priority - b.Priority)
+	case a.Weight != b.Weight:
+		return int(b.Weight - a.Weight)
+	case a.Provider.Name < b.Provider.Name:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// listed returns the models that people may see.
+func (s *snapshot) listed() []*Model {
+	out := make([]*Model, 0, len(s.sorted))
+	for _, m := range s.sorted {
+		if m.State == StateActive || m.State == StateLegacy {
+			out = append(out, m)
+		}
+	}
+	return out
+}

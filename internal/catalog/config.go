@@ -1,0 +1,119 @@
+package catalog
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/secret"
+)
+
+// ProviderConfig is a provider as the operator configures it.
+type ProviderConfig struct {
+	Name         string
+	Vendor       string // openai or compat
+	BaseURL      string // with the version, as in https://api.openai.com/v1
+	Key          secret.String
+	AllowPrivate bool // the address may be in a private network
+	Options      Options
+	Models       []ModelConfig
+}
+
+// ModelConfig is one model of a provider. Where several providers have the
+// same ID the first is the first route, and its facts about the model count.
+type ModelConfig struct {
+	ID            string
+	VendorModel   string // empty: the ID
+	Name          string // empty: the ID
+	ContextLength int64
+	MaxOutput     int64
+	Capabilities  []string // empty: text
+	Parameters    []string
+	Prices        pricing.Prices
+	Source        string // where the prices are from; empty: configuration
+}
+
+var errConfig = errors.New("providers")
+
+var (
+	modelID      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+)
+
+// checkAll says what is wrong with a configuration.
+func checkAll(all []ProviderConfig) error {
+	names := map[string]bool{TestProvider: true}
+	for _, p := range all {
+		if names[p.Name] {
+			return fmt.Errorf("%w: the name %q is taken", errConfig, p.Name)
+		}
+		names[p.Name] = true
+		if err := p.check(); err != nil {
+			return fmt.Errorf("%w: %s: %w", errConfig, p.Name, err)
+		}
+	}
+	return nil
+}
+
+func (p ProviderConfig) check() error {
+	if !providerName.MatchString(p.Name) {
+		return errors.New("a name has 1 to 40 lower-case letters, digits and hyphens")
+	}
+	if p.Vendor != "openai" && p.Vendor != "compat" {
+		return fmt.Errorf("vendor %q is not openai or compat", p.Vendor)
+	}
+	u, err := url.Parse(p.BaseURL)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("baseUrl is not an address like https://host/v1")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !p.AllowPrivate) {
+		return errors.New("baseUrl must be https, or http together with allowPrivate")
+	}
+	for name, value := range p.Options.Headers {
+		if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.EqualFold(name, "authorization") {
+			return fmt.Errorf("header %q cannot be set", name)
+		}
+	}
+	seen, priced := map[string]bool{}, map[string]string{}
+	for _, m := range p.Models {
+		if seen[m.ID] {
+			return fmt.Errorf("model %q is there twice", m.ID)
+		}
+		seen[m.ID] = true
+		if err := m.check(); err != nil {
+			return fmt.Errorf("model %q: %w", m.ID, err)
+		}
+		prices, err := json.Marshal(m.Prices)
+		if err != nil {
+			return err
+		}
+		if other, ok := priced[m.vendorModel()]; ok && other != string(prices) {
+			return fmt.Errorf("vendorModel %q has two prices", m.vendorModel())
+		}
+		priced[m.vendorModel()] = string(prices)
+	}
+	return nil
+}
+
+func (m ModelConfig) check() error {
+	if !modelID.MatchString(m.ID) {
+		return errors.New("an id has 1 to 100 lower-case letters, digits, dots, hyphens and underscores")
+	}
+	if strings.HasPrefix(m.ID, "test-") {
+		return errors.New("ids that begin with test- belong to the built-in models")
+	}
+	if len(m.VendorModel) > 200 || strings.ContainsAny(m.VendorModel, "\"\\\r\n\x00") {
+		return errors.New("vendorModel has characters that no model id has")
+	}
+	if m.MaxOutput <= 0 || m.MaxOutput > maxTokens || m.ContextLength < 0 || m.ContextLength > maxTokens {
+		return errors.New("maxOutput must be above 0, and contextLength not below it; both in tokens")
+	}
+	return m.Prices.Check()
+}
+
+// maxTokens bounds the sizes of models, so that no product of them overflows.
+const maxTokens = 100_000_000

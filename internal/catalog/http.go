@@ -1,0 +1,177 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API is the list of models as OpenAI's clients read it, with more in it.
+type API struct {
+	Models *Service
+	Errors web.ErrorWriter // the OpenAI dialect's; nil is the product's own
+}
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	opts := []web.Option{access.Needs(access.ScopeModels)}
+	if a.Errors != nil {
+		opts = append(opts, web.Errors(a.Errors))
+	}
+	web.Route(m, "GET /v1/models", a.list, append(opts, web.Doc("List the models"))...)
+	web.Route(m, "GET /v1/models/{model}", a.one, append(opts, web.Doc("Show one model"))...)
+}
+
+type listInput struct {
+	Available  bool     `query:"available" doc:"only models that can be called now"`
+	Capability []string `query:"capability" doc:"only models with one of these, separated by commas"`
+	Provider   string   `query:"provider" doc:"only models of this provider"`
+}
+
+type listOutput struct {
+	Body struct {
+		Object   string  `json:"object"`
+		Data     []entry `json:"data"`
+		UserTier string  `json:"user_tier"`
+	}
+}
+
+type oneInput struct {
+	Model string `path:"model" maxLength:"200"`
+}
+
+type oneOutput struct{ Body entry }
+
+// entry is a model in the public list, in the vendor's spelling of names.
+type entry struct {
+	ID                  string        `json:"id"`
+	Object              string        `json:"object"`
+	Created             int64         `json:"created"`
+	OwnedBy             string        `json:"owned_by"`
+	Name                string        `json:"name"`
+	Provider            string        `json:"provider"`
+	Description         string        `json:"description"`
+	Version             string        `json:"version"`
+	Capabilities        []string      `json:"capabilities"`
+	InputModalities     []string      `json:"input_modalities"`
+	OutputModalities    []string      `json:"output_modalities"`
+	ContextLength       int64         `json:"context_length"`
+	MaxOutputTokens     int64         `json:"max_output_tokens"`
+	SupportedParameters []string      `json:"supported_parameters"`
+	InputPerK           money.Credits `json:"input_credits_per_k"`
+	OutputPerK          money.Credits `json:"output_credits_per_k"`
+	Per1KTokens         money.Credits `json:"credits_per_1k_tokens"`
+	Pricing             *shownPrices  `json:"pricing"`
+	IsAvailable         bool          `json:"is_available"`
+	RequiredTier        string        `json:"required_tier"`
+	TierRestrictionMode string        `json:"tier_restriction_mode"`
+	AllowedTiers        []string      `json:"allowed_tiers"`
+	AccessStatus        string        `json:"access_status"`
+	UpgradeInfo         *struct{}     `json:"upgrade_info"`
+	IsDeprecated        bool          `json:"is_deprecated"`
+	DeprecatedAt        *string       `json:"deprecated_at"`
+	SunsetAt            *string       `json:"sunset_at"`
+	ReplacementModelID  *string       `json:"replacement_model_id"`
+}
+
+// shownPrices are credits for a million tokens.
+type shownPrices struct {
+	Input       money.Credits  `json:"input"`
+	CachedInput money.Credits  `json:"cached_input"`
+	CacheWrite  money.Credits  `json:"cache_write"`
+	Output      money.Credits  `json:"output"`
+	Reasoning   money.Credits  `json:"reasoning"`
+	Image       *money.Credits `json:"image"`
+	HighContext *highContext   `json:"high_context"`
+}
+
+type highContext struct {
+	Threshold   int64         `json:"threshold"`
+	Input       money.Credits `json:"input"`
+	CachedInput money.Credits `json:"cached_input"`
+	CacheWrite  money.Credits `json:"cache_write"`
+	Output      money.Credits `json:"output"`
+	Reasoning   money.Credits `json:"reasoning"`
+}
+
+func (a API) list(_ context.Context, in *listInput) (*listOutput, error) {
+	out := &listOutput{}
+	out.Body.Object, out.Body.UserTier, out.Body.Data = "list", "free", []entry{}
+	now := a.Models.needs.Now()
+	for _, m := range a.Models.Models() {
+		e := a.entry(m, now)
+		if in.Available && !e.IsAvailable || in.Provider != "" && e.Provider != in.Provider {
+			continue
+		}
+		if len(in.Capability) > 0 && !slices.ContainsFunc(in.Capability, func(c string) bool { return slices.Contains(e.Capabilities, c) }) {
+			continue
+		}
+		out.Body.Data = append(out.Body.Data, e)
+	}
+	return out, nil
+}
+
+func (a API) one(_ context.Context, in *oneInput) (*oneOutput, error) {
+	m, err := a.Models.Model(in.Model)
+	if err != nil {
+		return nil, err
+	}
+	return &oneOutput{Body: a.entry(m, a.Models.needs.Now())}, nil
+}
+
+func (a API) entry(m *Model, now time.Time) entry {
+	e := entry{
+		ID: m.ID, Object: "model", Created: m.CreatedAt.Unix(), Name: m.Name,
+		Capabilities: m.Capabilities.Words, InputModalities: []string{"text"}, OutputModalities: []string{"text"},
+		ContextLength: m.ContextLength, MaxOutputTokens: m.MaxOutput, SupportedParameters: m.Capabilities.Parameters,
+		RequiredTier: "free", TierRestrictionMode: "minimum", AllowedTiers: []string{}, AccessStatus: "allowed",
+		IsDeprecated: m.State == StateLegacy,
+	}
+	if e.SupportedParameters == nil {
+		e.SupportedParameters = []string{}
+	}
+	if slices.Contains(m.Capabilities.Words, "vision") {
+		e.InputModalities = append(e.InputModalities, "image")
+	}
+	if slices.Contains(m.Capabilities.Words, "audio") {
+		e.InputModalities = append(e.InputModalities, "audio")
+	}
+	if len(m.Routes) > 0 {
+		e.Provider, e.OwnedBy, e.Version = m.Routes[0].Provider.Name, m.Routes[0].Provider.Name, m.Routes[0].VendorModel
+	}
+	p := m.Prices(now)
+	if p == nil {
+		return e
+	}
+	e.IsAvailable = true
+	t := a.Models.needs.Terms
+	const thousand = 1000
+	e.InputPerK = pricing.Shown(p.Input, t, thousand)
+	e.OutputPerK = pricing.Shown(p.Output, t, thousand)
+	e.Per1KTokens = (e.InputPerK + 10*e.OutputPerK) / 11
+	high := shown(p, t)
+	e.Pricing = &shownPrices{Input: high.Input, CachedInput: high.CachedInput, CacheWrite: high.CacheWrite, Output: high.Output, Reasoning: high.Reasoning}
+	if p.High != nil {
+		high = shown(p.High, t)
+		high.Threshold = p.Threshold
+		e.Pricing.HighContext = &high
+	}
+	return e
+}
+
+// shown returns a set of prices as credits for a million tokens.
+func shown(p *pricing.Prices, t money.Terms) highContext {
+	const million = 1_000_000
+	return highContext{
+		Input:       pricing.Shown(p.Input, t, million),
+		CachedInput: pricing.Shown(p.CacheRead.Or(p.Input), t, million),
+		CacheWrite:  pricing.Shown(p.CacheWrite.Or(p.Input), t, million),
+		Output:      pricing.Shown(p.Output, t, million),
+		Reasoning:   pricing.Shown(p.Reasoning.Or(p.Output), t, million),
+	}
+}

@@ -1,0 +1,100 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/secret"
+)
+
+// Config holds the settings. Load makes one; it is a value and never changes.
+type Config struct {
+	APIAddr string `setting:"api_addr" kind:"addr" default:"127.0.0.1:7150" flag:"common" example:":7150" help:"Address and port on which the Resource API and the console listen. Port 0 takes a free one."`
+	IDPAddr string `setting:"idp_addr" kind:"addr" default:"127.0.0.1:7151" flag:"common" example:":7151" help:"Address and port on which the Identity Provider listens. Port 0 takes a free one."`
+	Data    string `setting:"data" kind:"path" default:"./data" flag:"common" example:"/var/lib/rephlo" help:"Folder for the SQLite database, the master key and the outgoing mails. It is created when missing."`
+	// DatabaseURL is empty for SQLite in Data; see Database.
+	DatabaseURL secret.String `setting:"database_url" kind:"database" default:"" alias:"DATABASE_URL" flag:"common" example:"postgres://rephlo@db.internal/rephlo" help:"PostgreSQL database. Empty: SQLite in the data folder."`
+	// APIURL and IDPURL have no slash at the end.
+	APIURL string `setting:"api_url" kind:"origin" derived:"http://localhost:<port of api_addr>" example:"https://api.example.com" help:"Public address of the Resource API: the audience of access tokens."`
+	IDPURL string `setting:"idp_url" kind:"origin" derived:"http://localhost:<port of idp_addr>" example:"https://id.example.com" help:"Public address of the Identity Provider: the issuer of tokens."`
+	// MasterKeyFile is read by MasterKey.
+	MasterKeyFile string   `setting:"master_key_file" kind:"path" derived:"<data>/master.key" example:"/run/credentials/rephlo/master.key" help:"File with the master key, 32 bytes in base64. When it is not set and the data folder is new, a key is made there with mode 0600."`
+	Dev           bool     `setting:"dev" kind:"bool" default:"false" flag:"common" help:"For work on Rephlo itself: page templates are read from the source tree."`
+	Origins       []string `setting:"allowed_origins" kind:"origins" default:"" example:"https://app.example.com,http://localhost:3000" help:"Sites whose scripts may read answers (CORS), exactly as the browser sends them, separated by commas."`
+
+	LogFormat string `setting:"log_format" kind:"enum" enum:"auto,text,json" default:"auto" help:"Form of the log. auto: text on a terminal, JSON otherwise."`
+	LogLevel  string `setting:"log_level" kind:"enum" enum:"debug,info,warn,error" default:"info" help:"Least severe level that is logged."`
+
+	ShutdownDelay time.Duration `setting:"shutdown_delay" kind:"duration" max:"5m" derived:"0s when both addresses are loopback, else 5s" example:"5s" help:"How long to go on serving after a stop signal while /health/ready already answers 503, so that load balancers look away."`
+	DrainTimeout  time.Duration `setting:"drain_timeout" kind:"duration" max:"1h" default:"60s" help:"How long a stop waits for requests and streams that still run."`
+
+	OpenAIAPIKey  secret.String `setting:"openai_api_key" kind:"secret" default:"" alias:"OPENAI_API_KEY" example:"sk-…" help:"Key of the OpenAI account that calls are sent with. Without it, and without providers_file, only the test models answer."`
+	OpenAIBaseURL string        `setting:"openai_base_url" kind:"base" default:"https://api.openai.com/v1" help:"Where the OpenAI provider is reached."`
+	ProvidersFile string        `setting:"providers_file" kind:"path" default:"" example:"/etc/rephlo/providers.json" help:"JSON list of further providers that speak the OpenAI protocol (Ollama, vLLM, Groq …)."`
+	// Providers is what ProvidersFile lists.
+	Providers []Provider
+
+	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may lose the charges of the last moment."`
+	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that a new account gets once its e-mail address is verified."`
+	Signup      string `setting:"signup" kind:"enum" enum:"open,off" default:"open" help:"Whether people may create accounts by themselves."`
+
+	origins map[string]Origin // by setting name
+}
+
+// SQLiteFile is the name of the database in the data folder.
+const SQLiteFile = "rephlo.db"
+
+// Postgres reports whether the database is PostgreSQL.
+func (c Config) Postgres() bool { return !c.DatabaseURL.Empty() }
+
+// Database returns the URL for sqldb.Open. It may contain a password.
+func (c Config) Database() string {
+	if c.Postgres() {
+		return c.DatabaseURL.Reveal()
+	}
+	return "sqlite:" + c.SQLitePath()
+}
+
+// SQLitePath returns where the SQLite database is, or would be.
+func (c Config) SQLitePath() string { return filepath.Join(c.Data, SQLiteFile) }
+
+// Listening returns c with the public addresses that were not set derived
+// from the addresses that are really listened on: with port 0 they are known
+// only then.
+func (c Config) Listening(apiAddr, idpAddr string) Config {
+	if c.Origin("api_url").Source == SourceDefault {
+		c.APIURL = localURL(apiAddr)
+	}
+	if c.Origin("idp_url").Source == SourceDefault {
+		c.IDPURL = localURL(idpAddr)
+	}
+	return c
+}
+
+// Loopback reports whether only this machine can reach addr.
+func Loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func localURL(addr string) string {
+	_, port, _ := net.SplitHostPort(addr) // checked when it was read
+	return "http://localhost:" + port
+}
+
+// derive fills what depends on other settings and was not set.
+func (c *Config) derive() {
+	*c = c.Listening(c.APIAddr, c.IDPAddr)
+	if c.Origin("master_key_file").Source == SourceDefault {
+		c.MasterKeyFile = filepath.Join(c.Data, "master.key")
+	}
+	if c.Origin("shutdown_delay").Source == SourceDefault && !(Loopback(c.APIAddr) && Loopback(c.IDPAddr)) {
+		c.ShutdownDelay = 5 * time.Second
+	}
+}

@@ -1,0 +1,43 @@
+package credit
+
+import (
+	"context"
+	"fmt"
+)
+
+// grantState is a grant with what all leases on it hold and have spent.
+type grantState struct {
+	id                GrantID
+	source            Source
+	granted, expires  int64
+	frozen            bool
+	credited, debited int64
+	held, spent       int64
+}
+
+// grantsOf returns the user's grants that have not expired, in burn order.
+func (s store) grantsOf(ctx context.Context, user string, now int64) ([]grantState, error) {
+	const q = `SELECT g.id, g.source, g.granted_at, g.expires_at, g.frozen <> 0, g.credited, g.debited,
+			COALESCE(l.held, 0), COALESCE(l.spent, 0)
+		FROM credit_grant g LEFT JOIN (
+			SELECT x.grant_id, CAST(SUM(x.held) AS BIGINT) AS held, CAST(SUM(x.spent) AS BIGINT) AS spent
+			FROM credit_lease x JOIN credit_grant y ON y.id = x.grant_id
+			WHERE y.user_id = $1 AND y.expires_at > $2 GROUP BY x.grant_id) l ON l.grant_id = g.id
+		WHERE g.user_id = $1 AND g.expires_at > $2
+		ORDER BY g.expires_at, g.priority, g.granted_at, g.id`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, now)
+	if err != nil {
+		return nil, fmt.Errorf("read balance: %w", err)
+	}
+	defer rows.Close()
+	var out []grantState
+	for rows.Next() {
+		var g grantState
+		err := rows.Scan(&g.id, &g.source, &g.granted, &g.expires, &g.frozen, &g.credited, &g.debited, &g.held, &g.spent)
+		if err != nil {
+			return nil, fmt.Errorf("read balance: %w", err)
+		}
+		out = append(out, g)
+	}
+	return out, rows.Err()
+}

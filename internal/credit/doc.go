@@ -1,0 +1,53 @@
+// Package credit is the ledger: it promises that nobody spends more than was
+// granted, that no settlement which was acknowledged is ever lost, and that
+// every hold is resolved exactly once.
+//
+// # Accounts
+//
+// A grant is the only account of a user. Every line of the ledger is a transfer
+// between one grant and one system account that its kind names, so a posting
+// that does not balance cannot be written. Grants are used in burn order: what
+// expires first, then by source, then the oldest.
+//
+// # The hot half
+//
+// Reserve sets credits aside by arithmetic on a lease in memory: the user's
+// whole free balance, which one transaction has set aside in the database at
+// first use. What happens is queued for a lane, a goroutine that writes
+// everything that queued during its last commit in one transaction. Gate A,
+// Hold.Durable, opens when the hold is committed; gate B, the return of Settle,
+// when the settlement is. A hold whose settlement queues before it is written
+// goes into the same transaction with it and never gets an open row.
+//
+// A lane is a row of credit_lane: sequence, hash chain and fence. The first
+// statement of each batch moves the row from the batch before, for this epoch;
+// a process that was taken over changes no row with it, so its batch fails
+// whole, and it stops admitting. When the answer to a commit was lost, the same
+// batch is sent again: either its fence finds the row as it was, or the lane
+// shows this batch and its hash.
+//
+// One operation that the database refuses (a CHECK, a unique key, a row count)
+// is found by writing the batch in halves; it fails alone. A failing database
+// fails no operation: the batch is tried again for ever, and after three
+// seconds new holds are refused.
+//
+// At start the lanes of the process before are taken over by raising their
+// epoch. Each of its open holds is settled at its journalled progress or
+// released, and its leases go home. One process at a time serves a database;
+// another node that is alive is noticed by its beat, and the start refused.
+//
+// # The cold half
+//
+// Grant and Expire write in their caller's transaction, also from processes
+// that do not serve, on lane 0. It has no owner: a transaction updates its row
+// first and so keeps it until its end, which puts all cold batches in one
+// order. Locks are taken in the order cold lane, hot lane, grants, leases.
+//
+// # Concurrency
+//
+// A Hold's mutex comes before its purse's, and that before its queue's. No lock
+// is held across I/O. Every goroutine ends with Stop.
+//
+// Tables: credit_lane, credit_grant, credit_lease, credit_hold,
+// credit_transfer, credit_batch, credit_uncollected.
+package credit

@@ -1,0 +1,82 @@
+package credit
+
+import (
+	"context"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/sqldb"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API is the JSON endpoints of the ledger.
+type API struct{ Credits *Service }
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	web.Route(m, "GET /v1/credits/me", a.me, access.Needs(access.ScopeCredits), web.Doc("Your credits"))
+}
+
+type meOutput struct{ Body balanceBody }
+
+type balanceBody struct {
+	UserID             string        `json:"userId"`
+	TotalCredits       money.Credits `json:"totalCredits" doc:"Granted and not expired"`
+	UsedCredits        money.Credits `json:"usedCredits" doc:"Of totalCredits"`
+	RemainingCredits   money.Credits `json:"remainingCredits" doc:"What a new call can use"`
+	HeldCredits        money.Credits `json:"heldCredits" doc:"Set aside for open calls"`
+	BillingPeriodStart *time.Time    `json:"billingPeriodStart"`
+	BillingPeriodEnd   *time.Time    `json:"billingPeriodEnd"`
+	UsagePercentage    int64         `json:"usagePercentage"`
+	Buckets            []bucketBody  `json:"buckets" doc:"In the order in which they are used"`
+}
+
+type bucketBody struct {
+	Source    Source        `json:"source"`
+	Remaining money.Credits `json:"remaining"`
+	ExpiresAt *time.Time    `json:"expiresAt"`
+}
+
+func (a API) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := a.Credits.Balance(ctx, actor.UserID)
+	if sqldb.IsUnavailable(err) {
+		return nil, fault.ErrUnavailable.Because(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := balanceBody{
+		UserID: actor.UserID, TotalCredits: b.Granted, UsedCredits: b.Used, RemainingCredits: b.Available, HeldCredits: b.Held,
+		BillingPeriodStart: timeOrNull(b.Start), BillingPeriodEnd: timeOrNull(b.End), Buckets: []bucketBody{},
+		UsagePercentage: percent(int64(b.Used), int64(b.Granted)),
+	}
+	for _, k := range b.Buckets {
+		out.Buckets = append(out.Buckets, bucketBody{Source: k.Source, Remaining: k.Remaining, ExpiresAt: timeOrNull(k.ExpiresAt)})
+	}
+	return &meOutput{Body: out}, nil
+}
+
+func timeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// percent returns how much of total used is, rounded down. The products of
+// large amounts would not fit, so both lose their last digits then.
+func percent(used, total int64) int64 {
+	for total > 1<<56 {
+		used, total = used>>8, total>>8
+	}
+	if total == 0 {
+		return 0
+	}
+	return used * 100 / total
+}

@@ -1,0 +1,206 @@
+package credit
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/money"
+)
+
+// lease is what this process may spend of one grant.
+type lease struct {
+	grant, expires int64
+	free, held     int64
+	// usable is false once a cut found the grant frozen or expired: what is
+	// free waits for its return.
+	usable bool
+}
+
+// purse is a user's leases in this process. All arithmetic of admission
+// happens here.
+type purse struct {
+	user string
+	lane *lane
+
+	mu      sync.Mutex
+	leases  []lease   // guarded by mu, in burn order
+	outside int64     // guarded by mu: free credits known to be in no lease of ours
+	round   *round    // guarded by mu: the cut or return under way
+	cut     bool      // guarded by mu: everything usable was leased, so a shortage is one
+	used    time.Time // guarded by mu: the last Reserve
+	gone    bool      // guarded by mu: no longer in the Service's map
+}
+
+// round is one cut or return on its way through the lane. At most one is under
+// way for a purse, so neither sees the other half done.
+type round struct {
+	purse *purse
+	cut   bool
+	again bool // guarded by the purse's mu: return everything when it is done
+	group *group
+	gives []give  // of a return
+	found []found // of a cut: the usable grants in burn order
+	err   error   // why it failed; read after group.done
+}
+
+type give struct{ grant, amount int64 }
+
+// found is one usable grant and what a cut leased of it.
+type found struct{ grant, expires, amount int64 }
+
+// room returns what can be reserved at now and what open holds of usable
+// grants have set aside.
+func (p *purse) room(now int64) (free, held int64) {
+	for i := range p.leases {
+		if l := &p.leases[i]; l.usable && l.expires > now {
+			free += l.free
+			held += l.held
+		}
+	}
+	return free, held
+}
+
+// take moves need from the leases to h's parts, front first. The caller has
+// seen that there is room.
+func (p *purse) take(h *Hold, need, now int64) {
+	for i := range p.leases {
+		l := &p.leases[i]
+		if !l.usable || l.expires <= now || l.free <= 0 {
+			continue
+		}
+		n := min(need, l.free)
+		l.free -= n
+		l.held += n
+		h.parts = append(h.parts, part{grant: l.grant, expires: l.expires, amount: n})
+		if need -= n; need == 0 {
+			return
+		}
+	}
+}
+
+// lease returns the lease on grant, which is there while it holds something.
+func (p *purse) lease(grant, expires int64) *lease {
+	for i := range p.leases {
+		if p.leases[i].grant == grant {
+			return &p.leases[i]
+		}
+	}
+	p.leases = append(p.leases, lease{grant: grant, expires: expires})
+	return &p.leases[len(p.leases)-1]
+}
+
+// startCut queues a cut. It returns nil when the lane takes nothing any more.
+func (p *purse) startCut() *round {
+	return p.start(&round{purse: p, cut: true}, opCut)
+}
+
+// startReturn queues the return of everything that is free. It returns nil
+// when the lane takes nothing any more.
+func (p *purse) startReturn() *round {
+	r := &round{purse: p}
+	for i := range p.leases {
+		r.gives = append(r.gives, give{p.leases[i].grant, max(p.leases[i].free, 0)})
+	}
+	if p.start(r, opReturn) == nil {
+		return nil
+	}
+	p.cut = false
+	for i, g := range r.gives {
+		p.leases[i].free -= g.amount
+	}
+	return r
+}
+
+func (p *purse) start(r *round, k opKind) *round {
+	if r.group = p.lane.queue.put(op{kind: k, round: r}); r.group == nil {
+		return nil
+	}
+	p.round = r
+	return r
+}
+
+// finish applies what the lane did with r.
+func (p *purse) finish(r *round) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round = nil
+	switch {
+	case r.cut && r.err == nil:
+		p.adopt(r.found)
+	case !r.cut && r.err == nil:
+		now := p.lane.now().UnixMicro()
+		for _, g := range r.gives {
+			if l := p.lease(g.grant, 0); l.usable && l.expires > now {
+				p.outside += g.amount
+			}
+		}
+		p.leases = slices.DeleteFunc(p.leases, func(l lease) bool { return l.held == 0 && l.free == 0 })
+	case !r.cut:
+		for _, g := range r.gives {
+			p.lease(g.grant, 0).free += g.amount
+		}
+	}
+	if r.again && len(p.leases) > 0 {
+		p.startReturn()
+	}
+}
+
+// adopt adds what a cut leased and puts the leases in burn order.
+func (p *purse) adopt(usable []found) {
+	old := p.leases
+	for i := range old {
+		old[i].usable = false
+	}
+	p.leases = make([]lease, 0, len(usable)+1)
+	for _, f := range usable {
+		l := lease{grant: f.grant, expires: f.expires, free: f.amount, usable: true}
+		for _, o := range old {
+			if o.grant == f.grant {
+				l.free += o.free
+				l.held = o.held
+			}
+		}
+		p.leases = append(p.leases, l)
+	}
+	for _, o := range old {
+		known := slices.ContainsFunc(usable, func(f found) bool { return f.grant == o.grant })
+		if !known && (o.free != 0 || o.held != 0) {
+			p.leases = append(p.leases, o)
+		}
+	}
+	p.outside, p.cut = 0, true
+}
+
+// refund gives back to the leases what a hold's parts did not need, and says
+// which of it expires instead. h.mu and p.mu are held.
+func (p *purse) refund(h *Hold, now int64) {
+	for i := range h.parts {
+		t := &h.parts[i]
+		l := p.lease(t.grant, t.expires)
+		l.held -= t.amount
+		t.expired = t.expires <= now && t.amount > t.charged
+		if !t.expired {
+			l.free += t.amount - t.charged
+		}
+	}
+}
+
+// unrefund undoes refund: the ending failed and the hold is still open.
+func (p *purse) unrefund(h *Hold) {
+	for i := range h.parts {
+		t := &h.parts[i]
+		l := p.lease(t.grant, t.expires)
+		l.held += t.amount
+		if !t.expired {
+			l.free -= t.amount - t.charged
+		}
+		t.charged, t.expired = 0, false
+	}
+}
+
+// remaining is what the user could reserve now, with what is in no lease.
+func (p *purse) remaining(now int64) money.Credits {
+	free, _ := p.room(now)
+	return money.Credits(max(free+p.outside, 0))
+}

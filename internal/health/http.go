@@ -1,0 +1,37 @@
+package health
+
+import (
+	"net/http"
+
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API answers /health and what is below it. Both services mount it.
+type API struct{ Health *Health }
+
+// Mount registers the routes; nobody has to sign in for them.
+func (a API) Mount(m *web.Mux) {
+	m.Handle("GET /health", a.ready, web.Raw())
+	m.Handle("GET /health/ready", a.ready, web.Raw())
+	m.Handle("GET /health/live", a.live, web.Raw())
+}
+
+type body struct {
+	Status   State            `json:"status"`
+	Draining bool             `json:"draining,omitempty"`
+	Parts    map[string]State `json:"parts,omitempty"`
+}
+
+func (a API) live(w http.ResponseWriter, _ *http.Request) error {
+	return web.JSON(w, http.StatusOK, body{Status: OK})
+}
+
+func (a API) ready(w http.ResponseWriter, r *http.Request) error {
+	report := a.Health.Report(r.Context())
+	status := http.StatusOK
+	if !report.Ready() {
+		status = http.StatusServiceUnavailable
+		w.Header().Set("Retry-After", "2")
+	}
+	return web.JSON(w, status, body{Status: report.State, Draining: report.Draining, Parts: report.Parts})
+}

@@ -1,0 +1,139 @@
+package authorize
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/sso"
+)
+
+// life is how long an interaction may take.
+const life = time.Hour
+
+// Faults of interactions.
+var (
+	ErrForeign = fault.New(fault.Invalid, "invalid_request", "This sign-in does not belong to this browser, or there is none. Start again from the app.")
+	ErrEnded   = fault.New(fault.Gone, "link_expired", "This sign-in took too long or is complete already. Start again from the app.")
+)
+
+// Interaction is an authorization request and what has happened since.
+type Interaction struct {
+	UID     string
+	Request oauth.AuthorizationRequest
+	// Hint is the user that an id_token_hint names; empty if there was none.
+	Hint string
+	// UserID is who took the steps below. They count for nobody else.
+	UserID    string
+	SignedIn  bool // gave a credential in this interaction
+	Consented bool // allowed the request in this interaction
+	Confirmed bool // clicked in this interaction
+
+	CreatedAt time.Time
+
+	browser             []byte // nil until the first browser shows it
+	expiresAt, finished time.Time
+}
+
+// Step is what an interaction waits for.
+type Step string
+
+// The steps, in the order in which they are taken.
+const (
+	SignIn  Step = "login"
+	Consent Step = "consent"
+	Confirm Step = "confirm"
+	Issue   Step = "issue"
+)
+
+// silent are the answers to prompt=none when a step is missing (OpenID Connect
+// Core section 3.1.2.6).
+var silent = map[Step]*oauth.Error{
+	SignIn:  {Code: "login_required", Description: "The user must sign in."},
+	Consent: {Code: "consent_required", Description: "The user must consent."},
+	Confirm: {Code: "interaction_required", Description: "The user must confirm."},
+}
+
+// state is what the choice of a step depends on.
+type state struct {
+	in      Interaction
+	client  client.Client
+	session sso.Session
+	user    account.User // zero when nobody is signed in
+	consent grant.Consent
+	now     time.Time
+}
+
+// next returns the first step that is missing.
+func (s state) next() Step {
+	switch {
+	case s.needsSignIn():
+		return SignIn
+	case s.needsConsent():
+		return Consent
+	case s.needsClick():
+		return Confirm
+	default:
+		return Issue
+	}
+}
+
+// own reports whether the steps taken were the present user's.
+func (s state) own() bool { return s.in.UserID == s.user.ID }
+
+func (s state) needsSignIn() bool {
+	r := s.in.Request
+	if s.user.ID == "" || s.in.Hint != "" && s.in.Hint != s.user.ID {
+		return true
+	}
+	if s.own() && s.in.SignedIn {
+		return false
+	}
+	age := r.MaxAge
+	if age == nil {
+		age = s.client.DefaultMaxAge
+	}
+	tooOld := age != nil && s.now.Sub(s.session.AuthTime) > time.Duration(*age)*time.Second
+	return tooOld || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
+}
+
+// named reports whether a login hint is empty or means u.
+func named(hint string, u account.User) bool {
+	return hint == "" || strings.EqualFold(hint, u.Email) || strings.EqualFold(hint, u.Username) || hint == u.ID
+}
+
+func (s state) needsConsent() bool {
+	if s.own() && s.in.Consented {
+		return false
+	}
+	if s.in.Request.Prompts(oauth.PromptConsent) {
+		return true
+	}
+	// Anybody can call themselves a program on the user's machine: for those a
+	// skipped consent would let any of them in (O29).
+	if s.client.SkipConsent && !s.client.NeedsClick(s.in.Request.RedirectURI) {
+		return false
+	}
+	return !s.consent.Covers(s.scopes(), s.in.Request.Resources)
+}
+
+func (s state) needsClick() bool {
+	if s.own() && (s.in.Consented || s.in.Confirmed || s.in.SignedIn) {
+		return false
+	}
+	return s.client.NeedsClick(s.in.Request.RedirectURI) || s.in.Request.Prompts(oauth.PromptSelect)
+}
+
+// scopes returns those that this user can grant: nobody without a role can
+// hand out the right to administer.
+func (s state) scopes() []string {
+	if s.user.Role != "" {
+		return s.in.Request.Scopes
+	}
+	return slices.DeleteFunc(slices.Clone(s.in.Request.Scopes), func(scope string) bool { return scope == oauth.ScopeAdmin })
+}

@@ -1,0 +1,228 @@
+package authorize
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/pages"
+	"github.com/rephlo/rephlo/internal/identity/sso"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API serves the authorization endpoint and the dispatcher.
+type API struct{ Authorize *Service }
+
+// Mount registers the routes. A POST to the endpoint comes from other sites by
+// design: it acts on no cookie.
+func (a API) Mount(m *web.Mux) {
+	page := web.Errors(a.Authorize.Screens.WriteError)
+	m.Handle("GET /oauth/authorize", a.start, page)
+	m.Handle("POST /oauth/authorize", a.startByForm, page, web.Body(64<<10))
+	m.Handle("GET /interaction/{uid}", a.dispatch, page)
+	m.Handle("GET /interaction/{uid}/abort", a.abort, page)
+	m.Handle("GET /interaction/{uid}/data", a.data)
+}
+
+func (a API) start(w http.ResponseWriter, r *http.Request) error {
+	v, err := oauth.ParseForm(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	return a.begin(w, r, v, a.Authorize.Sessions.Mark(w, r))
+}
+
+// startByForm stores the request without a browser: SameSite cookies do not
+// come with another site's POST, but do with the GET that follows.
+func (a API) startByForm(w http.ResponseWriter, r *http.Request) error {
+	v, err := oauth.ReadForm(r)
+	if err != nil {
+		return err
+	}
+	return a.begin(w, r, v, nil)
+}
+
+func (a API) begin(w http.ResponseWriter, r *http.Request, v url.Values, browser []byte) error {
+	in, c, err := a.Authorize.begin(r.Context(), v, browser)
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		if !e.Page {
+			http.Redirect(w, r, oauth.RedirectError(in.Request, a.Authorize.Server.Issuer, e), http.StatusSeeOther)
+			return nil
+		}
+		f := fault.New(fault.Invalid, "invalid_request", e.Description+" Tell the people who make the app.")
+		a.Authorize.Screens.Refuse(w, f, pages.Client{Name: c.Name, Homepage: c.Homepage}, v.Get("redirect_uri"), c.RedirectURIs)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	next := "/interaction/" + in.UID
+	if in.Request.Prompts(oauth.PromptCreate) {
+		next = "/register?interaction=" + in.UID
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}
+
+// dispatch shows the first step that is missing, or answers the client.
+func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
+	s := a.Authorize
+	in, c, err := s.open(r.Context(), r.PathValue("uid"), s.Sessions.Mark(w, r))
+	if err != nil {
+		return err
+	}
+	ss, _, err := s.Sessions.Current(r)
+	if err != nil {
+		return err
+	}
+	st, err := s.state(r.Context(), in, c, ss)
+	if err != nil {
+		return err
+	}
+	step := st.next()
+	if e := silent[step]; e != nil && in.Request.Prompts(oauth.PromptNone) {
+		return s.refuse(w, r, in, e)
+	}
+	switch {
+	case step == SignIn && in.SignedIn && in.UserID == ss.UserID && ss.ID != "":
+		// Somebody else than the client asked for has signed in.
+		return s.refuse(w, r, in, silent[SignIn])
+	case step == SignIn, step != Issue && r.URL.Query().Get("switch") != "":
+		return s.Screens.SignIn(w, Screen(in, c), in.Request.LoginHint, nil)
+	case step == Consent:
+		scopes := st.scopes()
+		var added []string
+		if len(st.consent.Scopes) > 0 {
+			added = st.consent.Added(scopes)
+		}
+		return s.Screens.Consent(w, Screen(in, c), st.account(), scopes, added)
+	case step == Confirm:
+		return s.Screens.Continue(w, Screen(in, c), st.account())
+	}
+	return s.allow(w, r, st)
+}
+
+// allow answers the client with a code. A private scheme gets a page that
+// forwards: a redirect to one would leave an empty window behind.
+func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error {
+	if len(st.scopes()) == 0 {
+		return s.refuse(w, r, st.in, &oauth.Error{Code: "invalid_scope", Description: "None of the scopes asked for is one that this user can grant."})
+	}
+	address, err := s.finish(r.Context(), st)
+	if err != nil {
+		return err
+	}
+	if oauth.OriginOf(address) == "" {
+		return s.Screens.Return(w, Screen(st.in, st.client), address)
+	}
+	http.Redirect(w, r, address, http.StatusSeeOther)
+	return nil
+}
+
+// refuse answers the client with an error.
+func (s *Service) refuse(w http.ResponseWriter, r *http.Request, in Interaction, e *oauth.Error) error {
+	if err := s.end(r.Context(), in); err != nil {
+		return unavailable(err)
+	}
+	http.Redirect(w, r, oauth.RedirectError(in.Request, s.Server.Issuer, e), http.StatusSeeOther)
+	return nil
+}
+
+// abort gives up: the client learns that the user did not want to.
+func (a API) abort(w http.ResponseWriter, r *http.Request) error {
+	in, _, err := a.Authorize.Open(r)
+	if err != nil {
+		return err
+	}
+	return a.Authorize.Deny(w, r, in)
+}
+
+// Deny answers the client that the user said no.
+func (s *Service) Deny(w http.ResponseWriter, r *http.Request, in Interaction) error {
+	return s.refuse(w, r, in, &oauth.Error{Code: "access_denied", Description: "The user did not allow it."})
+}
+
+// Open returns the interaction that a step's request names, and its client:
+// ErrForeign if it is not this browser's, ErrEnded if it is over.
+func (s *Service) Open(r *http.Request) (Interaction, client.Client, error) {
+	return s.open(r.Context(), r.PathValue("uid"), s.Sessions.Browser(r))
+}
+
+// Session is who is signed in and what they can grant.
+type Session struct {
+	sso.Session
+	Scopes []string // of the interaction's request
+}
+
+// Present returns who is signed in in r's browser; false is nobody.
+func (s *Service) Present(r *http.Request, in Interaction, c client.Client) (Session, bool, error) {
+	ss, ok, err := s.Sessions.Current(r)
+	if err != nil || !ok {
+		return Session{}, false, err
+	}
+	st, err := s.state(r.Context(), in, c, ss)
+	return Session{ss, st.scopes()}, err == nil, err
+}
+
+// Resume leads back to the dispatcher after a step. The method becomes GET, so
+// that no credential is sent again.
+func Resume(w http.ResponseWriter, r *http.Request, in Interaction) error {
+	http.Redirect(w, r, "/interaction/"+in.UID, http.StatusSeeOther)
+	return nil
+}
+
+// Screen returns what the screens of an interaction show of it.
+func Screen(in Interaction, c client.Client) pages.Interaction {
+	return pages.Interaction{
+		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
+	}
+}
+
+func (s state) account() pages.Account {
+	return pages.Account{ID: s.user.ID, Name: s.user.DisplayName(), Email: s.user.Email}
+}
+
+// data describes the interaction to a script of our own origin.
+func (a API) data(w http.ResponseWriter, r *http.Request) error {
+	s := a.Authorize
+	in, c, err := s.Open(r)
+	if err != nil {
+		return err
+	}
+	ss, _, err := s.Sessions.Current(r)
+	if err != nil {
+		return err
+	}
+	st, err := s.state(r.Context(), in, c, ss)
+	if err != nil {
+		return err
+	}
+	var out struct {
+		UID    string `json:"uid"`
+		Prompt Step   `json:"prompt"`
+		Client struct {
+			ClientID   string `json:"clientId"`
+			ClientName string `json:"clientName"`
+		} `json:"client"`
+		Params struct {
+			Scope       string `json:"scope"`
+			RedirectURI string `json:"redirectUri"`
+		} `json:"params"`
+		Session *struct {
+			AccountID string `json:"accountId"`
+		} `json:"session"`
+	}
+	out.UID, out.Prompt = in.UID, st.next()
+	out.Client.ClientID, out.Client.ClientName = c.ID, c.Name
+	out.Params.Scope, out.Params.RedirectURI = strings.Join(in.Request.Scopes, " "), in.Request.RedirectURI
+	if ss.ID != "" {
+		out.Session = &struct {
+			AccountID string `json:"accountId"`
+		}{ss.UserID}
+	}
+	return web.JSON(w, http.StatusOK, out)
+}

@@ -1,0 +1,186 @@
+package authorize
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/pages"
+	"github.com/rephlo/rephlo/internal/identity/sso"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Needs are what a Service is made of.
+type Needs struct {
+	DB       *sqldb.DB
+	Log      *slog.Logger
+	Now      func() time.Time
+	Accounts *account.Service
+	Clients  *client.Service
+	Grants   *grant.Service
+	Sessions *sso.Service
+	Tokens   *oauth.Verifier // reads id_token_hint
+	Screens  *pages.Screens
+	Server   oauth.Server
+}
+
+// Service keeps interactions. It is safe for concurrent use.
+type Service struct {
+	Needs
+	store store
+}
+
+// New returns a Service.
+func New(n Needs) *Service { return &Service{Needs: n, store: store{n.DB}} }
+
+// begin checks a request and stores it as an interaction. An *oauth.Error that
+// is not for our page goes to the client, at the redirect URI of the
+// interaction returned.
+func (s *Service) begin(ctx context.Context, v url.Values, browser []byte) (Interaction, client.Client, error) {
+	var in Interaction
+	clientID, err := oauth.ClientID(v)
+	if err != nil {
+		return in, client.Client{}, err
+	}
+	c, err := s.Clients.ByID(ctx, clientID)
+	if errors.Is(err, client.ErrUnknown) {
+		return in, c, &oauth.Error{Code: "invalid_request", Description: "The client is unknown.", Page: true}
+	}
+	if err != nil {
+		return in, c, unavailable(err)
+	}
+	if in.Request, err = oauth.ParseAuthorize(v, c.Facts(), s.Server); err != nil {
+		return in, c, err
+	}
+	if !c.May(client.GrantCode) {
+		return in, c, &oauth.Error{Code: "unauthorized_client", Description: "The client may not use the authorization code grant."}
+	}
+	if hint := in.Request.IDTokenHint; hint != "" {
+		t, err := s.Tokens.Hint(hint)
+		if err != nil || t.Audience != c.ID {
+			return in, c, &oauth.Error{Code: "invalid_request", Description: "The id_token_hint is not an ID token of this client."}
+		}
+		in.Hint = t.Subject
+	}
+	now := s.Now()
+	in.UID, in.browser, in.CreatedAt, in.expiresAt = strings.ToLower(rand.Text()), browser, now, now.Add(life)
+	return in, c, unavailable(s.store.insert(ctx, in))
+}
+
+// open returns a live interaction of the browser. One that no browser has
+// shown yet is bound to this one.
+func (s *Service) open(ctx context.Context, uid string, browser []byte) (Interaction, client.Client, error) {
+	in, err := s.store.byID(ctx, uid)
+	if err != nil {
+		return in, client.Client{}, unavailable(err)
+	}
+	if in.browser == nil {
+		bound, err := s.store.bind(ctx, uid, browser)
+		if err != nil {
+			return in, client.Client{}, unavailable(err)
+		}
+		if bound {
+			in.browser = browser
+		}
+	}
+	switch {
+	case len(browser) == 0 || !bytes.Equal(in.browser, browser):
+		return in, client.Client{}, ErrForeign
+	case !in.finished.IsZero() || !s.Now().Before(in.expiresAt):
+		return in, client.Client{}, ErrEnded
+	}
+	c, err := s.Clients.ByID(ctx, in.Request.ClientID)
+	if errors.Is(err, client.ErrUnknown) {
+		err = ErrEnded.Because(err) // it was deleted meanwhile
+	}
+	return in, c, unavailable(err)
+}
+
+// state reads what the choice of the next step depends on. ss is zero when
+// nobody is signed in.
+func (s *Service) state(ctx context.Context, in Interaction, c client.Client, ss sso.Session) (state, error) {
+	st := state{in: in, client: c, session: ss, now: s.Now()}
+	if ss.ID == "" {
+		return st, nil
+	}
+	var err error
+	if st.user, err = s.Accounts.Snapshot(ctx, ss.UserID); err != nil {
+		return st, err
+	}
+	st.consent, _, err = s.Grants.Consent(ctx, ss.UserID, c.ID)
+	return st, unavailable(err)
+}
+
+// finish ends the interaction with a code and returns where it goes.
+func (s *Service) finish(ctx context.Context, st state) (address string, err error) {
+	r := st.in.Request
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.end(ctx, st.in); err != nil {
+			return err
+		}
+		code, err := s.Grants.IssueCode(ctx, grant.Code{
+			ClientID: r.ClientID, UserID: st.user.ID, SessionID: st.session.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge,
+			Nonce: r.Nonce, Scopes: st.scopes(), Resources: r.Resources, AuthTime: st.session.AuthTime, ACR: st.session.ACR, AMR: st.session.AMR,
+		})
+		address = oauth.RedirectCode(r, s.Server.Issuer, code)
+		return err
+	})
+	return address, unavailable(err)
+}
+
+// end makes sure that an interaction has one answer.
+func (s *Service) end(ctx context.Context, in Interaction) error {
+	ended, err := s.store.end(ctx, in.UID, s.Now())
+	if err == nil && !ended {
+		err = ErrEnded
+	}
+	return err
+}
+
+// SignedIn records that a user gave a credential in the interaction.
+func (s *Service) SignedIn(ctx context.Context, in Interaction, userID string) error {
+	in.UserID, in.SignedIn, in.Consented, in.Confirmed = userID, true, false, false
+	return unavailable(s.store.took(ctx, in))
+}
+
+// Allowed records that a user allowed what the interaction asks for, in the
+// transaction that ctx carries.
+func (s *Service) Allowed(ctx context.Context, in Interaction, userID string) error {
+	return unavailable(s.store.took(ctx, in.by(userID, true, false)))
+}
+
+// Clicked records that a user wants to go on.
+func (s *Service) Clicked(ctx context.Context, in Interaction, userID string) error {
+	return unavailable(s.store.took(ctx, in.by(userID, false, true)))
+}
+
+// by returns in with a step of the user; steps of others do not count.
+func (in Interaction) by(userID string, consented, confirmed bool) Interaction {
+	if in.UserID != userID {
+		in.UserID, in.SignedIn, in.Consented, in.Confirmed = userID, false, false, false
+	}
+	in.Consented, in.Confirmed = in.Consented || consented, in.Confirmed || confirmed
+	return in
+}
+
+// Sweep removes interactions that ended a day ago.
+func (s *Service) Sweep(ctx context.Context) error {
+	return s.store.sweep(ctx, s.Now().Add(-24*time.Hour))
+}
+
+func unavailable(err error) error {
+	if sqldb.IsUnavailable(err) {
+		return fault.ErrUnavailable.Because(err)
+	}
+	return err
+}

@@ -1,0 +1,87 @@
+package authorize
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// store holds this package's SQL.
+type store struct{ db *sqldb.DB }
+
+func (s store) insert(ctx context.Context, in Interaction) error {
+	const q = `
+		INSERT INTO authorize_interaction (id, browser, request, hint, user_id, signed_in, consented, confirmed, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, '', FALSE, FALSE, FALSE, $5, $6)`
+	request, err := json.Marshal(in.Request)
+	if err != nil {
+		return fmt.Errorf("store interaction: %w", err)
+	}
+	_, err = s.db.Q(ctx).ExecContext(ctx, q, in.UID, in.browser, string(request), in.Hint, in.CreatedAt.UnixMicro(), in.expiresAt.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("store interaction: %w", err)
+	}
+	return nil
+}
+
+func (s store) byID(ctx context.Context, uid string) (Interaction, error) {
+	const q = `
+		SELECT browser, request, hint, user_id, signed_in, consented, confirmed, created_at, expires_at, done_at
+		FROM authorize_interaction WHERE id = $1`
+	in := Interaction{UID: uid}
+	var request string
+	var created, expires, done sqldb.Time
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, uid).Scan(&in.browser, &request, &in.Hint, &in.UserID, &in.SignedIn, &in.Consented,
+		&in.Confirmed, &created, &expires, &done)
+	if errors.Is(err, sql.ErrNoRows) {
+		return in, ErrForeign
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(request), &in.Request)
+	}
+	if err != nil {
+		return in, fmt.Errorf("read interaction: %w", err)
+	}
+	in.CreatedAt, in.expiresAt, in.finished = created.Time, expires.Time, done.Time
+	return in, nil
+}
+
+// bind gives an interaction to the first browser that shows it.
+func (s store) bind(ctx context.Context, uid string, browser []byte) (bool, error) {
+	const q = `UPDATE authorize_interaction SET browser = $2 WHERE id = $1 AND browser IS NULL`
+	return s.change(ctx, "bind interaction", q, uid, browser)
+}
+
+// took records the steps that were taken.
+func (s store) took(ctx context.Context, in Interaction) error {
+	const q = `
+		UPDATE authorize_interaction SET user_id = $2, signed_in = $3, consented = $4, confirmed = $5
+		WHERE id = $1 AND done_at IS NULL`
+	_, err := s.change(ctx, "record step", q, in.UID, in.UserID, in.SignedIn, in.Consented, in.Confirmed)
+	return err
+}
+
+// end marks an interaction as answered; only the first caller wins.
+func (s store) end(ctx context.Context, uid string, at time.Time) (bool, error) {
+	const q = `UPDATE authorize_interaction SET done_at = $2 WHERE id = $1 AND done_at IS NULL`
+	return s.change(ctx, "end interaction", q, uid, at.UnixMicro())
+}
+
+func (s store) sweep(ctx context.Context, before time.Time) error {
+	_, err := s.change(ctx, "sweep interactions", `DELETE FROM authorize_interaction WHERE expires_at < $1`, before.UnixMicro())
+	return err
+}
+
+func (s store) change(ctx context.Context, what, query string, args ...any) (bool, error) {
+	res, err := s.db.Q(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"slices"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+)
+
+// AuthMethod is how a client proves itself to the token endpoint. The words
+// are those of the registry of RFC 7591.
+type AuthMethod string
+
+// The methods there are.
+const (
+	AuthNone  AuthMethod = "none" // a public client, which has no secret
+	AuthBasic AuthMethod = "client_secret_basic"
+	AuthPost  AuthMethod = "client_secret_post"
+)
+
+// RefreshLife says what ends a refresh token early.
+type RefreshLife string
+
+// The lives there are.
+const (
+	LifeSession    RefreshLife = "session"    // signing out
+	LifeStandalone RefreshLife = "standalone" // nothing but its revocation
+)
+
+// Grants a client may use.
+const (
+	GrantCode    = "authorization_code"
+	GrantRefresh = "refresh_token"
+)
+
+// Client is one OAuth client.
+type Client struct {
+	ID   string `json:"-"`
+	Name string `json:"-"`
+	// Homepage is where "Back to the app" leads; empty if unknown.
+	Homepage   string `json:"homepage,omitempty"`
+	FirstParty bool   `json:"first_party,omitempty"`
+	Native     bool   `json:"native,omitempty"`
+	// Public clients run on the user's machine and have no secret.
+	Public bool `json:"public,omitempty"`
+	// SkipConsent is for first-party clients whose identity is certain:
+	// confidential ones and those that are answered on claimed https only.
+	SkipConsent            bool        `json:"skip_consent,omitempty"`
+	AuthMethod             AuthMethod  `json:"auth_method"`
+	RedirectURIs           []string    `json:"redirect_uris"`
+	PostLogoutRedirectURIs []string    `json:"post_logout_redirect_uris,omitempty"`
+	CORSOrigins            []string    `json:"cors_origins,omitempty"`
+	Scopes                 []string    `json:"scopes"`
+	Grants                 []string    `json:"grants"`
+	RefreshLife            RefreshLife `json:"refresh_life"`
+	// DefaultMaxAge is how old a sign-in may be when the request does not say,
+	// in seconds; nil is any age.
+	DefaultMaxAge *int64 `json:"default_max_age,omitempty"`
+
+	secrets []string // hashes
+}
+
+// Faults of looking up and making clients.
+var (
+	ErrUnknown = fault.New(fault.NotFound, "unknown_client", "There is no client with this id.")
+	ErrInvalid = fault.New(fault.Unprocessable, "invalid_client_metadata", "The client's settings break a rule.")
+	ErrExists  = fault.New(fault.Conflict, "client_exists", "There is a client with this id already.")
+)
+
+// May reports whether c may use the grant.
+func (c Client) May(grant string) bool { return slices.Contains(c.Grants, grant) }
+
+// Facts returns what the checks of an authorization request need.
+func (c Client) Facts() oauth.Client {
+	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes}
+}
+
+// NeedsClick reports whether an answer to the redirect URI must follow a
+// click of the user: another program could be listening on a loopback port or
+// claim a private scheme (RFC 8252 section 8.6).
+func (c Client) NeedsClick(redirectURI string) bool {
+	return c.Native && oauth.OriginOf(redirectURI) == "" || oauth.Loopback(redirectURI)
+}

@@ -1,0 +1,224 @@
+package client
+
+import (
+	"context"
+	"crypto/subtle"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+const busKind = "client.changed"
+
+// Needs is what a Service is made of.
+type Needs struct {
+	DB  *sqldb.DB
+	Bus *bus.Bus
+	Log *slog.Logger
+	Now func() time.Time
+	// Dev seeds the demonstration client too.
+	Dev bool
+}
+
+// Service knows the clients. It is safe for concurrent use.
+type Service struct {
+	db    *sqldb.DB
+	store store
+	bus   *bus.Bus
+	log   *slog.Logger
+	now   func() time.Time
+	dev   bool
+
+	loading sync.Mutex // held while the table is read
+	all     atomic.Pointer[snapshot]
+	stale   atomic.Bool
+}
+
+// snapshot is every client, by id. It does not change.
+type snapshot struct {
+	byID     map[string]Client
+	loopback bool     // some public client is answered on the user's machine
+	origins  []string // that some client has, besides
+}
+
+// New returns a Service without clients; Seed loads them.
+func New(n Needs) *Service {
+	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev}
+	s.all.Store(&snapshot{})
+	n.Bus.Subscribe(busKind, func(string) { s.stale.Store(true) })
+	return s
+}
+
+// Seed stores the first-party clients as this program knows them, and loads
+// all. Call it at start.
+func (s *Service) Seed(ctx context.Context) error {
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		for _, c := range firstParty() {
+			if err := s.store.upsert(ctx, c, s.now()); err != nil {
+				return err
+			}
+		}
+		if s.dev {
+			return s.store.upsert(ctx, demo(), s.now())
+		}
+		return s.store.remove(ctx, demo().ID)
+	})
+	if err != nil {
+		return err
+	}
+	return s.load(ctx)
+}
+
+// Create stores a new client and returns its secret, which is shown once; a
+// public client has none. Settings that break a rule are ErrInvalid.
+func (s *Service) Create(ctx context.Context, c Client) (secret string, err error) {
+	if err := c.check(); err != nil {
+		return "", err
+	}
+	if !c.Public {
+		secret = oauth.NewSecret(oauth.PrefixSecret)
+		c.secrets = []string{oauth.Hash(secret)}
+	}
+	err = s.db.InTx(ctx, func(ctx context.Context) error {
+		added, err := s.store.add(ctx, c, s.now())
+		if err != nil {
+			return err
+		}
+		if !added {
+			return ErrExists
+		}
+		return s.bus.Publish(ctx, busKind, c.ID)
+	})
+	return secret, err
+}
+
+// ByID returns a client, or ErrUnknown. It reads memory.
+func (s *Service) ByID(ctx context.Context, id string) (Client, error) {
+	if c, ok := s.current(ctx).byID[id]; ok {
+		return c, nil
+	}
+	return Client{}, ErrUnknown
+}
+
+// Origins reports whether some client's page may have this origin: it answers
+// a browser's preflight, which names no client.
+func (s *Service) Origins(origin string) bool {
+	all := s.current(context.Background())
+	return all.loopback && oauth.LoopbackOrigin(origin) || slices.Contains(all.origins, origin)
+}
+
+// Credentials are how a client presented itself at the token endpoint.
+type Credentials struct {
+	ID     string
+	Secret string
+	Method AuthMethod // AuthNone when no secret was sent
+}
+
+// Authenticate returns the client that the credentials prove, or
+// oauth.ErrInvalidClient. A secret is not accepted by another method than the
+// client's, nor from a public client, which cannot have one.
+func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, error) {
+	c, ok := s.current(ctx).byID[cr.ID]
+	if !ok || cr.Method != c.AuthMethod {
+		return Client{}, oauth.ErrInvalidClient
+	}
+	if c.Public {
+		return c, nil
+	}
+	presented, matched := []byte(oauth.Hash(cr.Secret)), 0
+	for _, hash := range c.secrets {
+		matched |= subtle.ConstantTimeCompare(presented, []byte(hash))
+	}
+	if matched != 1 {
+		return Client{}, oauth.ErrInvalidClient
+	}
+	return c, nil
+}
+
+// AllowsOrigin reports whether c's pages may have this origin.
+func (c Client) AllowsOrigin(origin string) bool {
+	return c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback) && oauth.LoopbackOrigin(origin) ||
+		slices.Contains(c.origins(), origin)
+}
+
+// origins returns those of c besides loopback ones.
+func (c Client) origins() []string {
+	out := slices.Clone(c.CORSOrigins)
+	for _, uri := range c.RedirectURIs {
+		if c.Public && strings.HasPrefix(uri, "https://") {
+			out = append(out, oauth.OriginOf(uri))
+		}
+	}
+	return out
+}
+
+// check returns ErrInvalid for settings that break a rule.
+func (c Client) check() error {
+	https := func(uri string) bool { return strings.HasPrefix(uri, "https://") }
+	switch {
+	case c.ID == "" || len(c.ID) > 128 || strings.Trim(c.ID, idAlphabet) != "":
+		return ErrInvalid.Saying("The client id must be 1 to 128 letters, digits, dots, dashes or underscores.").At("id")
+	case c.Name == "" || len(c.Name) > 120:
+		return ErrInvalid.Saying("The name must be 1 to 120 bytes.").At("name")
+	case c.Public != (c.AuthMethod == AuthNone) || !slices.Contains([]AuthMethod{AuthNone, AuthBasic, AuthPost}, c.AuthMethod):
+		return ErrInvalid.Saying("The authentication method does not fit the client.").At("auth_method")
+	case c.SkipConsent && (!c.FirstParty || c.Public && !all(c.RedirectURIs, https)):
+		return ErrInvalid.Saying("Only a first-party client whose identity is certain may skip the consent.").At("skip_consent")
+	case !all(c.Grants, func(g string) bool { return g == GrantCode || g == GrantRefresh }):
+		return ErrInvalid.Saying("A grant is unknown.").At("grants")
+	case !all(c.Scopes, func(sc string) bool { return slices.Contains(oauth.Scopes(), sc) }):
+		return ErrInvalid.Saying("A scope is unknown.").At("scopes")
+	case c.RefreshLife != LifeSession && c.RefreshLife != LifeStandalone:
+		return ErrInvalid.Saying("The refresh life must be session or standalone.").At("refresh_life")
+	case len(c.RedirectURIs) == 0 || !all(c.RedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
+		return ErrInvalid.Saying("A redirect URI is not allowed for this kind of client.").At("redirect_uris")
+	case !all(c.PostLogoutRedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
+		return ErrInvalid.Saying("A post-logout redirect URI is not allowed for this kind of client.").At("post_logout_redirect_uris")
+	case !all(c.CORSOrigins, func(o string) bool { return o != "" && oauth.OriginOf(o) == o }):
+		return ErrInvalid.Saying("A CORS origin must be a scheme and a host.").At("cors_origins")
+	}
+	return nil
+}
+
+const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+func all(list []string, ok func(string) bool) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !ok(s) })
+}
+
+// current returns the snapshot, read anew if the table has changed.
+func (s *Service) current(ctx context.Context) *snapshot {
+	if s.stale.CompareAndSwap(true, false) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := s.load(ctx); err != nil {
+			s.stale.Store(true) // the next caller tries again
+			s.log.WarnContext(ctx, "clients not read", "err", err)
+		}
+	}
+	return s.all.Load()
+}
+
+func (s *Service) load(ctx context.Context) error {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	list, err := s.store.list(ctx)
+	if err != nil {
+		return err
+	}
+	next := &snapshot{byID: map[string]Client{}}
+	for _, c := range list {
+		next.byID[c.ID] = c
+		next.origins = append(next.origins, c.origins()...)
+		next.loopback = next.loopback || c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback)
+	}
+	s.all.Store(next)
+	return nil
+}

@@ -1,0 +1,115 @@
+package discovery
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// JWKSPath is where the keys are.
+const JWKSPath = "/oauth/jwks"
+
+// Keys are what signs our tokens.
+type Keys interface {
+	JWKS() []byte
+	Algs() []string
+}
+
+// API serves the documents.
+type API struct {
+	Issuer string // the public address, without a trailing slash
+	Keys   Keys
+}
+
+// metadata has the members of both kinds of document. The packages of the
+// endpoints mount the paths that are named here.
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	UserinfoEndpoint      string   `json:"userinfo_endpoint"`
+	JWKSURI               string   `json:"jwks_uri"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	Scopes                []string `json:"scopes_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	ResponseModes         []string `json:"response_modes_supported"`
+	Grants                []string `json:"grant_types_supported"`
+	ACRValues             []string `json:"acr_values_supported"`
+	Subjects              []string `json:"subject_types_supported"`
+	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
+	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	Claims                []string `json:"claims_supported"`
+	Challenges            []string `json:"code_challenge_methods_supported"`
+	Prompts               []string `json:"prompt_values_supported"`
+	Issues                bool     `json:"authorization_response_iss_parameter_supported"`
+	ClaimsParameter       bool     `json:"claims_parameter_supported"`
+	RequestParameter      bool     `json:"request_parameter_supported"`
+	RequestURIParameter   bool     `json:"request_uri_parameter_supported"` // true when left out
+}
+
+func (a API) metadata() metadata {
+	methods := []string{"none", "client_secret_basic", "client_secret_post"}
+	return metadata{
+		Issuer:                a.Issuer,
+		AuthorizationEndpoint: a.Issuer + "/oauth/authorize",
+		TokenEndpoint:         a.Issuer + "/oauth/token",
+		UserinfoEndpoint:      a.Issuer + "/oauth/userinfo",
+		JWKSURI:               a.Issuer + JWKSPath,
+		RevocationEndpoint:    a.Issuer + "/oauth/revoke",
+		EndSessionEndpoint:    a.Issuer + "/oauth/end-session",
+		Scopes:                oauth.Scopes(),
+		ResponseTypes:         []string{"code"},
+		ResponseModes:         []string{"query"},
+		Grants:                []string{"authorization_code", "refresh_token"},
+		ACRValues:             []string{"single"},
+		Subjects:              []string{"public"},
+		IDTokenAlgs:           a.Keys.Algs(),
+		TokenAuth:             methods,
+		RevocationAuth:        methods,
+		Claims:                oauth.ClaimNames(),
+		Challenges:            []string{"S256"},
+		Prompts:               oauth.Prompts(),
+		Issues:                true,
+	}
+}
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	document, err := json.Marshal(a.metadata())
+	serve := func(body func() []byte) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			if err != nil {
+				return fmt.Errorf("encode metadata: %w", err)
+			}
+			return write(w, r, body())
+		}
+	}
+	fixed := serve(func() []byte { return document })
+	m.Handle("GET /.well-known/openid-configuration", fixed, web.AnyOrigin(), web.Raw())
+	m.Handle("GET /.well-known/oauth-authorization-server", fixed, web.AnyOrigin(), web.Raw())
+	m.Handle("GET "+JWKSPath, serve(a.Keys.JWKS), web.AnyOrigin(), web.Raw())
+}
+
+// write sends a public document that may be kept for five minutes.
+func write(w http.ResponseWriter, r *http.Request, body []byte) error {
+	sum := sha256.Sum256(body)
+	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age=300")
+	h.Set("ETag", tag)
+	if match := r.Header.Get("If-None-Match"); match == "*" || strings.Contains(match, tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	h.Set("Content-Type", "application/json")
+	_, _ = w.Write(body) // a client that left is not our error
+	return nil
+}

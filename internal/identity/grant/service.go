@@ -1,0 +1,170 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/seal"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Needs is what a Service is made of.
+type Needs struct {
+	DB  *sqldb.DB
+	Bus *bus.Bus
+	Box *seal.Box
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Service issues and redeems codes and refresh tokens, keeps consents, and
+// knows what is revoked. It is safe for concurrent use.
+type Service struct {
+	db     *sqldb.DB
+	store  store
+	bus    *bus.Bus
+	log    *slog.Logger
+	now    func() time.Time
+	tagKey []byte
+
+	epochs epochs
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// New returns a Service; Start it before it checks tokens.
+func New(n Needs) *Service {
+	s := &Service{
+		db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now,
+		tagKey: n.Box.Subkey("refresh/v1"),
+		epochs: epochs{at: map[epochKey]epoch{}},
+	}
+	n.Bus.Subscribe(busKind, s.heard)
+	return s
+}
+
+// IssueCode records what a user allowed and returns the code that a client
+// exchanges for it within CodeLife.
+func (s *Service) IssueCode(ctx context.Context, c Code) (string, error) {
+	value, now := oauth.NewSecret(oauth.PrefixCode), s.now()
+	row := code{Code: c, authorizationID: id.New("gnt", now), issuedAt: now, expiresAt: now.Add(CodeLife)}
+	if err := s.store.addCode(ctx, oauth.Hash(value), row); err != nil {
+		return "", err
+	}
+	return value, nil
+}
+
+// Redemption is a code with what proves the right to redeem it.
+type Redemption struct {
+	Code     string
+	ClientID string
+	// RedirectURI is compared when it was sent; empty when it was not.
+	RedirectURI string
+	Verifier    string
+}
+
+// RedeemCode consumes a code and hands what it stands for to issue, all in one
+// transaction: issue must write with the context it is given. When issue fails
+// for a reason of ours, nothing is consumed; when it refuses, the code is
+// burnt, as it is by a wrong client, redirect URI or verifier. The second use
+// of a code takes back everything the first one gave (RFC 6749 section
+// 4.1.2). Every refusal of the code itself is oauth.ErrInvalidGrant.
+func (s *Service) RedeemCode(ctx context.Context, r Redemption, issue func(context.Context, Authorization) error) error {
+	if !oauth.IsSecret(oauth.PrefixCode, r.Code) {
+		return oauth.ErrInvalidGrant
+	}
+	var refused error
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		err := s.redeem(ctx, r, issue)
+		if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind.Status() < 500 {
+			refused = err // and commit that the code is used
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.Context, Authorization) error) error {
+	hash, now := oauth.Hash(r.Code), s.now()
+	c, ok, err := s.store.useCode(ctx, hash, now)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.refuseCode(ctx, hash)
+	}
+	if c.ClientID != r.ClientID || r.RedirectURI != "" && r.RedirectURI != c.RedirectURI || !oauth.VerifierMatches(c.Challenge, r.Verifier) {
+		return oauth.ErrInvalidGrant
+	}
+	a := Authorization{
+		ID: c.authorizationID, ClientID: c.ClientID, UserID: c.UserID, SessionID: c.SessionID, Bound: true, Nonce: c.Nonce,
+		Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+	}
+	// The row, not this process's memory: a sign-out that another process has
+	// just committed counts.
+	revoked, err := s.store.revokedSince(ctx, a, c.issuedAt)
+	if err != nil {
+		return err
+	}
+	if revoked {
+		return oauth.ErrInvalidGrant
+	}
+	return issue(ctx, a)
+}
+
+// refuseCode answers a code that could not be used: unknown, expired, or used
+// before, which takes back what it gave.
+func (s *Service) refuseCode(ctx context.Context, hash string) error {
+	authorizationID, used, err := s.store.usedCode(ctx, hash)
+	if err != nil {
+		return err
+	}
+	if used {
+		s.log.WarnContext(ctx, "authorization code reused", "authorization", authorizationID)
+		if err := s.Revoke(ctx, KindAuthorization, authorizationID); err != nil {
+			return err
+		}
+	}
+	return oauth.ErrInvalidGrant
+}
+
+// Consent returns what a user has agreed to let a client do, and whether there
+// is any such agreement.
+func (s *Service) Consent(ctx context.Context, userID, clientID string) (Consent, bool, error) {
+	return s.store.consent(ctx, userID, clientID)
+}
+
+// SaveConsent adds c's scopes and resources to what the user agreed to before.
+func (s *Service) SaveConsent(ctx context.Context, c Consent) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		old, _, err := s.store.consent(ctx, c.UserID, c.ClientID)
+		if err != nil {
+			return err
+		}
+		c.Scopes = append(old.Scopes, missing(old.Scopes, c.Scopes)...)
+		c.Resources = append(old.Resources, missing(old.Resources, c.Resources)...)
+		return s.store.saveConsent(ctx, c, s.now())
+	})
+}
+
+// RemoveConsent forgets what a user agreed to and ends every token that the
+// client has from it.
+func (s *Service) RemoveConsent(ctx context.Context, userID, clientID string) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.removeConsent(ctx, userID, clientID); err != nil {
+			return err
+		}
+		return s.Revoke(ctx, KindConsent, ConsentSubject(userID, clientID))
+	})
+}

@@ -1,0 +1,132 @@
+package grant
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// store holds this package's SQL. Lists are stored separated by spaces, which
+// none of their values can contain.
+type store struct{ db *sqldb.DB }
+
+// code is a stored Code.
+type code struct {
+	Code
+	authorizationID     string
+	issuedAt, expiresAt time.Time
+}
+
+func joined(list []string) string { return strings.Join(list, " ") }
+
+func (s store) addCode(ctx context.Context, hash string, c code) error {
+	const q = `
+		INSERT INTO grant_code (hash, authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
+			scopes, resources, auth_time, acr, amr, issued_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, hash, c.authorizationID, c.ClientID, c.UserID, c.SessionID, c.RedirectURI,
+		c.Challenge, c.Nonce, joined(c.Scopes), joined(c.Resources), c.AuthTime.UnixMicro(), c.ACR, joined(c.AMR),
+		c.issuedAt.UnixMicro(), c.expiresAt.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("store authorization code: %w", err)
+	}
+	return nil
+}
+
+// useCode marks a code as used. The test and the mark are one statement, so of
+// many that try at once one gets the code.
+func (s store) useCode(ctx context.Context, hash string, now time.Time) (code, bool, error) {
+	const q = `
+		UPDATE grant_code SET used_at = $2
+		WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
+		RETURNING authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
+			scopes, resources, auth_time, acr, amr, issued_at`
+	var c code
+	var scopes, resources, amr string
+	var authTime, issuedAt sqldb.Time
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, hash, now.UnixMicro()).Scan(&c.authorizationID, &c.ClientID, &c.UserID,
+		&c.SessionID, &c.RedirectURI, &c.Challenge, &c.Nonce, &scopes, &resources, &authTime, &c.ACR, &amr, &issuedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return code{}, false, nil
+	}
+	if err != nil {
+		return code{}, false, fmt.Errorf("use authorization code: %w", err)
+	}
+	c.Scopes, c.Resources, c.AMR = strings.Fields(scopes), strings.Fields(resources), strings.Fields(amr)
+	c.AuthTime, c.issuedAt = authTime.Time, issuedAt.Time
+	return c, true, nil
+}
+
+// usedCode reports whether a code was used before, and what it gave.
+func (s store) usedCode(ctx context.Context, hash string) (authorizationID string, used bool, err error) {
+	const q = `SELECT authorization_id, used_at IS NOT NULL FROM grant_code WHERE hash = $1`
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, hash).Scan(&authorizationID, &used)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, fmt.Errorf("look up authorization code: %w", err)
+	}
+	return authorizationID, used, nil
+}
+
+func (s store) consent(ctx context.Context, userID, clientID string) (Consent, bool, error) {
+	const q = `SELECT scopes, resources, created_at, updated_at FROM grant_consent WHERE user_id = $1 AND client_id = $2`
+	c := Consent{UserID: userID, ClientID: clientID}
+	var scopes, resources string
+	var created, updated sqldb.Time
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, clientID).Scan(&scopes, &resources, &created, &updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, fmt.Errorf("read consent: %w", err)
+	}
+	c.Scopes, c.Resources = strings.Fields(scopes), strings.Fields(resources)
+	c.CreatedAt, c.UpdatedAt = created.Time, updated.Time
+	return c, true, nil
+}
+
+func (s store) saveConsent(ctx context.Context, c Consent, now time.Time) error {
+	const q = `
+		INSERT INTO grant_consent (user_id, client_id, scopes, resources, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $5)
+		ON CONFLICT (user_id, client_id) DO UPDATE
+		SET scopes = excluded.scopes, resources = excluded.resources, updated_at = excluded.updated_at`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, c.UserID, c.ClientID, joined(c.Scopes), joined(c.Resources), now.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("save consent: %w", err)
+	}
+	return nil
+}
+
+func (s store) removeConsent(ctx context.Context, userID, clientID string) error {
+	const q = `DELETE FROM grant_consent WHERE user_id = $1 AND client_id = $2`
+	if _, err := s.db.Q(ctx).ExecContext(ctx, q, userID, clientID); err != nil {
+		return fmt.Errorf("remove consent: %w", err)
+	}
+	return nil
+}
+
+// sweep removes what has no effect any more.
+func (s store) sweep(ctx context.Context, now time.Time) error {
+	for _, step := range []struct {
+		q      string
+		before time.Time
+	}{
+		{`DELETE FROM grant_code WHERE issued_at < $1`, now.Add(-codeMemory)},
+		{`DELETE FROM grant_rotation WHERE used_at < $1`, now.Add(-time.Minute)},
+		{`DELETE FROM grant_family WHERE expires_at < $1`, now},
+		{`DELETE FROM grant_revocation WHERE until < $1`, now},
+	} {
+		if _, err := s.db.Q(ctx).ExecContext(ctx, step.q, step.before.UnixMicro()); err != nil {
+			return fmt.Errorf("sweep grants: %w", err)
+		}
+	}
+	return nil
+}

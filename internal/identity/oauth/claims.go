@@ -1,0 +1,94 @@
+package oauth
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Types of the JWTs that we sign (their typ header). A verifier takes exactly
+// the one it expects, so that no token passes for another.
+const (
+	TypeAccess = "at+jwt" // RFC 9068
+	TypeID     = "JWT"
+)
+
+// AccessToken is the content of an access token (RFC 9068 section 2.2).
+type AccessToken struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	ClientID  string   `json:"client_id"`
+	Expiry    int64    `json:"exp"`
+	IssuedAt  int64    `json:"iat"`
+	NotBefore int64    `json:"nbf,omitempty"`
+	JTI       string   `json:"jti"`
+	Scope     string   `json:"scope"`
+	AuthTime  int64    `json:"auth_time,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	GrantID   string   `json:"gid,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+}
+
+// IDToken is the content of an ID token (OpenID Connect Core section 2).
+type IDToken struct {
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  string   `json:"aud"`
+	Expiry    int64    `json:"exp"`
+	IssuedAt  int64    `json:"iat"`
+	AuthTime  int64    `json:"auth_time"`
+	Nonce     string   `json:"nonce,omitempty"`
+	ACR       string   `json:"acr,omitempty"`
+	AMR       []string `json:"amr,omitempty"`
+	SessionID string   `json:"sid,omitempty"`
+	ATHash    string   `json:"at_hash,omitempty"`
+}
+
+// Claims is what a verified access token says.
+type Claims struct {
+	Subject   string // the user
+	ClientID  string
+	Audience  string
+	Scopes    []string
+	SessionID string // empty when signing out does not end the token
+	GrantID   string // the authorization it came from
+	JTI       string
+	AuthTime  time.Time
+	ACR       string
+	AMR       []string
+	IssuedAt  time.Time
+	Expiry    time.Time
+}
+
+// Has reports whether the token has the scope.
+func (c Claims) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// ATHash returns the at_hash of an access token, for signatures with SHA-256
+// (OpenID Connect Core section 3.1.3.6).
+func ATHash(accessToken string) string {
+	sum := sha256.Sum256([]byte(accessToken))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+// The alphabet of package id.
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// IssuedMilli returns the Unix milliseconds that a jti made by package id
+// begins with, or 0: such a token is older than any revocation.
+func IssuedMilli(jti string) int64 {
+	_, value, _ := strings.Cut(jti, "_")
+	var b [16]byte
+	if len(value) != 26 {
+		return 0
+	}
+	if _, err := idEncoding.Decode(b[:], []byte(value)); err != nil {
+		return 0
+	}
+	return int64(binary.BigEndian.Uint64(b[:8]) >> 16) //nolint:gosec // 48 bits
+}

@@ -1,0 +1,57 @@
+package oauth
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// codes are the registered error codes that each kind of fault becomes when
+// its own is not one of them.
+var codes = map[fault.Kind]string{
+	fault.Internal: "server_error", fault.Unavailable: "temporarily_unavailable", fault.RateLimited: "slow_down",
+	fault.Unauthenticated: "invalid_client", fault.Forbidden: "access_denied",
+}
+
+var registered = map[string]bool{
+	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "invalid_scope": true, "invalid_target": true,
+	"invalid_token": true, "insufficient_scope": true, "unauthorized_client": true, "unsupported_grant_type": true,
+	"unsupported_token_type": true, "slow_down": true, "temporarily_unavailable": true, "server_error": true,
+}
+
+// WriteError writes f as RFC 6749 section 5.2 wants it. It is a
+// web.ErrorWriter.
+func WriteError(w http.ResponseWriter, _ *http.Request, f *fault.Error) {
+	code := f.Code
+	if !registered[code] {
+		code = codes[f.Kind]
+	}
+	if code == "" {
+		code = "invalid_request"
+	}
+	_ = web.JSON(w, f.Kind.Status(), struct { // it always encodes
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{code, ASCII(f.Message)})
+}
+
+// ReadForm reads the form that r's body is. Parameters of the address are
+// never read: they would end up in logs.
+func ReadForm(r *http.Request) (url.Values, error) {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+		return nil, ErrInvalidRequest.Saying("Send the parameters as a form: Content-Type application/x-www-form-urlencoded.")
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		if f := web.Classify(err); f.Kind != fault.Internal {
+			return nil, f
+		}
+		return nil, ErrInvalidRequest.Saying("The body ended too early.").Because(err)
+	}
+	return ParseForm(string(body))
+}

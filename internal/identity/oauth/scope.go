@@ -1,0 +1,148 @@
+package oauth
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Scopes of OpenID Connect. They belong to no resource.
+const (
+	ScopeOpenID  = "openid"
+	ScopeProfile = "profile"
+	ScopeEmail   = "email"
+	ScopeOffline = "offline_access"
+	// ScopeAdmin is granted only to users with a role.
+	ScopeAdmin = "admin"
+	// ScopeUserInfo is the Resource API's scope that also yields claims.
+	ScopeUserInfo = "user.info"
+)
+
+var (
+	identityScopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOffline}
+	resourceScopes = []string{"llm.inference", "models.read", ScopeUserInfo, "account.manage", "credits.read", "keys.manage", ScopeAdmin}
+)
+
+// Scopes returns every scope there is, those of OpenID Connect first.
+func Scopes() []string { return slices.Concat(identityScopes, resourceScopes) }
+
+// UserScopes returns the scopes that any user can grant: all but admin.
+func UserScopes() []string {
+	return slices.DeleteFunc(Scopes(), func(s string) bool { return s == ScopeAdmin })
+}
+
+// Resolve finds what an authorization request may be granted: the scopes that
+// exist and that the client may have, each once, and the resources. Unknown
+// scopes are dropped, as the answer names what was granted. A request for
+// scopes of the Resource API that names no resource is for the Resource API.
+func Resolve(scopes, resources, allowed []string, s Server) (granted, audiences []string, err error) {
+	for _, scope := range scopes {
+		if slices.Contains(allowed, scope) && !slices.Contains(granted, scope) && slices.Contains(Scopes(), scope) {
+			granted = append(granted, scope)
+		}
+	}
+	if len(granted) == 0 {
+		return nil, nil, refuse("invalid_scope", "None of the scopes asked for is one that this client may have.")
+	}
+	if len(resources) > maxResources {
+		return nil, nil, refuse("invalid_target", "At most 5 resources can be asked for.")
+	}
+	for _, r := range resources {
+		if r == "" {
+			continue
+		}
+		if !SameResource(r, s.Resource) {
+			return nil, nil, refuse("invalid_target", "The resource is not one that this server issues tokens for.")
+		}
+		audiences = []string{s.Resource}
+	}
+	if len(audiences) == 0 && slices.ContainsFunc(granted, ofResource) {
+		audiences = []string{s.Resource}
+	}
+	return granted, audiences, nil
+}
+
+func ofResource(scope string) bool { return slices.Contains(resourceScopes, scope) }
+
+// SameResource compares resource indicators (RFC 8707): the scheme and the
+// host without regard to case, without the scheme's default port and a lone
+// trailing slash.
+func SameResource(a, b string) bool {
+	x, ok := normalResource(a)
+	if !ok {
+		return false
+	}
+	y, ok := normalResource(b)
+	return ok && x == y
+}
+
+func normalResource(s string) (string, bool) {
+	if s == "" || len(s) > MaxParameter || strings.Contains(s, "#") {
+		return "", false
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil {
+		return "", false
+	}
+	host := strings.ToLower(u.Host)
+	switch u.Scheme { // url.Parse has lowered it
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	rest := s[strings.Index(s, "://")+len("://")+len(u.Host):]
+	if rest == "/" {
+		rest = ""
+	}
+	return u.Scheme + "://" + host + rest, true
+}
+
+// Audience picks the one audience of an access token: the resource that the
+// token request names, which must be authorized, or else the first authorized
+// one, or else the issuer, whose userinfo is then all that the token opens.
+func Audience(resource string, authorized []string, s Server) (string, error) {
+	if resource != "" {
+		for _, a := range authorized {
+			if SameResource(resource, a) {
+				return a, nil
+			}
+		}
+		return "", ErrInvalidTarget
+	}
+	if len(authorized) > 0 {
+		return authorized[0], nil
+	}
+	return s.Issuer, nil
+}
+
+// TokenScopes returns the scopes of a token for audience: those of OpenID
+// Connect and those of that audience.
+func TokenScopes(granted []string, audience string, s Server) []string {
+	out := make([]string, 0, len(granted))
+	for _, scope := range granted {
+		if !ofResource(scope) || audience == s.Resource {
+			out = append(out, scope)
+		}
+	}
+	return out
+}
+
+// Narrow returns the scopes that a refresh asks for, which must all have been
+// granted before (RFC 6749 section 6). Asking for none keeps them all.
+func Narrow(requested string, granted []string) ([]string, error) {
+	want := strings.Fields(requested)
+	if len(want) == 0 {
+		return granted, nil
+	}
+	var out []string
+	for _, scope := range want {
+		if !slices.Contains(granted, scope) {
+			return nil, ErrInvalidScope
+		}
+		if !slices.Contains(out, scope) {
+			out = append(out, scope)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,225 @@
+package pages
+
+import (
+	"embed"
+	"html/template"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/ui"
+)
+
+//go:embed templates/*.html texts/en.json
+var files embed.FS
+
+// Screens renders. It is safe for concurrent use.
+type Screens struct {
+	t    *ui.Templates
+	home string
+	dev  bool
+}
+
+// New parses the templates. instance is this installation's name, home the
+// address that pages without another way out lead to. With dev, errors show
+// developers what they need.
+func New(instance, home string, dev bool) (*Screens, error) {
+	t, err := ui.Parse(files, instance)
+	if err != nil {
+		return nil, err
+	}
+	return &Screens{t: t, home: home, dev: dev}, nil
+}
+
+// Interaction is what the screens of an interaction share.
+type Interaction struct {
+	UID         string
+	Client      string // its name
+	FirstParty  bool
+	RedirectURI string
+	Popup       bool // opened by window.open
+}
+
+func (i Interaction) path(step string) string {
+	return "/interaction/" + url.PathEscape(i.UID) + step
+}
+
+// options allows what the redirects after a form need: the client's answer
+// address, and for web clients where they lead on from there.
+func (i Interaction) options() ui.Options {
+	o := ui.Options{Opener: i.Popup}
+	u, err := url.Parse(i.RedirectURI)
+	switch {
+	case err != nil:
+	case u.Scheme == "https":
+		o.FormAction = []string{"https:"}
+	case u.Scheme == "http" && strings.Contains(u.Host, "["):
+		o.FormAction = []string{"http:"} // CSP has no form for IPv6 addresses
+	case u.Scheme == "http":
+		o.FormAction = []string{"http://" + u.Host}
+	default:
+		o.FormAction = []string{u.Scheme + ":"}
+	}
+	return o
+}
+
+// where says in words where the client is answered.
+func (s *Screens) where(i Interaction) string {
+	u, err := url.Parse(i.RedirectURI)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return s.t.Text("consent.computer", i.Client)
+	}
+	switch host := u.Hostname(); host {
+	case "localhost", "127.0.0.1", "::1":
+		return s.t.Text("consent.computer", host)
+	default:
+		return u.Host
+	}
+}
+
+// first returns the first letter of a name, for its tile.
+func first(name string) string {
+	for _, r := range name {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	return "?"
+}
+
+// shown returns a client's name, bounded and without characters that hide or
+// reverse text.
+func shown(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > 120 {
+		return string(runes[:120]) + "…"
+	}
+	return name
+}
+
+// Names lists the pages, for a test that shows each.
+func (s *Screens) Names() []string { return s.t.Names() }
+
+// signIn is the data of signin.html.
+type signIn struct {
+	ui.Page
+	Client, Host, Action, Register, Cancel, Name, Problem string
+}
+
+// SignIn shows the form for name and password. name is filled in; err is what
+// was wrong with the last try, if there was one.
+func (s *Screens) SignIn(w http.ResponseWriter, i Interaction, name string, err *fault.Error) error {
+	d := signIn{
+		Page: ui.Page{Title: s.t.Text("signin.title")}, Client: shown(i.Client), Name: name,
+		Action: i.path("/login"), Cancel: i.path("/abort"), Register: "/register?interaction=" + url.QueryEscape(i.UID),
+	}
+	if u, err := url.Parse(i.RedirectURI); err == nil && u.Scheme == "https" {
+		d.Host = u.Host
+	}
+	status := http.StatusOK
+	if err != nil {
+		status, d.Problem = s.problem(err)
+	}
+	return s.t.Render(w, status, "signin", &d, i.options())
+}
+
+// problem returns the status and text for a failed sign-in. A wrong password
+// is an answer like another, not an error of the request.
+func (s *Screens) problem(err *fault.Error) (int, string) {
+	left, ok := err.Details["triesLeft"].(int)
+	switch {
+	case !ok:
+		return err.Kind.Status(), err.Message
+	case left == 0:
+		return http.StatusOK, s.t.Text("signin.wrong.none")
+	case left == 1:
+		return http.StatusOK, s.t.Text("signin.wrong.one")
+	default:
+		return http.StatusOK, s.t.Text("signin.wrong", left)
+	}
+}
+
+// Account is who is signed in.
+type Account struct{ ID, Name, Email string }
+
+// Scope is one line of a consent.
+type Scope struct {
+	Text string
+	New  bool // not part of what was allowed before
+}
+
+type consent struct {
+	ui.Page
+	Client, Letter, Action, Switch, UserID, User, Email, Initial, Where string
+	FirstParty                                                          bool
+	Scopes                                                              []Scope
+	Cannot                                                              []string
+}
+
+func (s *Screens) consent(i Interaction, a Account, title string) consent {
+	client := shown(i.Client)
+	return consent{
+		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty,
+		Action: i.path("/consent"), Switch: i.path("?switch=1"), UserID: a.ID, User: shown(a.Name), Email: a.Email,
+		Initial: first(a.Name), Where: s.where(i),
+	}
+}
+
+// Consent asks a whether the client may have scopes; those in added are marked
+// as new.
+func (s *Screens) Consent(w http.ResponseWriter, i Interaction, a Account, scopes, added []string) error {
+	d := s.consent(i, a, "consent.title")
+	for _, scope := range scopes {
+		line := Scope{Text: scope}
+		if key := "scope." + scope; s.t.Has(key) {
+			line.Text = s.t.Text(key)
+		}
+		line.New = slices.Contains(added, scope)
+		d.Scopes = append(d.Scopes, line)
+	}
+	d.Cannot = s.cannot(scopes)
+	return s.t.Render(w, http.StatusOK, "consent", &d, i.options())
+}
+
+// cannot says what no scope of these allows, in the order of importance.
+func (s *Screens) cannot(scopes []string) []string {
+	out := []string{s.t.Text("consent.cannot.password")}
+	for _, limit := range []struct{ scope, key string }{
+		{"keys.manage", "keys"}, {"billing.manage", "plan"}, {"account.manage", "account"},
+	} {
+		if !slices.Contains(scopes, limit.scope) && !slices.Contains(scopes, "admin") {
+			out = append(out, s.t.Text("consent.cannot."+limit.key))
+		}
+	}
+	return out
+}
+
+// Continue asks for the click without which a program on the user's machine is
+// not answered.
+func (s *Screens) Continue(w http.ResponseWriter, i Interaction, a Account) error {
+	d := s.consent(i, a, "continue.title")
+	return s.t.Render(w, http.StatusOK, "continue", &d, i.options())
+}
+
+type goBack struct {
+	ui.Page
+	Client string
+	URL    template.URL
+}
+
+// Return forwards to the private scheme of a program on the user's machine.
+// address has matched a registered redirect URI.
+func (s *Screens) Return(w http.ResponseWriter, i Interaction, address string) error {
+	to := template.URL(address) //nolint:gosec // its scheme was checked when the client was registered
+	d := goBack{Page: ui.Page{Title: s.t.Text("return.title"), Refresh: to}, Client: shown(i.Client), URL: to}
+	return s.t.Render(w, http.StatusOK, "return", &d, i.options())
+}

@@ -1,0 +1,16 @@
+// Package sso is the browser's single sign-on: who is signed in there, since
+// when and by what means, and who has been before.
+//
+// Three cookies, each of 256 random bits of which only the SHA-256 is stored:
+// the session; the browser, to which an interaction is bound, so that a link
+// cannot plant somebody else's; and the device, by which a browser is known
+// from earlier sign-ins. Over https their names begin with __Host-, so that no
+// other host can set them; over plain http, which is for localhost only,
+// browsers do not accept that prefix.
+//
+// A session gets a new secret at each sign-in. It ends after 12 hours without
+// use, 30 days after it began, when its user may no longer sign in, and when
+// the user's password was set after the sign-in.
+//
+// Tables: sso_session, sso_device.
+package sso

@@ -1,0 +1,194 @@
+package sso
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Limits of sessions and devices.
+const (
+	idle       = 12 * time.Hour
+	absolute   = 30 * 24 * time.Hour
+	seenEvery  = time.Minute
+	perUser    = 10
+	perAdmin   = 3
+	adminLife  = 12 * time.Hour
+	deviceLife = 365 * 24 * time.Hour
+	agentSize  = 200
+)
+
+// Ways to sign in, as amr and acr values.
+const (
+	ByPassword = "pwd"
+	ACRSingle  = "single" // one factor
+)
+
+// Session is one account that is signed in in one browser.
+type Session struct {
+	ID       string // sid
+	UserID   string
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+
+	createdAt, lastSeenAt, endedAt time.Time
+}
+
+// Needs are what a Service is made of.
+type Needs struct {
+	DB       *sqldb.DB
+	Log      *slog.Logger
+	Now      func() time.Time
+	Accounts *account.Service
+	// Ended is called in the transaction that ends a session: what was bound
+	// to it is revoked there.
+	Ended func(ctx context.Context, sessionID string) error
+	// Secure says that browsers reach us over https.
+	Secure bool
+}
+
+// Service keeps sessions. It is safe for concurrent use.
+type Service struct {
+	Needs
+	store store
+}
+
+// New returns a Service.
+func New(n Needs) *Service {
+	if n.Ended == nil {
+		n.Ended = func(context.Context, string) error { return nil }
+	}
+	return &Service{Needs: n, store: store{n.DB}}
+}
+
+// newSecret returns a cookie's value and the hash that is stored of it.
+func newSecret() (text string, hash []byte) {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	text = base64.RawURLEncoding.EncodeToString(b)
+	return text, hashOf(text)
+}
+
+func hashOf(text string) []byte {
+	h := sha256.Sum256([]byte(text))
+	return h[:]
+}
+
+// bySecret returns the live session with this secret.
+func (s *Service) bySecret(ctx context.Context, secret string) (Session, bool, error) {
+	ss, ok, err := s.store.byHash(ctx, hashOf(secret))
+	if err != nil || !ok {
+		return Session{}, false, unavailable(err)
+	}
+	now := s.Now()
+	u, err := s.Accounts.Snapshot(ctx, ss.UserID)
+	if errors.Is(err, account.ErrUnknown) {
+		return Session{}, false, nil
+	}
+	if err != nil {
+		return Session{}, false, err
+	}
+	if !live(ss, u, now) {
+		return Session{}, false, nil
+	}
+	if now.Sub(ss.lastSeenAt) >= seenEvery {
+		if err := s.store.seen(ctx, ss.ID, now); err != nil {
+			s.Log.WarnContext(ctx, "session use not recorded", "session", ss.ID, "err", err)
+		}
+	}
+	return ss, true, nil
+}
+
+// live reports whether ss is good for u at the time now.
+func live(ss Session, u account.User, now time.Time) bool {
+	life := absolute
+	if u.Role != "" {
+		life = adminLife
+	}
+	return ss.endedAt.IsZero() && now.Sub(ss.lastSeenAt) < idle && now.Sub(ss.createdAt) < life &&
+		!ss.AuthTime.Before(u.PasswordAt) && account.Usable(u, now) == nil
+}
+
+// signIn begins a session, or renews the one of the same user in this browser;
+// one of another user there ends. It returns the new secret.
+func (s *Service) signIn(ctx context.Context, u account.User, amr []string, before Session, address, agent string) (Session, string, error) {
+	now := s.Now()
+	secret, hash := newSecret()
+	ss := Session{
+		ID: id.New("ses", now), UserID: u.ID, AuthTime: now, ACR: ACRSingle, AMR: amr, createdAt: now, lastSeenAt: now,
+	}
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		if before.ID != "" && before.UserID == u.ID {
+			ss.ID = before.ID
+			renewed, err := s.store.renew(ctx, ss, hash)
+			if err != nil || renewed {
+				return err
+			}
+			ss.ID = id.New("ses", now) // it ended meanwhile
+		} else if before.ID != "" {
+			if err := s.End(ctx, before.ID); err != nil {
+				return err
+			}
+		}
+		if err := s.store.insert(ctx, ss, hash, address, agent[:min(len(agent), agentSize)]); err != nil {
+			return err
+		}
+		return s.endOldest(ctx, u)
+	})
+	return ss, secret, unavailable(err)
+}
+
+// endOldest keeps the number of a user's sessions bounded.
+func (s *Service) endOldest(ctx context.Context, u account.User) error {
+	limit := perUser
+	if u.Role != "" {
+		limit = perAdmin
+	}
+	open, err := s.store.open(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	for i := limit; i < len(open); i++ {
+		if err := s.End(ctx, open[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// End ends a session and, through the Ended hook, what is bound to it. Ending
+// one that has ended does nothing.
+func (s *Service) End(ctx context.Context, sessionID string) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		ended, err := s.store.end(ctx, sessionID, s.Now())
+		if err != nil || !ended {
+			return err
+		}
+		return s.Ended(ctx, sessionID)
+	})
+	return unavailable(err)
+}
+
+// Sweep removes sessions that ended a day ago or more, and devices that were
+// not seen for a year.
+func (s *Service) Sweep(ctx context.Context) error {
+	now := s.Now()
+	return s.store.sweep(ctx, now.Add(-absolute-24*time.Hour), now.Add(-deviceLife))
+}
+
+func unavailable(err error) error {
+	if sqldb.IsUnavailable(err) {
+		return fault.ErrUnavailable.Because(err)
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package token
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// Paths of the endpoints.
+const (
+	Path       = "/oauth/token"
+	RevokePath = "/oauth/revoke"
+)
+
+const maxBody = 64 << 10
+
+// API serves the token and the revocation endpoint.
+type API struct {
+	Tokens *Service
+	// Address returns who is asking, for the limits; nil takes the address of
+	// the connection.
+	Address func(*http.Request) string
+}
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	policies := []web.Option{web.Errors(oauth.WriteError), web.Body(maxBody), web.Origins(a.Tokens.Clients.Origins)}
+	m.Handle("POST "+Path, a.limited(a.token), policies...)
+	m.Handle("POST "+RevokePath, a.limited(a.revoke), policies...)
+}
+
+// limited refuses addresses that have failed too often, and counts failures.
+func (a API) limited(h web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
+		address := a.address(r)
+		if err := a.Tokens.limit.check(address); err != nil {
+			return err
+		}
+		err := h(w, r)
+		if errors.Is(err, oauth.ErrInvalidClient) || errors.Is(err, oauth.ErrInvalidGrant) {
+			a.Tokens.limit.failed(address)
+		}
+		return err
+	}
+}
+
+func (a API) address(r *http.Request) string {
+	if a.Address != nil {
+		return a.Address(r)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func (a API) token(w http.ResponseWriter, r *http.Request) error {
+	v, c, err := a.client(w, r)
+	if err != nil {
+		return err
+	}
+	answer, err := a.Tokens.Exchange(r.Context(), Request{
+		Client: c, GrantType: v.Get("grant_type"), Code: v.Get("code"), RedirectURI: v.Get("redirect_uri"),
+		Verifier: v.Get("code_verifier"), RefreshToken: v.Get("refresh_token"), Scope: v.Get("scope"), Resources: present(v["resource"]),
+	})
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusOK, answer)
+}
+
+func (a API) revoke(w http.ResponseWriter, r *http.Request) error {
+	v, c, err := a.client(w, r)
+	if err != nil {
+		return err
+	}
+	if v.Get("token") == "" {
+		return oauth.ErrInvalidRequest.Saying("The parameter token is missing.")
+	}
+	if err := a.Tokens.Revoke(r.Context(), c, v.Get("token")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// present drops empty values, which count as absent.
+func present(values []string) []string {
+	var out []string
+	for _, v := range values {
+		if v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// client reads the form and authenticates the client that sent it.
+func (a API) client(w http.ResponseWriter, r *http.Request) (url.Values, client.Client, error) {
+	v, err := oauth.ReadForm(r)
+	if err != nil {
+		return nil, client.Client{}, err
+	}
+	for name, values := range v {
+		if limit := limitOf(name); len(values[0]) > limit {
+			return nil, client.Client{}, oauth.ErrInvalidRequest.Saying("A parameter is longer than %d bytes.", limit)
+		}
+	}
+	cr, err := credentials(r, v)
+	if err == nil {
+		var c client.Client
+		if c, err = a.Tokens.Clients.Authenticate(r.Context(), cr); err == nil {
+			if origin := r.Header.Get("Origin"); origin != "" && !c.AllowsOrigin(origin) {
+				w.Header().Del("Access-Control-Allow-Origin") // another client's page
+			}
+			return v, c, nil
+		}
+	}
+	if fault.From(err).Kind == fault.Unauthenticated && r.Header.Get("Authorization") != "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="rephlo"`)
+	}
+	return nil, client.Client{}, err
+}
+
+func limitOf(name string) int {
+	if name == "token" {
+		return oauth.MaxToken
+	}
+	return oauth.MaxParameter
+}
+
+// credentials reads how the client presents itself: one way, not several (RFC
+// 6749 section 2.3).
+func credentials(r *http.Request, v url.Values) (client.Credentials, error) {
+	id, secret := v.Get("client_id"), v.Get("client_secret")
+	header := r.Header.Get("Authorization")
+	switch {
+	case v.Get("client_assertion") != "" || v.Get("client_assertion_type") != "":
+		return client.Credentials{}, oauth.ErrInvalidClient.Saying("Client assertions are not supported.")
+	case header == "" && id == "":
+		return client.Credentials{}, oauth.ErrInvalidClient.Saying("The parameter client_id is missing.")
+	case header == "" && secret == "":
+		return client.Credentials{ID: id, Method: client.AuthNone}, nil
+	case header == "":
+		return client.Credentials{ID: id, Secret: secret, Method: client.AuthPost}, nil
+	case secret != "" || len(r.Header["Authorization"]) > 1:
+		return client.Credentials{}, oauth.ErrInvalidRequest.Saying("The client authenticated in more than one way.")
+	}
+	basicID, basicSecret, ok := oauth.ParseBasic(header)
+	switch {
+	case !ok:
+		return client.Credentials{}, oauth.ErrInvalidClient
+	case id != "" && id != basicID:
+		return client.Credentials{}, oauth.ErrInvalidRequest.Saying("The client ids of the header and the body differ.")
+	}
+	return client.Credentials{ID: basicID, Secret: basicSecret, Method: client.AuthBasic}, nil
+}

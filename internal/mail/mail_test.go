@@ -1,0 +1,54 @@
+package mail_test
+
+import (
+	"io"
+	"log/slog"
+	"mime/quotedprintable"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/mail"
+)
+
+func TestFolderWritesMessagesThatMailProgramsRead(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "mail")
+	f := mail.NewFolder(dir, slog.New(slog.NewTextHandler(t.Output(), nil)), time.Now)
+	text := "Grüße,\nhttps://id.test/verify?token=abc=def\n"
+	if err := f.Send(t.Context(), mail.Message{To: "ada@example.com", Subject: "Bestätigen", Text: text}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%d files, %v; want 1", len(files), err)
+	}
+	file, err := os.Open(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	m, err := netmail.ReadMessage(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+	if err != nil || string(body) != "Grüße,\r\nhttps://id.test/verify?token=abc=def\r\n" && string(body) != text {
+		t.Errorf("body %q, %v", body, err)
+	}
+	if m.Header.Get("To") != "ada@example.com" {
+		t.Errorf("header %v", m.Header)
+	}
+}
+
+func TestHeadersCannotBeInjected(t *testing.T) {
+	t.Parallel()
+	f := mail.NewFolder(t.TempDir(), slog.New(slog.DiscardHandler), time.Now)
+	for _, m := range []mail.Message{{To: "a@b\r\nBcc: c@d"}, {To: "a@b", Subject: "x\ny"}} {
+		if err := f.Send(t.Context(), m); err == nil {
+			t.Errorf("%q was accepted", m)
+		}
+	}
+}

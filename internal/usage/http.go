@@ -1,0 +1,152 @@
+package usage
+
+import (
+	"context"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API is the user's view of their own usage.
+type API struct{ Usage *Service }
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	web.Route(m, "GET /v1/usage", a.list, access.Needs(access.ScopeCredits), web.Doc("List your model calls, newest first"))
+	web.Route(m, "GET /v1/usage/{requestId}", a.get, access.Needs(access.ScopeCredits), web.Doc("Show one model call and how its price was made"))
+}
+
+var errDate = fault.New(fault.Invalid, "invalid_request", "The time is not one that this list reads.")
+
+type listInput struct {
+	Limit     int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Cursor    string `query:"cursor" maxLength:"500"`
+	StartDate string `query:"start_date" maxLength:"40" doc:"From this day (UTC) or RFC 3339 time"`
+	EndDate   string `query:"end_date" maxLength:"40" doc:"To the end of this day (UTC), or before this RFC 3339 time"`
+	ModelID   string `query:"model_id" maxLength:"200"`
+	Operation string `query:"operation" enum:"chat,completion,response,message,embedding,image,transcription,speech,moderation"`
+	Status    string `query:"status" enum:"success,failed,cancelled,rate_limited"`
+	KeyID     string `query:"api_key_id" maxLength:"64"`
+	ClientID  string `query:"client_id" maxLength:"200"`
+}
+
+type listOutput struct{ Body list.Page[record] }
+
+func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := Filter{ModelID: in.ModelID, Operation: in.Operation, Status: in.Status, KeyID: in.KeyID, ClientID: in.ClientID}
+	if f.From, err = parseTime("start_date", in.StartDate, 0); err != nil {
+		return nil, err
+	}
+	if f.Until, err = parseTime("end_date", in.EndDate, 1); err != nil {
+		return nil, err
+	}
+	entries, next, err := a.Usage.List(ctx, actor.UserID, f, in.Limit, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{Body: list.Page[record]{Data: make([]record, len(entries)), NextCursor: next}}
+	for i, e := range entries {
+		out.Body.Data[i] = show(e)
+	}
+	return out, nil
+}
+
+// parseTime reads a day, moved on by days, or a time.
+func parseTime(param, text string, days int) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return t.AddDate(0, 0, days), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, errDate.Saying("%s is neither a day like 2026-03-20 nor a time like 2026-03-20T09:46:40Z.", param).At(param)
+	}
+	return t, nil
+}
+
+type getInput struct {
+	RequestID string `path:"requestId" maxLength:"64"`
+}
+
+type getOutput struct{ Body explained }
+
+func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.Usage.Find(ctx, actor.UserID, in.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	out := &getOutput{Body: explained{record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}}}
+	for _, l := range e.Lines() {
+		out.Body.PriceLines = append(out.Body.PriceLines, priceLine(l))
+	}
+	return out, nil
+}
+
+// record is an Entry as its user sees it. Input tokens include the cached and
+// written ones, output tokens the reasoning, as in the answers' usage objects.
+type record struct {
+	ID               string        `json:"id"`
+	RequestID        string        `json:"requestId"`
+	ModelID          string        `json:"modelId"`
+	Operation        string        `json:"operation"`
+	Status           string        `json:"status"`
+	CreditsUsed      money.Credits `json:"creditsUsed"`
+	InputTokens      int64         `json:"inputTokens" doc:"All input, cached or not"`
+	CachedTokens     int64         `json:"cachedTokens"`
+	CacheWriteTokens int64         `json:"cacheWriteTokens"`
+	OutputTokens     int64         `json:"outputTokens" doc:"All output, reasoning included"`
+	ReasoningTokens  int64         `json:"reasoningTokens"`
+	TotalTokens      int64         `json:"totalTokens"`
+	DurationMS       int64         `json:"requestDurationMs"`
+	FirstTokenMS     *int64        `json:"timeToFirstTokenMs" doc:"Of a streamed answer"`
+	KeyID            *string       `json:"apiKeyId"`
+	ClientID         *string       `json:"clientId"`
+	CreatedAt        time.Time     `json:"createdAt"`
+}
+
+type explained struct {
+	record
+	EndReason  string      `json:"endReason"`
+	PriceLines []priceLine `json:"priceLines"`
+}
+
+type priceLine struct {
+	Class      string        `json:"class"`
+	Quantity   int64         `json:"quantity"`
+	PerMillion money.Credits `json:"creditsPerMillion"`
+	Credits    money.Credits `json:"credits"`
+}
+
+func show(e Entry) record {
+	c := e.Counts
+	return record{
+		ID: e.ID, RequestID: e.RequestID, ModelID: e.ModelID, Operation: e.Operation, Status: e.Status,
+		CreditsUsed: e.Charged, InputTokens: c.TotalInput(), CachedTokens: c.CacheRead,
+		CacheWriteTokens: c.CacheWrite + c.CacheWriteLong, OutputTokens: c.TotalOutput(), ReasoningTokens: c.Reasoning,
+		TotalTokens: c.TotalInput() + c.TotalOutput(), DurationMS: e.DurationMS,
+		FirstTokenMS: optional(e.FirstTokenMS), KeyID: optional(e.KeyID), ClientID: optional(e.ClientID), CreatedAt: e.At,
+	}
+}
+
+// optional returns nil for the zero value.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

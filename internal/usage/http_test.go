@@ -1,0 +1,111 @@
+package usage_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/sqldb"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
+	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// as makes the router believe that requests come from the user in the header.
+func as(next web.Handler) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if user := r.Header.Get("User"); user != "" {
+			a := access.Actor{UserID: user, Scopes: strings.Fields(r.Header.Get("Scope"))}
+			r = r.WithContext(access.With(r.Context(), a, nil))
+		}
+		return next(w, r)
+	}
+}
+
+func newMux(s *usage.Service) *web.Mux {
+	m := web.NewMux(web.Config{Use: []web.Middleware{as}})
+	usage.API{Usage: s}.Mount(m)
+	return m
+}
+
+func get(h http.Handler, path, user, scope string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("GET", path, nil)
+	r.Header.Set("User", user)
+	r.Header.Set("Scope", scope)
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	return rec
+}
+
+func TestUsageAPI(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		e := entry(func(e *usage.Entry) { e.RequestID = "mine-0001" })
+		add(t, s, e, entry(func(e *usage.Entry) { e.At = noon.Add(-48 * time.Hour) }))
+		m := newMux(s)
+		for _, tt := range []struct {
+			name, path, user, scope string
+			status                  int
+			want                    string
+		}{
+			{"list", "/v1/usage?limit=1", "usr_ada", "credits.read", 200, `{"data":[{"id":"` + e.ID + `","requestId":"mine-0001","modelId":"gpt-5-mini","operation":"chat","status":"success","creditsUsed":0.33,"inputTokens":10000,"cachedTokens":8000,"cacheWriteTokens":0,"outputTokens":900,"reasoningTokens":600,"totalTokens":10900,"requestDurationMs":1200,"timeToFirstTokenMs":80,"apiKeyId":"key_1","clientId":null,"createdAt":"2026-03-20T12:00:00Z"}],"nextCursor":"`},
+			{"day", "/v1/usage?start_date=2026-03-20&end_date=2026-03-20", "usr_ada", "credits.read", 200, `"nextCursor":null`},
+			{"time", "/v1/usage?start_date=2026-03-20T12:00:01Z", "usr_ada", "credits.read", 200, `{"data":[],"nextCursor":null}`},
+			{"bad date", "/v1/usage?start_date=yesterday", "usr_ada", "credits.read", 400, `"param":"start_date"`},
+			{"bad cursor", "/v1/usage?cursor=abc", "usr_ada", "credits.read", 400, `"code":"invalid_cursor"`},
+			{"bad status", "/v1/usage?status=lost", "usr_ada", "credits.read", 422, `"param":"status"`},
+			{"bad limit", "/v1/usage?limit=101", "usr_ada", "credits.read", 422, `"param":"limit"`},
+			{"one", "/v1/usage/mine-0001", "usr_ada", "credits.read", 200, `"endReason":"finished","priceLines":[{"class":"input","quantity":2000,"creditsPerMillion":32.5,"credits":0.065},`},
+			{"by call id", "/v1/usage/" + e.ID, "usr_ada", "credits.read", 200, `"requestId":"mine-0001"`},
+			{"another's", "/v1/usage/" + e.ID, "usr_bob", "credits.read", 404, `"code":"not_found"`},
+			{"another's list", "/v1/usage", "usr_bob", "credits.read", 200, `{"data":[],"nextCursor":null}`},
+			{"scope", "/v1/usage", "usr_ada", "models.read", 403, `"code":"insufficient_scope"`},
+			{"nobody", "/v1/usage/mine-0001", "", "", 401, `"code":"unauthorized"`},
+		} {
+			rec := get(m, tt.path, tt.user, tt.scope)
+			if rec.Code != tt.status || !strings.Contains(rec.Body.String(), tt.want) {
+				t.Errorf("%s: got %d %s, want %d containing %s", tt.name, rec.Code, rec.Body, tt.status, tt.want)
+			}
+			for _, inside := range []string{"cost", "vendor", "multiplier", "provider"} { // for administrators only
+				if strings.Contains(strings.ToLower(rec.Body.String()), inside) {
+					t.Errorf("%s: the answer tells the %s: %s", tt.name, inside, rec.Body)
+				}
+			}
+		}
+	})
+}
+
+func TestListPagesOverHTTP(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		for range 5 {
+			add(t, s, entry(nil))
+		}
+		m, seen, path := newMux(s), map[string]bool{}, "/v1/usage?limit=2"
+		for path != "" {
+			var page struct {
+				Data       []struct{ ID string }
+				NextCursor string
+			}
+			rec := get(m, path, "usr_ada", "credits.read")
+			if err := json.Unmarshal(rec.Body.Bytes(), &page); err != nil {
+				t.Fatalf("%s: %v", rec.Body, err)
+			}
+			for _, r := range page.Data {
+				seen[r.ID] = true
+			}
+			if path = ""; page.NextCursor != "" {
+				path = "/v1/usage?limit=2&cursor=" + page.NextCursor
+			}
+		}
+		if len(seen) != 5 {
+			t.Errorf("the pages show %d records, want 5", len(seen))
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package usage
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Needs are what a Service works with.
+type Needs struct {
+	DB      *sqldb.DB
+	Now     func() time.Time
+	Cursors list.Cursors // sign the pages of lists
+}
+
+// Service writes and reads usage records. It is safe for concurrent use.
+type Service struct {
+	store   store
+	now     func() time.Time
+	cursors list.Cursors
+}
+
+var _ credit.Records = (*Service)(nil)
+
+// New returns a Service.
+func New(n Needs) *Service {
+	return &Service{store: store{n.DB}, now: n.Now, cursors: n.Cursors}
+}
+
+// Add records a call that had no hold. A second record of the same call is an
+// error. It joins the transaction in ctx.
+func (s *Service) Add(ctx context.Context, e Entry) error {
+	return s.store.insert(ctx, []Entry{s.complete(e)})
+}
+
+// WriteRecords implements credit.Records: it writes the records of a batch in
+// the transaction that ctx carries. Each is an Entry.
+func (s *Service) WriteRecords(ctx context.Context, rs []credit.Record) error {
+	entries := make([]Entry, len(rs))
+	for i, r := range rs {
+		e, ok := r.(Entry)
+		if !ok {
+			return fmt.Errorf("write usage of %s: the record is a %T", r.CallID(), r)
+		}
+		entries[i] = s.complete(e)
+	}
+	return s.store.insert(ctx, entries)
+}
+
+// complete fills in what a caller may leave out.
+func (s *Service) complete(e Entry) Entry {
+	if e.At.IsZero() {
+		e.At = s.now()
+	}
+	if e.Source == "" {
+		e.Source = None
+	}
+	return e
+}
+
+// Recovered implements credit.Records: it makes the record of a call whose
+// process died from the journal of its hold. A journal that cannot be read
+// still gives a record, because the charge must have one.
+func (s *Service) Recovered(_ context.Context, o credit.Orphan) (credit.Record, error) {
+	e, err := FromJournal(o.Journal)
+	if err != nil {
+		e = Entry{ModelID: "unknown", Operation: "unknown"}
+	}
+	if e.At.IsZero() || err != nil {
+		e.At = o.At
+	}
+	e.ID, e.UserID, e.Charged, e.Ending = o.Ref, o.User, o.Charged, string(o.Ending)
+	if e.Status != Cancelled {
+		e.Status = Failed // the answer did not reach its end
+	}
+	if o.Charged == 0 {
+		e.Counts, e.CostPico = pricing.Counts{}, 0
+	}
+	return e, nil
+}
+
+// Charges implements credit.Records: it calls each for every record with a
+// charge, in the order of the call ids, reading in the transaction of ctx. An
+// error of each ends it.
+func (s *Service) Charges(ctx context.Context, each func(callID string, charged money.Credits) error) error {
+	return s.store.charges(ctx, each)
+}
+
+// Filter selects records. Empty fields select all; times are half-open.
+type Filter struct {
+	From, Until                time.Time
+	ModelID, Operation, Status string
+	KeyID, ClientID            string
+}
+
+// position is the last record that a page showed.
+type position struct {
+	At int64  `json:"a"`
+	ID string `json:"i"`
+}
+
+const listName = "usage"
+
+// List returns up to limit records of user, newest first, and the cursor of
+// the next page or nil. Records that arrive between two pages are not on the
+// later one, and none is shown twice or left out.
+func (s *Service) List(ctx context.Context, user string, f Filter, limit int, cursor string) ([]Entry, *string, error) {
+	after := position{At: math.MaxInt64}
+	if cursor != "" {
+		if err := s.cursors.Decode(listName, cursor, &after); err != nil {
+			return nil, nil, err
+		}
+	}
+	entries, err := s.store.list(ctx, user, f, after, limit+1)
+	if err != nil || len(entries) <= limit {
+		return entries, nil, outage(err)
+	}
+	entries = entries[:limit]
+	last := entries[limit-1]
+	next, err := s.cursors.Encode(listName, position{At: last.At.UnixMicro(), ID: last.ID})
+	return entries, &next, err
+}
+
+// Find returns user's record of the call with this call id, or else the newest
+// with this request id. Any other is ErrNotFound.
+func (s *Service) Find(ctx context.Context, user, requestID string) (Entry, error) {
+	if id.Is("call", requestID) {
+		e, ok, err := s.store.byID(ctx, user, requestID)
+		if ok || err != nil {
+			return e, outage(err)
+		}
+	}
+	e, ok, err := s.store.byRequest(ctx, user, requestID)
+	if err == nil && !ok {
+		return Entry{}, ErrNotFound
+	}
+	return e, outage(err)
+}
+
+// outage turns an error of an unreachable database into the fault that says so.
+func outage(err error) error {
+	if sqldb.IsUnavailable(err) {
+		return fault.ErrUnavailable.Because(err)
+	}
+	return err
+}

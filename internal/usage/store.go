@@ -1,0 +1,195 @@
+package usage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+type store struct{ db *sqldb.DB }
+
+const insertHead = `
+	INSERT INTO usage_record (
+		id, request_id, user_id, key_id, client_id, model_id, vendor_model, provider,
+		operation, status, ending, stream, source, suspect,
+		input, cache_read, cache_write, cache_write_long, image_input, audio_input,
+		output, reasoning, audio_output, image_output,
+		charged, cost_pico, pricing, duration_ms, first_token_ms, at)
+	VALUES `
+
+// columns is how many there are above.
+const columns = 30
+
+// The statements write this many rows each. PostgreSQL pays for round trips,
+// so it takes the larger; SQLite is fastest with one prepared row. There are
+// few sizes, so that every text stays prepared.
+var (
+	insertOne  = insertHead + placeholders(1)
+	insertSome = insertHead + placeholders(someRows)
+	insertMany = insertHead + placeholders(manyRows)
+)
+
+const someRows, manyRows = 8, 64
+
+// placeholders returns "($1, …, $30), ($31, …" for n rows.
+func placeholders(n int) string {
+	var b strings.Builder
+	for i := range n * columns {
+		switch {
+		case i == 0:
+			b.WriteString("(")
+		case i%columns == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(i+1))
+	}
+	return b.String() + ")"
+}
+
+// insert writes entries, all or none when ctx carries a transaction.
+func (s store) insert(ctx context.Context, entries []Entry) error {
+	for len(entries) > 0 {
+		text, n := insertOne, 1
+		if s.db.Engine() == sqldb.Postgres {
+			switch {
+			case len(entries) >= manyRows:
+				text, n = insertMany, manyRows
+			case len(entries) >= someRows:
+				text, n = insertSome, someRows
+			}
+		}
+		args := make([]any, 0, n*columns)
+		for i := range entries[:n] {
+			args = appendArgs(args, &entries[i])
+		}
+		if _, err := s.db.Q(ctx).ExecContext(ctx, text, args...); err != nil {
+			return fmt.Errorf("write usage: %w", err)
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+func appendArgs(args []any, e *Entry) []any {
+	c := e.Counts
+	return append(args,
+		e.ID, e.RequestID, e.UserID, e.KeyID, e.ClientID, e.ModelID, e.VendorModel, e.Provider,
+		e.Operation, e.Status, e.Ending, e.Stream, e.Source, e.Suspect,
+		c.Input, c.CacheRead, c.CacheWrite, c.CacheWriteLong, c.ImageInput, c.AudioInput,
+		c.Output, c.Reasoning, c.AudioOutput, c.ImageOutput,
+		int64(e.Charged), e.CostPico, string(appendRate(nil, *e)), e.DurationMS, e.FirstTokenMS, e.At.UnixMicro())
+}
+
+const selectRecord = `
+	SELECT id, request_id, user_id, key_id, client_id, model_id, vendor_model, provider,
+		operation, status, ending, stream, source, suspect,
+		input, cache_read, cache_write, cache_write_long, image_input, audio_input,
+		output, reasoning, audio_output, image_output,
+		charged, cost_pico, pricing, duration_ms, first_token_ms, at
+	FROM usage_record `
+
+func scan(row interface{ Scan(...any) error }) (Entry, error) {
+	var e Entry
+	var charged int64
+	var pricing string
+	var at sqldb.Time
+	c := &e.Counts
+	err := row.Scan(
+		&e.ID, &e.RequestID, &e.UserID, &e.KeyID, &e.ClientID, &e.ModelID, &e.VendorModel, &e.Provider,
+		&e.Operation, &e.Status, &e.Ending, &e.Stream, &e.Source, &e.Suspect,
+		&c.Input, &c.CacheRead, &c.CacheWrite, &c.CacheWriteLong, &c.ImageInput, &c.AudioInput,
+		&c.Output, &c.Reasoning, &c.AudioOutput, &c.ImageOutput,
+		&charged, &e.CostPico, &pricing, &e.DurationMS, &e.FirstTokenMS, &at)
+	if err != nil {
+		return Entry{}, err
+	}
+	e.Charged, e.At = money.Credits(charged), at.Time
+	return e, e.readRate(pricing)
+}
+
+// list returns records older than after, newest first.
+func (s store) list(ctx context.Context, user string, f Filter, after position, limit int) ([]Entry, error) {
+	const q = selectRecord + `
+		WHERE user_id = $1 AND (at, id) < ($2, $3) AND at >= $4 AND at < $5
+			AND ($6 = '' OR model_id = $6) AND ($7 = '' OR operation = $7) AND ($8 = '' OR status = $8)
+			AND ($9 = '' OR key_id = $9) AND ($10 = '' OR client_id = $10)
+		ORDER BY at DESC, id DESC
+		LIMIT $11`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, after.At, after.ID,
+		bound(f.From, 0), bound(f.Until, math.MaxInt64), f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list usage: %w", err)
+	}
+	defer rows.Close()
+	entries := make([]Entry, 0, limit)
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list usage: %w", err)
+		}
+		entries = append(entries, e)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list usage: %w", err)
+	}
+	return entries, nil
+}
+
+func bound(t time.Time, none int64) int64 {
+	if t.IsZero() {
+		return none
+	}
+	return t.UnixMicro()
+}
+
+func (s store) byID(ctx context.Context, user, id string) (Entry, bool, error) {
+	return s.one(ctx, selectRecord+`WHERE id = $2 AND user_id = $1`, user, id)
+}
+
+func (s store) byRequest(ctx context.Context, user, requestID string) (Entry, bool, error) {
+	return s.one(ctx, selectRecord+`WHERE user_id = $1 AND request_id = $2 ORDER BY at DESC, id DESC LIMIT 1`, user, requestID)
+}
+
+func (s store) one(ctx context.Context, q, user, id string) (Entry, bool, error) {
+	e, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, user, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Entry{}, false, nil
+	}
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("find usage: %w", err)
+	}
+	return e, true, nil
+}
+
+func (s store) charges(ctx context.Context, each func(string, money.Credits) error) error {
+	const q = `SELECT id, charged FROM usage_record WHERE charged > 0 ORDER BY id`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q)
+	if err != nil {
+		return fmt.Errorf("read charges: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		var charged int64
+		if err := rows.Scan(&id, &charged); err != nil {
+			return fmt.Errorf("read charges: %w", err)
+		}
+		if err := each(id, money.Credits(charged)); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read charges: %w", err)
+	}
+	return nil
+}

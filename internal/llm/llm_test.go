@@ -83,7 +83,7 @@ func TestRedactHidesTheAccount(t *testing.T) {
 	for _, secret := range []string{
 		"sk-proj-AbCdEfGh1234567890", "sk-ant-api03-xyz", "sk-12***90", "Bearer abc123.def", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "org-AbCdEf123456", "proj_AbCdEf123456",
 		"https://acme.openai.azure.com/openai/deployments/prod-4o?x=1", "acme.openai.azure.com", "api.internal:8443", "10.1.2.3:443", "2001:db8::1", "ops@acme.example.com",
-		"gsk_AbCdEfGh", "xai-AbCdEf12", "0f8fad5b-d9cb-469f-a165-70867728950e", strings.Repeat("A1b2", 10), "my-secret-deployment", "api_key=abc123",
+		"gsk_AbCdEfGh", "xai-AbCdEf12", "0f8fad5b-d9cb-469f-a165-70867728950e", strings.Repeat("A1b2", 10), "my-secret-deployment", "api_key=abc123", "Basic dXNlcjpwYXNz",
 	} {
 		got := llm.Redact("The value "+secret+" is wrong.", "my-secret-deployment")
 		if strings.Contains(got, secret) || !strings.HasPrefix(got, "The value ") || !strings.HasSuffix(got, "is wrong.") {
@@ -95,6 +95,7 @@ func TestRedactHidesTheAccount(t *testing.T) {
 		"This model's maximum context length is 128000 tokens. However, your messages resulted in 130001 tokens.",
 		"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
 		"temperature must be between 0 and 2.0; got 3.5",
+		"The limit per token 4096 of basic models is exceeded.",
 	} {
 		if got := llm.Redact(harmless); got != harmless {
 			t.Errorf("%q became %q", harmless, got)

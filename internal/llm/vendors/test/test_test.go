@@ -163,15 +163,9 @@ func TestScriptedFailures(t *testing.T) {
 		{"test-echo", "#test cut=2 tokens=9", llm.Cut, 2},
 		{"test-echo", "#test bad=json@3 tokens=9", llm.Protocol, 2},
 		{"test-echo", "#test bad=utf8@1 tokens=9", llm.Protocol, 0},
-		{"test-echo", "#test bad=line@3 tokens=9", 0, 0},
+		{"test-echo", "#test bad=line@3 tokens=9", llm.Protocol, 2},
 	} {
 		s := stream(t, body(tt.model, tt.script, streamed))
-		if tt.kind == 0 { // a line without a colon is a field that nobody knows
-			if s.err != io.EOF {
-				t.Errorf("%s: %v", tt.script, s.err)
-			}
-			continue
-		}
 		if llm.KindOf(s.err) != tt.kind || s.events != tt.events {
 			t.Errorf("%s %s: got %v after %d events: %s", tt.model, tt.script, s.err, s.events, s.bytes)
 		}

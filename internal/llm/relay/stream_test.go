@@ -134,6 +134,16 @@ func TestStreamDropsWhatIsNoEvent(t *testing.T) {
 	}
 }
 
+func TestStreamSkipsTheByteOrderMark(t *testing.T) {
+	t.Parallel()
+	in := events("\n", llmtest.Delta(`"content":"a"`, ""), "[DONE]")
+	for _, r := range []io.Reader{strings.NewReader("\ufeff" + in), iotest.OneByteReader(strings.NewReader("\ufeff" + in))} {
+		if got := drain(r, relay.StreamOptions{}); got.bytes != in || got.text != "a" || got.err != io.EOF {
+			t.Errorf("%v: got %q with text %q", got.err, got.bytes, got.text)
+		}
+	}
+}
+
 func TestStreamJoinsDataLines(t *testing.T) {
 	t.Parallel()
 	in := "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"ab\"}}]}\n\ndata: [DONE]\n\n"

@@ -40,7 +40,6 @@ type world struct {
 	mu       sync.Mutex
 	now      time.Time
 	mails    string
-	log      *strings.Builder
 	verified []string
 	admins   []string
 	hookErr  error
@@ -48,7 +47,7 @@ type world struct {
 
 func newWorld(t *testing.T, db *sqldb.DB) *world {
 	t.Helper()
-	w := &world{db: db, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), mails: t.TempDir(), log: &strings.Builder{}}
+	w := &world{db: db, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), mails: t.TempDir()}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	w.Service = account.New(account.Needs{
 		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: passwords,

@@ -49,7 +49,9 @@ func (r Refusal) kind() Kind {
 	if status == 0 {
 		status = r.impliedStatus()
 	}
-	switch has := func(words ...string) bool { return containsAny(code, words) || containsAny(strings.ToLower(r.Type), words) }; {
+	switch has := func(words ...string) bool {
+		return containsAny(code, words) || containsAny(strings.ToLower(r.Type), words)
+	}; {
 	case status == http.StatusPaymentRequired, has("insufficient_quota", "billing_hard_limit", "insufficient_balance"):
 		return Quota
 	case status != 400 && status != 413 && status != 422:

@@ -29,8 +29,8 @@ type Page struct {
 	Script    string // empty when the page has none
 	Nonce     string
 	RequestID string
-	// Refresh is an address that the browser goes on to by itself.
-	Refresh string
+	// Refresh is an address that the browser goes on to by itself; its scheme is trusted.
+	Refresh template.URL
 	Wide    bool
 }
 

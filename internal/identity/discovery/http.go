@@ -25,13 +25,10 @@ type Keys interface {
 type API struct {
 	Issuer string // the public address, without a trailing slash
 	Keys   Keys
-	// ACRValues and Prompts are what the sign-in pages can do.
-	ACRValues []string
-	Prompts   []string
 }
 
-// metadata has the members of both kinds of document. The paths of endpoints
-// are those that their packages mount; a test compares them.
+// metadata has the members of both kinds of document. The packages of the
+// endpoints mount the paths that are named here.
 type metadata struct {
 	Issuer                string   `json:"issuer"`
 	AuthorizationEndpoint string   `json:"authorization_endpoint"`
@@ -44,14 +41,14 @@ type metadata struct {
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
 	Grants                []string `json:"grant_types_supported"`
-	ACRValues             []string `json:"acr_values_supported,omitempty"`
+	ACRValues             []string `json:"acr_values_supported"`
 	Subjects              []string `json:"subject_types_supported"`
 	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	Claims                []string `json:"claims_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
-	Prompts               []string `json:"prompt_values_supported,omitempty"`
+	Prompts               []string `json:"prompt_values_supported"`
 	Issues                bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
@@ -72,14 +69,14 @@ func (a API) metadata() metadata {
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},
 		Grants:                []string{"authorization_code", "refresh_token"},
-		ACRValues:             a.ACRValues,
+		ACRValues:             []string{"single"},
 		Subjects:              []string{"public"},
 		IDTokenAlgs:           a.Keys.Algs(),
 		TokenAuth:             methods,
 		RevocationAuth:        methods,
 		Claims:                oauth.ClaimNames(),
 		Challenges:            []string{"S256"},
-		Prompts:               a.Prompts,
+		Prompts:               oauth.Prompts(),
 		Issues:                true,
 	}
 }

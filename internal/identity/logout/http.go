@@ -1,6 +1,7 @@
 package logout
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -70,7 +71,7 @@ func (a API) start(w http.ResponseWriter, r *http.Request) error {
 	v := r.URL.Query()
 	if r.Method == http.MethodPost {
 		var err error
-		if v, err = oauth.ReadForm(r); err != nil {
+		if v, err = oauth.ReadForm(r); err != nil && !errors.Is(err, oauth.ErrInvalidRequest) {
 			return err
 		}
 	}
@@ -113,7 +114,8 @@ func (a API) end(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// read checks the parameters. Every doubt makes the hint invalid.
+// read checks the parameters. Every doubt makes the hint invalid, and then the
+// user is asked.
 func (a API) read(r *http.Request, v url.Values) request {
 	for _, name := range []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state"} {
 		if len(v[name]) > 1 || len(v.Get(name)) > oauth.MaxToken {

@@ -62,6 +62,11 @@ const (
 	PromptCreate  = "create"
 )
 
+// Prompts returns the values that the prompt parameter may have.
+func Prompts() []string {
+	return []string{PromptNone, PromptLogin, PromptConsent, PromptSelect, PromptCreate}
+}
+
 // Limits of what a request may carry.
 const (
 	MaxParameter = 2 << 10  // bytes of a parameter
@@ -195,7 +200,7 @@ const base64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 func (r *AuthorizationRequest) parseOpenID(v url.Values) error {
 	prompts := strings.Fields(v.Get("prompt"))
 	for _, p := range prompts {
-		if !slices.Contains([]string{PromptNone, PromptLogin, PromptConsent, PromptSelect, PromptCreate}, p) {
+		if !slices.Contains(Prompts(), p) {
 			return refuse("invalid_request", "The parameter prompt has an unknown value.")
 		}
 	}

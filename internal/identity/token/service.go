@@ -22,6 +22,9 @@ const (
 	IDLife     = time.Hour
 )
 
+// patience is how long a request waits for the database.
+const patience = 10 * time.Second
+
 // errStorage answers while the database cannot. Nothing was consumed.
 var errStorage = fault.New(fault.Unavailable, "temporarily_unavailable", "The service cannot answer right now. Nothing was consumed; try again in a few seconds.").After(2 * time.Second)
 
@@ -89,6 +92,8 @@ type Answer struct {
 // of RFC 6749 section 5.2, or, having consumed nothing, with
 // temporarily_unavailable.
 func (s *Service) Exchange(ctx context.Context, r Request) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var a Answer
 	var err error
 	switch {
@@ -201,6 +206,8 @@ func (s *Service) accessToken(a grant.Authorization, audience string, scopes []s
 // Revoke ends a token, if it is the client's; anything else changes nothing
 // and is no error (RFC 7009 section 2.2).
 func (s *Service) Revoke(ctx context.Context, c client.Client, value string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	claims, err := s.tokens.Verify(value)
 	switch {
 	case err != nil:

@@ -5,7 +5,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/llm"
-	"github.com/rephlo/rephlo/internal/llm/vendor/openai"
+	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 )
 
 // Vendor forwards chat completions to the base URL of its target, with a

@@ -100,7 +100,7 @@ func (v *Vendor) refused(to llm.Target, t *egress.Template, res *egress.Response
 	after := retryAfter(res.Header, v.now())
 	res.Within(errorTime)
 	body, _ := io.ReadAll(io.LimitReader(res.Body, maxError)) // what came is enough to classify
-	_ = res.Body.Close() // its only failure is that it was closed
+	_ = res.Body.Close()                                      // its only failure is that it was closed
 	said, ok := wire.ReadError(body)
 	if res.Status == 200 && !ok {
 		return llm.Fail(llm.Protocol, errForm)

@@ -33,7 +33,7 @@ const (
 	StatusRevoked Status = "revoked"
 )
 
-// Scopes are what a key may be allowed.
+// Scopes are what a key may be allowed. Do not change them.
 var Scopes = []string{access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeCredits}
 
 // Limits of keys.

@@ -58,6 +58,7 @@ func (c *cache) forget(subject string) {
 	if n, err := hex.Decode(h[:], []byte(subject)); err == nil && n == len(h) {
 		c.known.Invalidate(h)
 		c.unknown.Invalidate(h)
+		c.flight.Forget(string(h[:])) // who asks from now on must not get an earlier read
 	}
 }
 

@@ -1,6 +1,10 @@
 package oauth
 
-import "github.com/rephlo/rephlo/internal/fault"
+import (
+	"errors"
+
+	"github.com/rephlo/rephlo/internal/fault"
+)
 
 // Refusals of the token endpoint (RFC 6749 section 5.2, RFC 8707 section 2)
 // and of the endpoints that take its tokens.
@@ -17,3 +21,7 @@ var (
 	// revoked, or meant for something else (RFC 6750 section 3.1).
 	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "The access token is invalid, expired or revoked. Sign in again.")
 )
+
+// ErrExpired is the cause of ErrInvalidToken when the token is ours and its
+// time is over.
+var ErrExpired = errors.New("access token: expired")

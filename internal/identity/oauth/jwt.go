@@ -42,7 +42,8 @@ func NewVerifier(keys Keys, issuer, audience string, now func() time.Time) *Veri
 
 // Verify checks an access token (RFC 9068 section 4): its signature by a
 // published key with that key's algorithm, the type at+jwt, issuer, audience
-// and times. It does not know revocations. Every refusal is ErrInvalidToken.
+// and times. It does not know revocations. Every refusal is ErrInvalidToken; that
+// of a token which was good once has ErrExpired in its chain.
 func (v *Verifier) Verify(token string) (Claims, error) {
 	payload, err := v.open(token, TypeAccess)
 	if err != nil {
@@ -61,7 +62,7 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 	case v.audience != "" && t.Audience != v.audience:
 		return Claims{}, bad("audience")
 	case !now.Add(-Skew).Before(time.Unix(t.Expiry, 0)):
-		return Claims{}, bad("expired")
+		return Claims{}, ErrInvalidToken.Because(ErrExpired)
 	case t.IssuedAt == 0 || time.Unix(t.IssuedAt, 0).After(now.Add(Skew)) || time.Unix(t.NotBefore, 0).After(now.Add(Skew)):
 		return Claims{}, bad("not yet valid")
 	}
@@ -109,7 +110,8 @@ var strict = base64.RawURLEncoding.Strict()
 // open returns the payload of a compact JWS (RFC 7515 section 7.1) whose type
 // is exactly typ and whose signature is by one of our keys.
 func (v *Verifier) open(token, typ string) ([]byte, error) {
-	if len(token) > MaxToken || strings.Count(token, ".") != 2 {
+	// encoding/base64 skips line ends, so they are refused here.
+	if len(token) > MaxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return nil, bad("not a compact JWS")
 	}
 	signed := token[:strings.LastIndexByte(token, '.')]

@@ -1,0 +1,206 @@
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// Faults of tokens; those of API keys are in package apikey, those of accounts
+// in package account.
+var (
+	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "The access token is not valid. Sign in again to get a new one.")
+	ErrTokenExpired = fault.New(fault.Unauthenticated, "token_expired", "The access token has expired. Get a new one with the refresh token, or sign in again.")
+
+	errTwo     = ErrInvalidToken.Saying("The request has two different credentials. Send one.")
+	errInURL   = ErrInvalidToken.Saying("The address has a credential in it, where logs can see it. Send it in the Authorization header, and replace it: it may be known.")
+	errTooMany = fault.New(fault.RateLimited, "too_many_attempts", "Too many credentials from this address were wrong. Check the key or token, wait a minute and try again.")
+)
+
+// Bounds of the tokens that are remembered.
+const (
+	maxTokens = 100_000
+	tokenLife = time.Minute
+)
+
+// Revocations knows which tokens were revoked; it must answer from memory.
+type Revocations interface {
+	Revoked(c oauth.Claims) bool
+}
+
+// Needs is what a Service works with.
+type Needs struct {
+	Keys        *apikey.Service
+	Accounts    *account.Service
+	Tokens      *oauth.Verifier
+	Revocations Revocations
+	Now         func() time.Time
+}
+
+// Service authenticates requests. It is safe for concurrent use.
+type Service struct {
+	keys        *apikey.Service
+	accounts    *account.Service
+	tokens      *oauth.Verifier
+	revocations Revocations
+	now         func() time.Time
+	verified    *otter.Cache[[sha256.Size]byte, *verified]
+	failures    *failures
+}
+
+// verified is an access token whose signature and content were checked.
+type verified struct {
+	claims oauth.Claims
+	actor  access.Actor
+	until  time.Time // then it is checked again
+}
+
+// New returns a Service.
+func New(n Needs) *Service {
+	return &Service{
+		keys: n.Keys, accounts: n.Accounts, tokens: n.Tokens, revocations: n.Revocations, now: n.Now,
+		verified: otter.Must(&otter.Options[[sha256.Size]byte, *verified]{MaximumSize: maxTokens}),
+		failures: newFailures(),
+	}
+}
+
+// Authenticate returns who sent r. It reads the head of the request only. The
+// Actor's Scopes are shared: do not change them.
+func (s *Service) Authenticate(r *http.Request) (access.Actor, error) {
+	credential, err := presented(r)
+	if err != nil {
+		return access.Actor{}, err
+	}
+	if apikey.Prefixed(credential) {
+		return s.byKey(r, credential)
+	}
+	if strings.Count(credential, ".") != 2 { // no JWT; likely another service's key
+		return access.Actor{}, s.failed(r, apikey.ErrInvalid)
+	}
+	return s.byToken(r, credential)
+}
+
+func (s *Service) byKey(r *http.Request, text string) (access.Actor, error) {
+	k, decided, err := s.keys.Cached(text)
+	if !decided {
+		if err := s.failures.check(r, s.now()); err != nil {
+			return access.Actor{}, err
+		}
+		k, err = s.keys.Lookup(r.Context(), text)
+	}
+	if err != nil {
+		if errors.Is(err, apikey.ErrInvalid) {
+			err = s.failed(r, err)
+		}
+		return access.Actor{}, err
+	}
+	a := access.Actor{UserID: k.UserID, KeyID: k.ID, Test: k.Mode == apikey.ModeTest, Scopes: k.Scopes}
+	return s.allowed(r.Context(), a, apikey.ErrInvalid)
+}
+
+func (s *Service) byToken(r *http.Request, text string) (access.Actor, error) {
+	hash := sha256.Sum256([]byte(text))
+	now := s.now()
+	v, ok := s.verified.GetIfPresent(hash)
+	if !ok || !now.Before(v.until) {
+		if err := s.failures.check(r, now); err != nil {
+			return access.Actor{}, err
+		}
+		var err error
+		if v, err = s.verify(text, now); err != nil {
+			return access.Actor{}, s.failed(r, err)
+		}
+		s.verified.Set(hash, v)
+	}
+	if s.revocations.Revoked(v.claims) {
+		return access.Actor{}, ErrInvalidToken
+	}
+	return s.allowed(r.Context(), v.actor, ErrInvalidToken)
+}
+
+func (s *Service) verify(text string, now time.Time) (*verified, error) {
+	c, err := s.tokens.Verify(text)
+	switch {
+	case errors.Is(err, oauth.ErrExpired):
+		return nil, ErrTokenExpired.Because(err)
+	case errors.Is(err, oauth.ErrInvalidToken):
+		return nil, ErrInvalidToken.Because(err)
+	case err != nil:
+		return nil, err
+	}
+	v := &verified{claims: c, until: now.Add(tokenLife)}
+	if c.Expiry.After(now) && c.Expiry.Before(v.until) {
+		v.until = c.Expiry
+	}
+	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Scopes: c.Scopes, AuthTime: c.AuthTime}
+	return v, nil
+}
+
+// allowed completes a with how its account stands now. unknown answers for a
+// user that is gone.
+func (s *Service) allowed(ctx context.Context, a access.Actor, unknown error) (access.Actor, error) {
+	u, err := s.accounts.Snapshot(ctx, a.UserID)
+	switch {
+	case errors.Is(err, account.ErrUnknown):
+		return access.Actor{}, unknown
+	case err != nil: // not knowing is no reason to say that they may not
+		return access.Actor{}, fault.ErrUnavailable.Because(err)
+	}
+	switch u.State {
+	case account.StateActive:
+	case account.StateSuspended:
+		if u.Until.IsZero() || s.now().Before(u.Until) {
+			return access.Actor{}, suspended(u)
+		}
+	case account.StateBanned:
+		return access.Actor{}, account.ErrBanned
+	default: // deleted
+		return access.Actor{}, unknown
+	}
+	a.Verified = u.Verified
+	if u.Role != account.RoleSuperAdmin && slices.Contains(a.Scopes, access.ScopeAdmin) {
+		// The role decides now, not when the token was made.
+		a.Scopes = slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return scope == access.ScopeAdmin })
+	}
+	return a, nil
+}
+
+func suspended(u account.User) error {
+	if u.Until.IsZero() {
+		return account.ErrSuspended
+	}
+	until := u.Until.UTC().Format(time.RFC3339)
+	return account.ErrSuspended.Saying("This account is suspended until %s. Ask the operator of this service.", until).With("until", until)
+}
+
+// failed counts a wrong credential and returns what to answer.
+func (s *Service) failed(r *http.Request, err error) error {
+	if limit := s.failures.add(r, s.now()); limit != nil {
+		return limit
+	}
+	return err
+}
+
+// Middleware puts the outcome of Authenticate into the request's context, for
+// access.Needs. It refuses nothing by itself, so public routes can use it.
+func (s *Service) Middleware() web.Middleware {
+	return func(next web.Handler) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			a, err := s.Authenticate(r)
+			return next(w, r.WithContext(access.With(r.Context(), a, err)))
+		}
+	}
+}

@@ -35,7 +35,8 @@ var Rules = map[string][]string{
 	"authn":   {"account", "apikey", "identity/oauth"},
 	"gateway": {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "llm/..."},
 
-	// Language models: a hub, and a short cut past it.
+	// Language models: a hub, and a short cut past it. The vendors are in
+	// "vendors" because Go cannot import from a directory called "vendor".
 	"llm": {}, "llm/wire/openai": {},
 	"llm/relay":          {"llm", "llm/wire/..."},
 	"llm/dialect/openai": {"llm", "llm/wire/..."},

@@ -12,7 +12,7 @@ ARGS ?=
 .PHONY: help
 help:
 	@echo "Targets:"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 .PHONY: run
 run: ## run both services on ./data (more flags: make run ARGS="--api-addr :7150")

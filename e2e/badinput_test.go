@@ -226,7 +226,7 @@ func TestBadAuthorizationRequests(t *testing.T) {
 		"no PKCE":               {func(v url.Values) { v.Del("code_challenge"); v.Del("code_challenge_method") }, "invalid_request"},
 		"plain PKCE":            {func(v url.Values) { v.Set("code_challenge_method", "plain") }, "invalid_request"},
 		"implicit":              {func(v url.Values) { v.Set("response_type", "token") }, "unsupported_response_type"},
-		"unknown scope":         {func(v url.Values) { v.Set("scope", "openid everything") }, "invalid_scope"},
+		"only unknown scopes":   {func(v url.Values) { v.Set("scope", "everything") }, "invalid_scope"},
 		"foreign resource":      {func(v url.Values) { v.Set("resource", "https://evil.example/") }, "invalid_target"},
 		"prompt none, not in":   {func(v url.Values) { v.Set("prompt", "none") }, "login_required"},
 		"prompt none and login": {func(v url.Values) { v.Set("prompt", "none login") }, "invalid_request"},

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -36,22 +37,24 @@ func TestKillLosesNothing(t *testing.T) {
 		s := e2e.New(t, e2e.Options{Database: database})
 		key := s.Admin("root@example.com")
 		s.Up()
-		var answered, slowest = 0, time.Duration(0)
+		answered, starts := 0, []time.Duration{}
 		for n := range rounds {
 			before, begin := s.Balance(key), time.Now().Add(-time.Millisecond)
 			calls := storm(s, key, fmt.Sprintf("kill-%d", n), time.Duration(20+random.IntN(400))*time.Millisecond)
 			took := s.Up()
-			slowest = max(slowest, took)
-			if took > time.Second {
-				t.Errorf("round %d: ready after %s, want a second", n, took)
-			}
+			starts = append(starts, took)
 			s.Verify()
 			answered += settle(t, s, key, n, before, begin, calls)
 			if t.Failed() {
 				return
 			}
 		}
-		t.Logf("%d answered calls, slowest start %s", answered, slowest)
+		slices.Sort(starts)
+		t.Logf("%d answered calls; ready after %s, at worst %s", answered, starts[len(starts)/2], starts[len(starts)-1])
+		// Other work on the machine may delay one start; the usual one it may not.
+		if starts[len(starts)/2] > time.Second || starts[len(starts)-1] > 5*time.Second {
+			t.Errorf("ready again after %v, want a second", starts)
+		}
 		if answered == 0 {
 			t.Error("no call was answered in any round, so nothing was tested")
 		}

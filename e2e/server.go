@@ -133,15 +133,15 @@ func New(t testing.TB, o Options) *Server {
 		s.common = append(s.common, "--database-url", o.Database)
 	}
 	s.serve = append([]string{"serve", "--api-addr", api, "--idp-addr", idp}, s.common...)
+	s.env = append(Environment(), "REPHLO_API_URL="+s.API, "REPHLO_IDP_URL="+s.IDP)
+	s.env = append(s.env, o.Env...)
 	if o.Providers != "" {
 		file := filepath.Join(dir, "providers.json")
 		if err := os.WriteFile(file, []byte(o.Providers), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.serve = append(s.serve, "--providers-file", file)
+		s.env = append(s.env, "REPHLO_PROVIDERS_FILE="+file)
 	}
-	s.env = append(Environment(), "REPHLO_API_URL="+s.API, "REPHLO_IDP_URL="+s.IDP)
-	s.env = append(s.env, o.Env...)
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {

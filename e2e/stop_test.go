@@ -74,7 +74,10 @@ func TestSecondSignalExitsAtOnce(t *testing.T) {
 		before, begin := s.Balance(key), time.Now().Add(-time.Second)
 		wait := begun(t, s, key)
 		s.Signal(syscall.SIGTERM)
-		time.Sleep(100 * time.Millisecond) // so that they are two signals
+		for begin := time.Now(); s.Ready() && time.Since(begin) < 5*time.Second; {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond) // at once, it would be the same wish
 		again := time.Now()
 		s.Signal(syscall.SIGTERM)
 		if code := s.Wait(10 * time.Second); code == 0 {

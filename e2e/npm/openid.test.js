@@ -68,11 +68,11 @@ test("an ID token is not an access token", { skip }, async () => {
   );
 });
 
-test("a denied request comes back as an error", { skip }, async () => {
+test("a refused request comes back as an error", { skip }, async () => {
   const config = await discover();
   const expectedState = oidc.randomState();
   const url = oidc.buildAuthorizationUrl(config, {
-    redirect_uri, scope: "openid everything", state: expectedState,
+    redirect_uri, scope: "everything", state: expectedState,
     code_challenge: await oidc.calculatePKCECodeChallenge(oidc.randomPKCECodeVerifier()), code_challenge_method: "S256",
   });
   await assert.rejects(oidc.authorizationCodeGrant(config, await visit(url.href), { expectedState }), (err) => {

@@ -332,3 +332,23 @@ func TestTheChecksumIsTheDocumentedOne(t *testing.T) {
 		t.Errorf("checksum %s, want m8nspe", got)
 	}
 }
+
+// A read that began before a key was revoked must not bring it back.
+func TestALateReadIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s, _ := newService(t, db, newClock())
+		k, text := create(t, s, apikey.NewKey{UserID: "ada"})
+		err := s.LateRead(t.Context(), text, func() {
+			if err := s.Revoke(t.Context(), "ada", k.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Lookup(t.Context(), text); !errors.Is(err, apikey.ErrRevoked) {
+			t.Errorf("after the late read: %v, want ErrRevoked", err)
+		}
+	})
+}

@@ -23,8 +23,6 @@ import (
 	"github.com/rephlo/rephlo/internal/web"
 )
 
-var passwords = seal.NewPasswords()
-
 const good = "correct horse battery"
 
 type world struct {
@@ -37,8 +35,12 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 	t.Helper()
 	w := &world{}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.accounts = account.New(account.Needs{
-		DB: db, Bus: bus.New(db, log, time.Now), Log: log, Now: time.Now, Passwords: passwords, Mail: mail.NewFolder(t.TempDir(), log, time.Now),
+		DB: db, Bus: bus.New(db, log, time.Now), Log: log, Now: time.Now, Passwords: seal.NewPasswords(), Box: box, Mail: mail.NewFolder(t.TempDir(), log, time.Now),
 	})
 	c, err := console.New(console.Needs{
 		Accounts: w.accounts, Name: "Rephlo", Version: "1.0.0", APIURL: "http://api.test", IDPURL: "http://id.test", Model: "test-echo",

@@ -11,13 +11,15 @@ import (
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/id"
-	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
 )
+
+// operation is what usage records call a chat completion.
+const operation = "chat"
 
 // call is one model call. It belongs to the goroutine of its request, except
 // where the pulse may look.
@@ -148,7 +150,7 @@ func (c *call) record() {
 	c.entry = usage.Entry{
 		ID: id.New("call", c.began), RequestID: web.RequestID(c.w), UserID: c.actor.UserID, KeyID: c.actor.KeyID, ClientID: c.actor.ClientID,
 		ModelID: c.model.ID, VendorModel: c.model.Routes[0].VendorModel, Provider: c.model.Routes[0].Provider.Name,
-		Operation: string(llm.OpChat), Stream: c.scan.Stream, Source: usage.None,
+		Operation: operation, Stream: c.scan.Stream, Source: usage.None,
 		Prices: *c.prices, Terms: c.s.needs.Terms, At: c.began,
 	}
 }

@@ -137,6 +137,35 @@ func token(text string) string {
 	return `data: {"id":"c","choices":[{"index":0,"delta":{"content":"` + text + `"}}]}` + "\n\n"
 }
 
+// brokenVendor is a vendor with a bug: it panics, or its body does after what
+// it has.
+type brokenVendor struct {
+	panics atomic.Bool
+	body   string
+}
+
+func (*brokenVendor) Native(llm.Op) bool { return true }
+
+func (v *brokenVendor) Forward(context.Context, llm.Target, llm.Call) (llm.Reply, error) {
+	if v.panics.Load() {
+		panic("a bug in a vendor")
+	}
+	return llm.Reply{Length: -1, Body: &brokenBody{left: v.body}}, nil
+}
+
+type brokenBody struct{ left string }
+
+func (b *brokenBody) Read(p []byte) (int, error) {
+	if b.left == "!" {
+		panic("a bug in a body")
+	}
+	n := copy(p, b.left[:len(b.left)-1])
+	b.left = b.left[n:]
+	return n, nil
+}
+
+func (*brokenBody) Close() error { return nil }
+
 // fakeAuth knows users by the Authorization header.
 type fakeAuth struct{}
 
@@ -162,8 +191,9 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 type world struct {
 	t       testing.TB
 	db      *sqldb.DB
-	one     *vendor // serves m first
-	two     *vendor // serves m when one fails
+	one     *vendor       // serves m first
+	two     *vendor       // serves m when one fails
+	vendor  *brokenVendor // serves the model broken
 	credits *credit.Service
 	calls   *gateway.Service
 	api     *httptest.Server
@@ -206,7 +236,7 @@ func run(t *testing.T, limits gateway.Limits, balance money.Credits, test func(t
 
 func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.Credits) *world {
 	t.Helper()
-	w := &world{t: t, db: db, one: newVendor(t), two: newVendor(t), log: &syncBuffer{}}
+	w := &world{t: t, db: db, one: newVendor(t), two: newVendor(t), vendor: &brokenVendor{}, log: &syncBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	box, err := seal.NewBox(make([]byte, seal.KeySize))
 	if err != nil {
@@ -220,9 +250,11 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	configured := func(name string, v *vendor, models ...catalog.ModelConfig) catalog.ProviderConfig {
 		return catalog.ProviderConfig{Name: name, Vendor: "compat", BaseURL: v.URL, Key: secret.New(plantedKey), AllowPrivate: true, Models: models}
 	}
+	bugs := configured("bugs", w.one, model("broken"))
+	bugs.Vendor = "openai"
 	models := catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Providers: []catalog.ProviderConfig{configured("one", w.one, model("m"), model("single"), cheap), configured("two", w.two, model("m"))},
+		Providers: []catalog.ProviderConfig{configured("one", w.one, model("m"), model("single"), cheap), configured("two", w.two, model("m")), bugs},
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
 	w.credits = credit.New(credit.Needs{DB: db, Log: log, Now: time.Now, Node: "node", Records: records})
@@ -237,7 +269,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	client := egress.NewClient(egress.Options{})
 	w.calls = gateway.New(gateway.Needs{
 		Auth: fakeAuth{}, Models: models, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now), "test": vendortest.New()}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
+		Vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
 	gateway.API{Calls: w.calls}.Mount(m)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -132,15 +133,15 @@ func New(t testing.TB, o Options) *Server {
 		s.common = append(s.common, "--database-url", o.Database)
 	}
 	s.serve = append([]string{"serve", "--api-addr", api, "--idp-addr", idp}, s.common...)
+	s.env = append(Environment(), "REPHLO_API_URL="+s.API, "REPHLO_IDP_URL="+s.IDP)
+	s.env = append(s.env, o.Env...)
 	if o.Providers != "" {
 		file := filepath.Join(dir, "providers.json")
 		if err := os.WriteFile(file, []byte(o.Providers), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s.serve = append(s.serve, "--providers-file", file)
+		s.env = append(s.env, "REPHLO_PROVIDERS_FILE="+file)
 	}
-	s.env = append(Environment(), "REPHLO_API_URL="+s.API, "REPHLO_IDP_URL="+s.IDP)
-	s.env = append(s.env, o.Env...)
 	t.Cleanup(func() {
 		s.Kill()
 		if t.Failed() {
@@ -311,4 +312,26 @@ func FreeAddr(t testing.TB) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// Fails runs rephlo with exactly these arguments, which must make it end by
+// itself, and returns its exit status and what it said. Without --data it uses
+// the folder of s.
+func (s *Server) Fails(args ...string) (code int, said string) {
+	s.t.Helper()
+	if !slices.Contains(args, "--data") {
+		args = append(args, "--data", s.Data)
+	}
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	c := exec.CommandContext(ctx, s.program, args...)
+	c.Env, c.Dir = Environment(), filepath.Dir(s.Data)
+	out, err := c.CombinedOutput()
+	if ctx.Err() != nil {
+		s.t.Fatalf("rephlo %s did not end\n%s", strings.Join(args, " "), out)
+	}
+	if err != nil && c.ProcessState == nil {
+		s.t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), string(out)
 }

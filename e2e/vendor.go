@@ -32,9 +32,9 @@ type Vendor struct {
 // VendorKey is our key at the vendor; it must never be seen.
 const VendorKey = "sk-planted-0123456789abcdef"
 
-// unitPrice is what one word of the model "unit" costs the platform, in
-// micro-dollars per million, so that it costs a user UnitPrice.
-const unitPrice = 10_000_000_000
+// unitDollars is what a million words of the model "unit" cost the platform, so
+// that one costs a user UnitPrice.
+const unitDollars = "10000"
 
 // UnitPrice is what a word of the model "unit" costs: 1.5 credits.
 const UnitPrice Micro = 1_500_000
@@ -57,16 +57,16 @@ func NewVendor(t testing.TB) *Vendor {
 func (v *Vendor) Providers() string {
 	var models []string
 	for _, m := range []string{"unit", "slow", "garbage", "cut", "down", "busy", "key", "wait"} {
-		input, output := 1_000_000, int64(2_000_000)
+		input, output := "1", "2"
 		if m == "unit" {
-			input, output = 0, unitPrice
+			input, output = "0", unitDollars
 		}
-		models = append(models, fmt.Sprintf(`{"id":%q,"contextLength":128000,"maxOutput":16384,"prices":{"input":%d,"output":%d}}`, m, input, output))
+		models = append(models, fmt.Sprintf(`{"id":%q,"context_length":128000,"max_output_tokens":16384,"input_usd_per_million":%q,"output_usd_per_million":%q}`, m, input, output))
 	}
-	return fmt.Sprintf(`{"providers":[
-		{"name":"fake","vendor":"compat","baseUrl":"%s/v1","keyEnv":"FAKE_VENDOR_KEY","allowPrivate":true,"models":[%s]},
-		{"name":"gone","vendor":"compat","baseUrl":"http://127.0.0.1:1/v1","allowPrivate":true,"models":[
-			{"id":"gone","contextLength":128000,"maxOutput":16384,"prices":{"input":1000000,"output":2000000}}]}]}`,
+	return fmt.Sprintf(`[
+		{"id":"fake","name":"Fake","base_url":"%s/v1","api_key_env":"FAKE_VENDOR_KEY","allow_private":true,"models":[%s]},
+		{"id":"gone","name":"Gone","base_url":"http://127.0.0.1:1/v1","allow_private":true,"models":[
+			{"id":"gone","context_length":128000,"max_output_tokens":16384,"input_usd_per_million":"1","output_usd_per_million":"2"}]}]`,
 		v.server.URL, strings.Join(models, ","))
 }
 

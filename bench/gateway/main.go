@@ -98,10 +98,10 @@ func (b *bench) startPeers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.mock, err = start(ctx, filepath.Join(b.dir, "mock"), addrs[0], "-addr", addrs[0]); err != nil {
+	if b.mock, err = start(ctx, nil, filepath.Join(b.dir, "mock"), addrs[0], "-addr", addrs[0]); err != nil {
 		return err
 	}
-	b.bare, err = start(ctx, filepath.Join(b.dir, "bare"), addrs[1], "-addr", addrs[1], "-to", "http://"+addrs[0])
+	b.bare, err = start(ctx, nil, filepath.Join(b.dir, "bare"), addrs[1], "-addr", addrs[1], "-to", "http://"+addrs[0])
 	return err
 }
 

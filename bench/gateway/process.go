@@ -22,15 +22,15 @@ type process struct {
 	done chan error
 }
 
-// start runs a program and waits until addr accepts connections.
-func start(ctx context.Context, program, addr string, args ...string) (*process, error) {
+// start runs a program, with env added to its environment, and waits until addr accepts connections.
+func start(ctx context.Context, env []string, program, addr string, args ...string) (*process, error) {
 	log, err := os.CreateTemp(filepath.Dir(program), filepath.Base(program)+"-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	p := &process{cmd: exec.CommandContext(ctx, program, args...), addr: addr, log: log.Name(), done: make(chan error, 1)}
-	p.cmd.Env = environment()
+	p.cmd.Env = append(environment(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log // the file itself: no pipe that we would have to empty
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

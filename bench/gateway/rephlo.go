@@ -59,8 +59,9 @@ func (b *bench) newRephlo(ctx context.Context, e engine) (*rephlo, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"serve", "--api-addr", addrs[0], "--idp-addr", addrs[1], "--providers-file", providers}, r.common...)
-	if r.process, err = start(ctx, r.program, addrs[0], args...); err != nil {
+	args := append([]string{"serve", "--api-addr", addrs[0], "--idp-addr", addrs[1]}, r.common...)
+	env := []string{"REPHLO_PROVIDERS_FILE=" + providers, "REPHLO_API_URL=http://" + addrs[0], "REPHLO_IDP_URL=http://" + addrs[1]}
+	if r.process, err = start(ctx, env, r.program, addrs[0], args...); err != nil {
 		return nil, err
 	}
 	return r, r.waitReady(ctx)
@@ -114,8 +115,8 @@ func grant(ctx context.Context, address string) error {
 // providers writes the file that tells rephlo of the mock vendor.
 func (b *bench) providers() (string, error) {
 	file := filepath.Join(b.dir, "providers.json")
-	text := fmt.Sprintf(`{"providers":[{"name":"bench","vendor":"compat","baseUrl":"http://%s/v1","allowPrivate":true,
-		"models":[{"id":"bench","vendorModel":"bench-1","contextLength":128000,"maxOutput":16384,"prices":{"input":250000,"output":2000000}}]}]}`, b.mock.addr)
+	text := fmt.Sprintf(`[{"id":"bench","name":"Bench","base_url":"http://%s/v1","allow_private":true,"models":[{"id":"bench","vendor_model":"bench-1",
+		"context_length":128000,"max_output_tokens":16384,"input_usd_per_million":"0.25","output_usd_per_million":"2"}]}]`, b.mock.addr)
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 

@@ -28,9 +28,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// passwords is shared: tests hash in parallel, and the pool bounds the memory.
-var passwords = seal.NewPasswords()
-
 const good = "correct horse battery"
 
 // world is a Service with its clock, its mailbox and what its hooks heard.
@@ -49,8 +46,12 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 	t.Helper()
 	w := &world{db: db, now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC), mails: t.TempDir()}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.Service = account.New(account.Needs{
-		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: passwords,
+		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: seal.NewPasswords(), Box: box,
 		Mail: mailer.NewFolder(w.mails, log, time.Now), IDPURL: "https://id.test",
 		Verified: func(_ context.Context, u account.User) error {
 			w.verified = append(w.verified, u.ID)

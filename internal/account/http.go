@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"time"
@@ -93,17 +94,43 @@ func (a API) me(ctx context.Context, _ *struct{}) (*profileOutput, error) {
 	return profileOf(u), nil
 }
 
+// clearable is a text of a PATCH: empty when absent, cleared when null.
+type clearable string
+
+const cleared clearable = "\x00"
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (c *clearable) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*c = cleared
+		return nil
+	}
+	var text string
+	err := json.Unmarshal(b, &text)
+	*c = clearable(text)
+	return err
+}
+
+// change returns what a Profile takes.
+func (c clearable) change() *string {
+	text := string(c)
+	switch c {
+	case "":
+		return nil
+	case cleared:
+		text = ""
+	}
+	return &text
+}
+
 type updateInput struct {
-	RawBody []byte `contentType:"application/json"`
-	Body    struct {
-		FirstName *string `json:"firstName,omitempty" nullable:"true" minLength:"1" maxLength:"100"`
-		LastName  *string `json:"lastName,omitempty" nullable:"true" minLength:"1" maxLength:"100"`
-		Username  *string `json:"username,omitempty" minLength:"3" maxLength:"30"`
+	Body struct {
+		FirstName clearable `json:"firstName,omitempty" nullable:"true" minLength:"1" maxLength:"100"`
+		LastName  clearable `json:"lastName,omitempty" nullable:"true" minLength:"1" maxLength:"100"`
+		Username  string    `json:"username,omitempty" minLength:"3" maxLength:"30"`
 	}
 }
 
-// update tells a field that is null, which clears it, from one that is absent,
-// which keeps it.
 func (a API) update(ctx context.Context, in *updateInput) (*profileOutput, error) {
 	actor, err := access.From(ctx)
 	if err != nil {
@@ -112,22 +139,12 @@ func (a API) update(ctx context.Context, in *updateInput) (*profileOutput, error
 	if actor.KeyID != "" {
 		return nil, access.ErrNotByKey
 	}
-	var given map[string]*string
-	if err := web.Unmarshal(in.RawBody, &given); err != nil {
-		return nil, err
-	}
-	if len(given) == 0 {
+	b := in.Body
+	p := Profile{FirstName: b.FirstName.change(), LastName: b.LastName.change(), Username: optional(b.Username)}
+	if p == (Profile{}) {
 		return nil, ErrInvalid.Saying("The body has no field to change. Send firstName, lastName or username.")
 	}
-	if name, ok := given["username"]; ok && name == nil {
-		return nil, field("username", "it cannot be removed")
-	}
-	for name, value := range given {
-		if value == nil {
-			given[name] = new(string)
-		}
-	}
-	u, err := a.Accounts.Update(ctx, actor.UserID, Profile{given["firstName"], given["lastName"], given["username"]})
+	u, err := a.Accounts.Update(ctx, actor.UserID, p)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
@@ -30,6 +29,7 @@ type Needs struct {
 	Now       func() time.Time
 	Passwords *seal.Passwords
 	Mail      mail.Sender
+	Box       *seal.Box
 	// Verified is called in the transaction that proves an address: what a new
 	// user starts with is given there, or the proof does not happen.
 	Verified func(ctx context.Context, u User) error
@@ -65,13 +65,12 @@ func New(n Needs) *Service {
 		n.Admin = func(context.Context, User) error { return nil }
 	}
 	s := &Service{
-		Needs: n, store: store{n.DB}, key: make([]byte, sha256.Size),
+		Needs: n, store: store{n.DB}, key: n.Box.Subkey("account/names"),
 		names:    newThrottle(n.Now, 15*time.Minute, true),
 		networks: newThrottle(n.Now, 15*time.Minute, true),
 		mails:    newThrottle(n.Now, time.Hour, false),
 		users:    snapshots{users: map[string]User{}},
 	}
-	_, _ = rand.Read(s.key) // never fails (crypto/rand)
 	n.Bus.Subscribe(busKind, s.changed)
 	return s
 }

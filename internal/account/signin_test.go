@@ -71,7 +71,11 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 					t.Fatalf("%s, try %d: %v %v", name, i, err, f.Details)
 				}
 			}
-			for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+			waits := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60}
+			if name == "ada" {
+				waits = waits[:2] // the same for a name that exists
+			}
+			for _, wait := range waits {
 				wait *= time.Second
 				_, err := w.Authenticate(ctx, account.Attempt{Name: name, Password: good})
 				if f := fault.From(err); !errors.Is(err, account.ErrTooMany) || f.RetryAfter != wait {

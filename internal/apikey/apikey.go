@@ -19,8 +19,8 @@ type Mode string
 
 // The modes.
 const (
-	Live Mode = "live" // all models, for credits
-	Test Mode = "test" // the test models, for free
+	ModeLive Mode = "live" // all models, for credits
+	ModeTest Mode = "test" // the test models, for free
 )
 
 // Status is where a key is in its life.
@@ -33,10 +33,8 @@ const (
 	StatusRevoked Status = "revoked"
 )
 
-// Scopes returns what a key may be allowed.
-func Scopes() []string {
-	return []string{access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeCredits}
-}
+// Scopes are what a key may be allowed. Do not change them.
+var Scopes = []string{access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeCredits}
 
 // Limits of keys.
 const (
@@ -111,9 +109,9 @@ func (n *NewKey) complete(now time.Time) error {
 		return errField.Saying("Give the key a name of 1 to 100 printable characters.").At("name")
 	}
 	if n.Mode == "" {
-		n.Mode = Live
+		n.Mode = ModeLive
 	}
-	if n.Mode != Live && n.Mode != Test {
+	if n.Mode != ModeLive && n.Mode != ModeTest {
 		return errField.Saying("The mode is live or test.").At("mode")
 	}
 	if len(n.Scopes) == 0 {
@@ -121,8 +119,8 @@ func (n *NewKey) complete(now time.Time) error {
 	}
 	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
 	for _, s := range n.Scopes {
-		if !slices.Contains(Scopes(), s) {
-			return errField.Saying("An API key can have the scopes %s.", strings.Join(Scopes(), ", ")).At("scopes")
+		if !slices.Contains(Scopes, s) {
+			return errField.Saying("An API key can have the scopes %s.", strings.Join(Scopes, ", ")).At("scopes")
 		}
 	}
 	if n.ExpiresAt.IsZero() && !n.NoExpiry {

@@ -57,7 +57,7 @@ func TestAKeyLivesUntilItExpiresOrIsRevoked(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		c := newClock()
 		s, _ := newService(t, db, c)
-		k, text := create(t, s, apikey.NewKey{UserID: "ada", Mode: apikey.Test, Scopes: []string{"models.read", "llm.inference", "models.read"}})
+		k, text := create(t, s, apikey.NewKey{UserID: "ada", Mode: apikey.ModeTest, Scopes: []string{"models.read", "llm.inference", "models.read"}})
 		if !strings.HasPrefix(text, "rph_test_") || len(text) != 42 || k.Prefix != text[:12] {
 			t.Errorf("key %q, shown %q", text, k.Prefix)
 		}
@@ -331,4 +331,24 @@ func TestTheChecksumIsTheDocumentedOne(t *testing.T) {
 	if got := apikey.Checksum("rph_live_0123456789abcdefghjkmnpqrs"); got != "m8nspe" {
 		t.Errorf("checksum %s, want m8nspe", got)
 	}
+}
+
+// A read that began before a key was revoked must not bring it back.
+func TestALateReadIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s, _ := newService(t, db, newClock())
+		k, text := create(t, s, apikey.NewKey{UserID: "ada"})
+		err := s.LateRead(t.Context(), text, func() {
+			if err := s.Revoke(t.Context(), "ada", k.ID); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Lookup(t.Context(), text); !errors.Is(err, apikey.ErrRevoked) {
+			t.Errorf("after the late read: %v, want ErrRevoked", err)
+		}
+	})
 }

@@ -165,7 +165,7 @@ func TestKeysAndTokensBecomeActors(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db)
-		k, text := w.key(t, apikey.Test)
+		k, text := w.key(t, apikey.ModeTest)
 		want := access.Actor{UserID: w.user.ID, KeyID: k.ID, Test: true, Verified: true, Scopes: []string{"llm.inference", "models.read"}}
 		for _, header := range [][]string{
 			{"Authorization", "Bearer " + text}, {"Authorization", "bearer  " + text}, {"X-Api-Key", text}, {"X-Goog-Api-Key", text},
@@ -187,8 +187,8 @@ func TestKeysAndTokensBecomeActors(t *testing.T) {
 func TestWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dbtest.Open(t, dbtest.SQLite(t)))
-	_, a := w.key(t, apikey.Live)
-	_, b := w.key(t, apikey.Live)
+	_, a := w.key(t, apikey.ModeLive)
+	_, b := w.key(t, apikey.ModeLive)
 	good := w.token(t, nil)
 	set := func(where, name string, value any) string {
 		return w.token(t, func(header, claims map[string]any) {
@@ -242,7 +242,7 @@ func TestChangesCountAtOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db)
-		k, text := w.key(t, apikey.Live)
+		k, text := w.key(t, apikey.ModeLive)
 		token := w.token(t, nil)
 		check := func(when, wantKey, wantToken string) {
 			t.Helper()
@@ -287,7 +287,7 @@ func TestADeadDatabaseRefusesNobodyForGood(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Open(t, dbtest.SQLite(t))
 	w := newWorld(t, db)
-	_, text := w.key(t, apikey.Live)
+	_, text := w.key(t, apikey.ModeLive)
 	token := w.token(t, nil)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -302,8 +302,8 @@ func TestADeadDatabaseRefusesNobodyForGood(t *testing.T) {
 func TestGuessingIsSlowedDownPerAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dbtest.Open(t, dbtest.SQLite(t)))
-	_, known := w.key(t, apikey.Live)
-	_, fresh := w.key(t, apikey.Live)
+	_, known := w.key(t, apikey.ModeLive)
+	_, fresh := w.key(t, apikey.ModeLive)
 	if _, err := w.ask("X-Api-Key", known); err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestGuessingIsSlowedDownPerAddress(t *testing.T) {
 func TestMiddlewareServesPublicAndProtectedRoutes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dbtest.Open(t, dbtest.SQLite(t)))
-	_, text := w.key(t, apikey.Live)
+	_, text := w.key(t, apikey.ModeLive)
 	m := web.NewMux(web.Config{Use: []web.Middleware{w.Middleware()}, Challenge: access.Challenge(audience + "/.well-known/oauth-protected-resource")})
 	authn.API{Resource: audience, Issuer: issuer}.Mount(m)
 	ok := func(w http.ResponseWriter, _ *http.Request) error { w.WriteHeader(204); return nil }
@@ -417,7 +417,7 @@ func benchmark(b *testing.B, credential func(w *world) string) {
 }
 
 func BenchmarkAPIKey(b *testing.B) {
-	benchmark(b, func(w *world) string { _, text := w.key(b, apikey.Live); return text })
+	benchmark(b, func(w *world) string { _, text := w.key(b, apikey.ModeLive); return text })
 }
 
 func BenchmarkToken(b *testing.B) {

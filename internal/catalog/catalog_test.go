@@ -261,42 +261,6 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 	}
 }
 
-const providersFile = `{"providers":[{"name":"ollama","vendor":"compat","baseUrl":"http://127.0.0.1:11434/v1","keyEnv":"OLLAMA_KEY","allowPrivate":true,
-	"options":{"headers":{"X-Title":"a"},"noStreamUsage":true,"maxTokensKey":"max_tokens"},
-	"models":[{"id":"llama3.2","vendorModel":"llama3.2:3b","contextLength":131072,"maxOutput":8192,"prices":{"input":0,"output":0}}]}]}`
-
-func TestParseProviders(t *testing.T) {
-	t.Parallel()
-	lookup := func(name string) (string, bool) { return "secret-value", name == "OLLAMA_KEY" }
-	got, err := catalog.ParseProviders([]byte(providersFile), lookup)
-	if err != nil || len(got) != 1 || got[0].Key.Reveal() != "secret-value" || got[0].Models[0].VendorModel != "llama3.2:3b" || !got[0].Options.NoStreamUsage {
-		t.Fatalf("%+v, %v", got, err)
-	}
-	for name, text := range map[string]string{
-		"unset key":     strings.Replace(providersFile, "OLLAMA_KEY", "OTHER", 1),
-		"key in file":   strings.Replace(providersFile, `"keyEnv":"OLLAMA_KEY"`, `"key":"sk-1"`, 1),
-		"no prices":     strings.Replace(providersFile, `,"prices":{"input":0,"output":0}`, ``, 1),
-		"unknown field": strings.Replace(providersFile, `"name"`, `"nmae"`, 1),
-		"trailing":      providersFile + "{}",
-		"empty":         "",
-	} {
-		if _, err := catalog.ParseProviders([]byte(text), lookup); err == nil || strings.Contains(err.Error(), "secret-value") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func FuzzParseProviders(f *testing.F) {
-	f.Add([]byte(providersFile))
-	f.Add([]byte(`{"providers":[{"models":[{"prices":{"contextThreshold":1,"highContext":{}}}]}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := catalog.ParseProviders(data, func(string) (string, bool) { return "k", true })
-		if err == nil && catalog.CheckConfig(got) != nil {
-			t.Errorf("accepted %q", data)
-		}
-	})
-}
-
 func TestModelListShowsWhatPeopleNeed(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,74 +14,30 @@ import (
 
 // ProviderConfig is a provider as the operator configures it.
 type ProviderConfig struct {
-	Name         string        `json:"name"`
-	Vendor       string        `json:"vendor"`  // openai or compat
-	BaseURL      string        `json:"baseUrl"` // with the version, as in https://api.openai.com/v1
-	Key          secret.String `json:"-"`
-	AllowPrivate bool          `json:"allowPrivate"` // the address may be in a private network
-	Options      Options       `json:"options"`
-	Models       []ModelConfig `json:"models"`
+	Name         string
+	Vendor       string // openai or compat
+	BaseURL      string // with the version, as in https://api.openai.com/v1
+	Key          secret.String
+	AllowPrivate bool // the address may be in a private network
+	Options      Options
+	Models       []ModelConfig
 }
 
 // ModelConfig is one model of a provider. Where several providers have the
 // same ID the first is the first route, and its facts about the model count.
 type ModelConfig struct {
-	ID            string         `json:"id"`
-	VendorModel   string         `json:"vendorModel"` // empty: the ID
-	Name          string         `json:"name"`        // empty: the ID
-	ContextLength int64          `json:"contextLength"`
-	MaxOutput     int64          `json:"maxOutput"`
-	Capabilities  []string       `json:"capabilities"` // empty: text
-	Parameters    []string       `json:"parameters"`
-	Prices        pricing.Prices `json:"prices"`
-	Source        string         `json:"source"` // where the prices are from; empty: configuration
+	ID            string
+	VendorModel   string // empty: the ID
+	Name          string // empty: the ID
+	ContextLength int64
+	MaxOutput     int64
+	Capabilities  []string // empty: text
+	Parameters    []string
+	Prices        pricing.Prices
+	Source        string // where the prices are from; empty: configuration
 }
 
 var errConfig = errors.New("providers")
-
-// ParseProviders reads a providers file: {"providers":[…]}, each as in
-// ProviderConfig. A key is not written there but named: "keyEnv" is what lookup
-// is asked for. An error names the place of what is wrong and never a value.
-func ParseProviders(data []byte, lookup func(name string) (string, bool)) ([]ProviderConfig, error) {
-	var file struct {
-		Providers []struct {
-			ProviderConfig
-			KeyEnv string `json:"keyEnv"`
-			Models []struct {
-				ModelConfig
-				Prices *pricing.Prices `json:"prices"`
-			} `json:"models"`
-		} `json:"providers"`
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&file); err != nil {
-		return nil, fmt.Errorf("%w: %w", errConfig, err)
-	}
-	if d.More() {
-		return nil, fmt.Errorf("%w: something follows the object", errConfig)
-	}
-	out := make([]ProviderConfig, 0, len(file.Providers))
-	for _, p := range file.Providers {
-		c := p.ProviderConfig
-		if p.KeyEnv != "" {
-			key, ok := lookup(p.KeyEnv)
-			if !ok || key == "" {
-				return nil, fmt.Errorf("%w: %s: keyEnv names %s, which is not set", errConfig, p.Name, p.KeyEnv)
-			}
-			c.Key = secret.New(key)
-		}
-		for _, m := range p.Models {
-			if m.Prices == nil {
-				return nil, fmt.Errorf(`%w: %s: model %s has no prices; write {"input":0,"output":0} if it is free`, errConfig, p.Name, m.ID)
-			}
-			m.ModelConfig.Prices = *m.Prices
-			c.Models = append(c.Models, m.ModelConfig)
-		}
-		out = append(out, c)
-	}
-	return out, checkAll(out)
-}
 
 var (
 	modelID      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)

@@ -218,7 +218,8 @@ func (l *loader) find(s Setting, source map[string]given) (given, bool) {
 
 // together checks what only shows when settings are seen side by side.
 func (l *loader) together() {
-	if l.c.APIURL == l.c.IDPURL {
+	free := strings.HasSuffix(l.c.APIURL, ":0") // two free ports are two addresses
+	if l.c.APIURL == l.c.IDPURL && !free {
 		l.wrong.add("idp_url", "api_url and idp_url are both %s; the two services need different addresses", l.c.APIURL)
 	}
 	if l.c.APIAddr == l.c.IDPAddr && !strings.HasSuffix(l.c.APIAddr, ":0") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -47,14 +48,19 @@ func (r *records) WriteRecords(ctx context.Context, rs []credit.Record) error {
 	if err := r.fails.Load(); err != nil {
 		return *err
 	}
-	const q = `INSERT INTO test_record (call_id, charged) VALUES ($1, $2)`
-	for _, x := range rs {
+	var text strings.Builder
+	text.WriteString(`INSERT INTO test_record (call_id, charged) VALUES `)
+	var args []any
+	for i, x := range rs {
 		rec := x.(record)
-		if _, err := r.db.Q(ctx).ExecContext(ctx, q, rec.call, int64(rec.charged)); err != nil {
-			return err
+		if i > 0 {
+			text.WriteString(", ")
 		}
+		fmt.Fprintf(&text, "($%d, $%d)", 2*i+1, 2*i+2)
+		args = append(args, rec.call, int64(rec.charged))
 	}
-	return nil
+	_, err := r.db.Q(ctx).ExecContext(ctx, text.String(), args...)
+	return err
 }
 
 func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, error) {
@@ -83,7 +89,10 @@ func (r *records) Charges(ctx context.Context, each func(string, money.Credits) 
 }
 
 // clock is a time that tests move.
-type clock struct{ micros atomic.Int64 }
+type clock struct {
+	micros atomic.Int64
+	real   atomic.Bool
+}
 
 func newClock() *clock {
 	c := &clock{}
@@ -91,7 +100,13 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time          { return time.UnixMicro(c.micros.Load()).UTC() }
+func (c *clock) now() time.Time {
+	if c.real.Load() {
+		return time.Now()
+	}
+	return time.UnixMicro(c.micros.Load()).UTC()
+}
+
 func (c *clock) advance(d time.Duration) { c.micros.Add(d.Microseconds()) }
 
 // world is a ledger on a database, as a process sees it.
@@ -101,6 +116,8 @@ type world struct {
 	db      *sqldb.DB
 	records *records
 	clock   *clock
+
+	noRecords bool // calls were settled without usage records, so V6 finds them
 }
 
 // quiet keeps the background work of a service out of a test's way.
@@ -133,6 +150,8 @@ func (w *world) build(node string, p credit.Policy) *credit.Service {
 	})
 }
 
+func (w *world) useRealTime() { w.clock.real.Store(true) }
+
 // stop ends the service; a hold that nobody ended fails the test.
 func (w *world) stop() {
 	w.t.Helper()
@@ -149,7 +168,11 @@ func (w *world) stop() {
 // clean fails the test for each finding of Verify.
 func (w *world) clean() credit.Summary {
 	w.t.Helper()
-	sum, err := w.Verify(context.Background(), credit.VerifyOptions{}, func(f credit.Finding) { w.t.Errorf("verify: %s", f) })
+	sum, err := w.Verify(context.Background(), credit.VerifyOptions{}, func(f credit.Finding) {
+		if f.Check != "V6" || !w.noRecords {
+			w.t.Errorf("verify: %s", f)
+		}
+	})
 	if err != nil {
 		w.t.Errorf("verify: %v", err)
 	}

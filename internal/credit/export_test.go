@@ -49,3 +49,13 @@ func (s *Service) SetChunkBits(_ testing.TB, bits int) { s.store.chunkBits = bit
 
 // Root returns the Merkle root over leaves.
 func Root(leaves [][32]byte) [32]byte { return merkle(leaves) }
+
+// Idle waits until the lanes have written everything that was queued.
+func (s *Service) Idle() {
+	for _, l := range s.owned() {
+		r := &round{}
+		if r.group = l.queue.put(op{kind: opReturn, round: r}); r.group != nil {
+			<-r.group.done
+		}
+	}
+}

@@ -129,8 +129,11 @@ func (p *purse) finish(r *round) {
 	case r.cut && r.err == nil:
 		p.adopt(r.found)
 	case !r.cut && r.err == nil:
+		now := p.lane.now().UnixMicro()
 		for _, g := range r.gives {
-			p.outside += g.amount
+			if l := p.lease(g.grant, 0); l.usable && l.expires > now {
+				p.outside += g.amount
+			}
 		}
 		p.leases = slices.DeleteFunc(p.leases, func(l lease) bool { return l.held == 0 && l.free == 0 })
 	case !r.cut:

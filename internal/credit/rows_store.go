@@ -71,7 +71,7 @@ func (s store) exec(ctx context.Context, r *rows, n int, shared func(args []any,
 	q := s.db.Q(ctx)
 	args := make([]any, 0, 8+min(n, 1<<s.chunkBits)*r.width)
 	for first := 0; first < n; {
-		bits := chunk(n-first, s.chunkBits)
+		bits := chunk(n-first, s.limit(r))
 		args = shared(args[:0], first)
 		for i := range 1 << bits {
 			args = row(args, first+i)
@@ -89,10 +89,18 @@ func (s store) exec(ctx context.Context, r *rows, n int, shared func(args []any,
 	return nil
 }
 
+// limit returns how many rows of r go into one statement, as a power of two.
+func (s store) limit(r *rows) int {
+	if r.single != "" && s.db.Engine() == sqldb.SQLite {
+		return 0 // there is no round trip to save
+	}
+	return s.chunkBits
+}
+
 // prepareRows prepares the texts that n rows need.
 func (s store) prepareRows(ctx context.Context, r *rows, n int) {
 	for first := 0; first < n; {
-		bits := chunk(n-first, s.chunkBits)
+		bits := chunk(n-first, s.limit(r))
 		s.db.Prepare(ctx, r.text(bits))
 		first += 1 << bits
 	}

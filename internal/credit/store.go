@@ -25,7 +25,7 @@ func newStore(db *sqldb.DB) store {
 }
 
 // sqliteChunkBits: without a round trip to save, short statements are enough.
-const sqliteChunkBits = 3
+const sqliteChunkBits = 2
 
 // cancellable reports whether a statement can hang and is worth a deadline.
 func (s store) cancellable() bool { return s.db.Engine() != sqldb.SQLite }

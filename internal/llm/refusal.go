@@ -120,7 +120,9 @@ var redactions = []struct {
 	shape *regexp.Regexp
 	with  string
 }{
-	{regexp.MustCompile(`(?i)\b(bearer|basic|api[-_ ]?key|token|secret|password)(["']?\s*[:=]\s*|\s+)["']?[^\s"',;]*[0-9*][^\s"',;]*`), "$1 [redacted]"},
+	{regexp.MustCompile(`\b((?i:bearer))\s+[^\s"',;]{6,}`), "$1 [redacted]"},
+	{regexp.MustCompile(`\b((?i:basic))\s+[A-Za-z0-9+/]*[A-Z0-9][A-Za-z0-9+/=]*`), "$1 [redacted]"},
+	{regexp.MustCompile(`(?i)\b(api[-_ ]?key|token|secret|password)["']?\s*[:=]\s*["']?[^\s"',;]+`), "$1 [redacted]"},
 	{regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){1,4}`), "[redacted]"},
 	{regexp.MustCompile(`(?i)\b(sk|pk|rk|ak|xai|gsk|key|rph)[-_][A-Za-z0-9_*.-]{3,}`), "[redacted]"},
 	{regexp.MustCompile(`(?i)\b(org|organization|proj|project|user|acct|account|team|tenant|req|resp|file|sess)[-_][A-Za-z0-9_-]*[0-9][A-Za-z0-9_-]*`), "[redacted]"},

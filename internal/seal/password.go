@@ -38,20 +38,21 @@ const (
 // for. Nothing was hashed and no attempt was counted.
 var ErrBusy = fault.New(fault.Unavailable, "sign_in_busy", "Too many people are signing in at this moment. Try again in a few seconds.")
 
+// dummy is verified for unknown names, so that both take as long. It has the
+// parameters of new hashes; what it is the hash of does not matter.
+const dummy = "$argon2id$v=19$m=47104,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 // Passwords hashes and verifies in a bounded pool. It is safe for concurrent
 // use.
 type Passwords struct {
 	running chan struct{} // one place per hash at work
 	waiting chan struct{} // one place per hash that waits or works
-	dummy   string        // verified for unknown names, so that both take as long
 }
 
 // NewPasswords returns a pool that works on half the cores.
 func NewPasswords() *Passwords {
 	n := max(1, runtime.NumCPU()/2)
-	p := &Passwords{running: make(chan struct{}, n), waiting: make(chan struct{}, n*(queueFactor+1))}
-	p.dummy = hash("", make([]byte, saltBytes))
-	return p
+	return &Passwords{running: make(chan struct{}, n), waiting: make(chan struct{}, n*(queueFactor+1))}
 }
 
 // Hash returns password's hash as PHC text. Passwords are compared in Unicode
@@ -78,7 +79,7 @@ func (p *Passwords) Verify(ctx context.Context, phc, password string) (ok, renew
 	defer release()
 	known := phc != ""
 	if !known {
-		phc = p.dummy
+		phc = dummy
 	}
 	h, err := parse(phc)
 	if err != nil {

@@ -125,3 +125,16 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// Somebody who does not exist must cost what somebody who does costs.
+func TestUnknownNamesAreHashedWithTheSameParameters(t *testing.T) {
+	t.Parallel()
+	p := seal.NewPasswords()
+	phc, err := p.Hash(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Split(seal.Dummy, "$")[:4], strings.Split(phc, "$")[:4]; strings.Join(got, "$") != strings.Join(want, "$") || len(seal.Dummy) != len(phc) {
+		t.Errorf("the dummy has %q, new hashes have %q", got, want)
+	}
+}

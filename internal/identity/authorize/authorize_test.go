@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
@@ -127,6 +128,32 @@ func TestPrompts(t *testing.T) {
 		b.get(t, request("web", webCallback, "max_age", "120", "prompt", "none")).code(t, idp)
 		b.signIn(t, b.get(t, request("web", webCallback, "max_age", "0")), "ada@example.com").code(t, idp)
 		b.get(t, request("web", webCallback, "scope", "admin")).refused(t, idp, "invalid_scope") // without a role
+	})
+}
+
+// An id_token_hint names who must be signed in; it never signs anybody in.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		idp := newIDP(t, db)
+		ada, bob := idp.user(t, "ada@example.com"), idp.user(t, "bob@example.com")
+		hint := func(userID, clientID string) string {
+			token, err := idp.ring.Sign(oauth.TypeID, oauth.IDToken{
+				Issuer: idp.issuer, Subject: userID, Audience: clientID, IssuedAt: idp.clock().Unix(), Expiry: idp.clock().Unix() + 60,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		b := idp.browser(t)
+		p := b.get(t, request("web", webCallback, "id_token_hint", hint(ada.ID, "web")))
+		b.signIn(t, p, "ada@example.com").code(t, idp)
+		b.get(t, request("web", webCallback, "id_token_hint", hint(ada.ID, "web"), "prompt", "none")).code(t, idp)
+		b.get(t, request("web", webCallback, "id_token_hint", hint(bob.ID, "web"), "prompt", "none")).refused(t, idp, "login_required")
+		b.get(t, request("web", webCallback, "id_token_hint", hint(ada.ID, "shop"))).refused(t, idp, "invalid_request")
+		p = b.get(t, request("web", webCallback, "id_token_hint", hint(bob.ID, "web")))
+		b.signIn(t, p, "ada@example.com").refused(t, idp, "login_required") // not the one who was asked for
 	})
 }
 

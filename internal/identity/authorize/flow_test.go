@@ -45,9 +45,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("internal/poll.runtime_pollWait"))
 }
 
-// passwords is shared: tests hash in parallel, and the pool bounds the memory.
-var passwords = seal.NewPasswords()
-
 const (
 	good     = "correct horse battery"
 	verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -61,6 +58,7 @@ type idp struct {
 	clients      *client.Service
 	interactions *authorize.Service
 	grants       *grant.Service
+	ring         *keys.Service
 	mails        string
 
 	mu  sync.Mutex
@@ -113,7 +111,7 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 		t.Fatal(err)
 	}
 	p.accounts = account.New(account.Needs{
-		DB: db, Bus: b, Log: log, Now: p.clock, Passwords: passwords, Mail: mailer.NewFolder(p.mails, log, time.Now), IDPURL: p.issuer,
+		DB: db, Bus: b, Log: log, Now: p.clock, Passwords: seal.NewPasswords(), Box: box, Mail: mailer.NewFolder(p.mails, log, time.Now), IDPURL: p.issuer,
 	})
 	p.clients = client.New(client.Needs{DB: db, Bus: b, Log: log, Now: p.clock})
 	for _, c := range testClients {
@@ -122,7 +120,10 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 		}
 	}
 	p.grants = grant.New(grant.Needs{DB: db, Bus: b, Box: box, Log: log, Now: p.clock})
-	ring := keys.New(keys.Needs{DB: db, Bus: b, Box: box, Log: log, Now: p.clock})
+	p.ring = keys.New(keys.Needs{DB: db, Bus: b, Box: box, Log: log, Now: p.clock})
+	if err := p.ring.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	sessions := sso.New(sso.Needs{
 		DB: db, Log: log, Now: p.clock, Accounts: p.accounts,
 		Ended: func(ctx context.Context, id string) error { return p.grants.Revoke(ctx, grant.KindSession, id) },
@@ -133,7 +134,7 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 	}
 	p.interactions = authorize.New(authorize.Needs{
 		DB: db, Log: log, Now: p.clock, Accounts: p.accounts, Clients: p.clients, Grants: p.grants, Sessions: sessions,
-		Tokens: oauth.NewVerifier(ring, p.issuer, "http://api.test", p.clock), Screens: screens,
+		Tokens: oauth.NewVerifier(p.ring, p.issuer, "http://api.test", p.clock), Screens: screens,
 		Server: oauth.Server{Issuer: p.issuer, Resource: "http://api.test"},
 	})
 	m := web.NewMux(web.Config{Log: log})

@@ -110,7 +110,8 @@ var strict = base64.RawURLEncoding.Strict()
 // open returns the payload of a compact JWS (RFC 7515 section 7.1) whose type
 // is exactly typ and whose signature is by one of our keys.
 func (v *Verifier) open(token, typ string) ([]byte, error) {
-	if len(token) > MaxToken || strings.Count(token, ".") != 2 {
+	// encoding/base64 skips line ends, so they are refused here.
+	if len(token) > MaxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return nil, bad("not a compact JWS")
 	}
 	signed := token[:strings.LastIndexByte(token, '.')]

@@ -76,6 +76,13 @@ func sign(text string) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
+// next is the base64url character whose last bit differs, which in the last
+// place of a signature means nothing.
+func next(c byte) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(alphabet[strings.IndexByte(alphabet, c)^1])
+}
+
 func newVerifier() *oauth.Verifier {
 	return oauth.NewVerifier(ring{}, "https://id.test", "https://api.test", func() time.Time { return noon })
 }
@@ -120,6 +127,8 @@ func TestVerifyRefuses(t *testing.T) {
 		"four parts":             good + ".x",
 		"no signature":           unsigned(goodHeader, goodClaims) + ".",
 		"padding":                good + "=",
+		"line end":               good + "\n",
+		"unused bits set":        good[:len(good)-1] + next(good[len(good)-1]),
 		"another signature":      good[:len(good)-10] + "AAAAAAAAAA",
 		"changed payload":        strings.Replace(good, ".e", ".f", 1),
 		"alg none":               unsigned(changed(goodHeader, object{"alg": "none"}), goodClaims) + ".",

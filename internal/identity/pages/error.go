@@ -104,28 +104,69 @@ func (s *Screens) mismatch(received string, registered []string) *Mismatch {
 
 // alike counts the characters that two addresses begin and end with.
 func alike(a, b string) int {
-	start, end := common(a, b)
-	return start + end
-}
-
-func common(a, b string) (start, end int) {
+	start, end := 0, 0
 	for start < len(a) && start < len(b) && a[start] == b[start] {
 		start++
 	}
 	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
 		end++
 	}
-	return start, end
+	return start + end
 }
 
-// pieces marks where got differs from want.
+// compared bounds the addresses whose characters are compared one by one.
+const compared = 512
+
+// pieces marks where got differs from want; what is missing shows as "…".
 func pieces(got, want string) []Piece {
-	start, end := common(got, want)
-	middle := got[start : len(got)-end]
-	if middle == "" && got != want {
-		middle = "…" // something is missing here
+	if len(got) > compared || len(want) > compared {
+		return []Piece{{Text: got}}
 	}
-	return []Piece{{Text: got[:start]}, {Text: middle, Differs: true}, {Text: got[len(got)-end:]}}
+	var out []Piece
+	add := func(text string, differs bool) {
+		if n := len(out); n > 0 && out[n-1].Differs == differs {
+			out[n-1].Text += text
+			return
+		}
+		out = append(out, Piece{text, differs})
+	}
+	same := shared(got, want)
+	missing := false
+	for i, j := 0, 0; i < len(got) || j < len(want); {
+		switch {
+		case i < len(got) && j < len(want) && got[i] == want[j]:
+			add(got[i:i+1], false)
+			i, j, missing = i+1, j+1, false
+		case j >= len(want) || i < len(got) && same[i+1][j] >= same[i][j+1]:
+			add(got[i:i+1], true)
+			i++
+		default:
+			if !missing {
+				add("…", true)
+			}
+			j, missing = j+1, true
+		}
+	}
+	return out
+}
+
+// shared returns the lengths of the longest common subsequences of what is left
+// of a from i and of b from j.
+func shared(a, b string) [][]int {
+	n := make([][]int, len(a)+1)
+	for i := range n {
+		n[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				n[i][j] = n[i+1][j+1] + 1
+			} else {
+				n[i][j] = max(n[i+1][j], n[i][j+1])
+			}
+		}
+	}
+	return n
 }
 
 func (s *Screens) cause(got, want string) string {

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -161,6 +162,7 @@ type consent struct {
 	Client, Letter, Action, Switch, UserID, User, Email, Initial, Where string
 	FirstParty                                                          bool
 	Scopes                                                              []Scope
+	Cannot                                                              []string
 }
 
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
@@ -181,12 +183,24 @@ func (s *Screens) Consent(w http.ResponseWriter, i Interaction, a Account, scope
 		if key := "scope." + scope; s.t.Has(key) {
 			line.Text = s.t.Text(key)
 		}
-		for _, n := range added {
-			line.New = line.New || n == scope
-		}
+		line.New = slices.Contains(added, scope)
 		d.Scopes = append(d.Scopes, line)
 	}
+	d.Cannot = s.cannot(scopes)
 	return s.t.Render(w, http.StatusOK, "consent", &d, i.options())
+}
+
+// cannot says what no scope of these allows, in the order of importance.
+func (s *Screens) cannot(scopes []string) []string {
+	out := []string{s.t.Text("consent.cannot.password")}
+	for _, limit := range []struct{ scope, key string }{
+		{"keys.manage", "keys"}, {"billing.manage", "plan"}, {"account.manage", "account"},
+	} {
+		if !slices.Contains(scopes, limit.scope) && !slices.Contains(scopes, "admin") {
+			out = append(out, s.t.Text("consent.cannot."+limit.key))
+		}
+	}
+	return out
 }
 
 // Continue asks for the click without which a program on the user's machine is

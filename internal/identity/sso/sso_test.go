@@ -17,8 +17,6 @@ import (
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
-var passwords = seal.NewPasswords()
-
 // world is a Service with its clock and what its hook heard.
 type world struct {
 	*sso.Service
@@ -32,7 +30,11 @@ func newWorld(t *testing.T, db *sqldb.DB, secure bool) *world {
 	w := &world{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return w.now }
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	w.accounts = account.New(account.Needs{DB: db, Bus: bus.New(db, log, clock), Log: log, Now: clock, Passwords: passwords})
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.accounts = account.New(account.Needs{DB: db, Bus: bus.New(db, log, clock), Log: log, Now: clock, Passwords: seal.NewPasswords(), Box: box})
 	w.Service = sso.New(sso.Needs{
 		DB: db, Log: log, Now: clock, Accounts: w.accounts, Secure: secure,
 		Ended: func(_ context.Context, id string) error {

@@ -1,4 +1,4 @@
-// Package openai speaks OpenAI's protocol to OpenAI, and through vendor/compat
+// Package openai speaks OpenAI's protocol to OpenAI, and through vendors/compat
 // to every service that has it too.
 //
 // Chat completions are forwarded as they are. Only a 200 in the announced form

@@ -102,7 +102,7 @@ func (a *answer) broken(whole []byte) []byte {
 func corrupt(how string, b []byte) []byte {
 	switch how {
 	case "line":
-		return []byte("<html><body>Bad gateway</body></html>\n\n")
+		return []byte("data: <html><body>Bad gateway</body></html>\n\n")
 	case "utf8":
 		return append([]byte("data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), "\n\n"...)
 	}

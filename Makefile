@@ -1,0 +1,76 @@
+# `make` prints this list; the text after ## is what it shows.
+.DEFAULT_GOAL := help
+
+# Runs a command with a throw-away PostgreSQL where initdb is installed; in CI
+# a missing one is a failure.
+WITHPG := go run ./internal/sqldb/dbtest/withpg
+TOOL := go tool -modfile=tools/go.mod
+
+FUZZTIME ?= 5s
+ARGS ?=
+
+.PHONY: help
+help:
+	@echo "Targets:"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
+
+.PHONY: run
+run: ## run both services on ./data (more flags: make run ARGS="--api-addr :7150")
+	go run ./cmd/rephlo serve $(ARGS)
+
+.PHONY: build
+build: ## build bin/rephlo
+	CGO_ENABLED=0 go build -trimpath -o bin/rephlo ./cmd/rephlo
+
+.PHONY: test
+test: ## all tests, on SQLite and PostgreSQL
+	$(WITHPG) go test ./...
+
+.PHONY: race
+race: ## all tests with the race detector
+	$(WITHPG) go test -race -timeout 20m ./...
+
+.PHONY: lint
+lint: ## the linter, formatting, go.mod and the dependency rules
+	go vet ./...
+	go mod tidy -diff
+	go test ./internal/archtest
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: fmt
+fmt: ## format the source
+	$(TOOL) golangci-lint fmt ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (5s)
+	@set -e; \
+	grep -rlE '^func Fuzz' --include='*_test.go' internal | sort | while read -r file; do \
+		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | cut -c6- | while read -r name; do \
+			echo "fuzz $$(dirname "$$file") $$name"; \
+			go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: e2e
+e2e: e2e/npm/node_modules ## the built program from outside: over HTTP, in a browser, with foreign clients, killed
+	REPHLO_E2E=1 $(WITHPG) go test -count 1 -timeout 20m ./e2e/...
+
+.PHONY: crash
+crash: ## the kill test with 200 rounds
+	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=200 $(WITHPG) go test -count 1 -timeout 60m -run Kill -v ./e2e/...
+
+e2e/npm/node_modules: e2e/npm/package-lock.json
+	cd e2e/npm && npm ci --no-audit --no-fund && touch node_modules
+
+.PHONY: bench-gateway
+bench-gateway: ## CPU and latency of a call beside a bare reverse proxy
+	$(WITHPG) go run ./bench/gateway $(ARGS)
+
+.PHONY: generate
+generate: ## rewrite generated pages and golden files; the tree must be clean afterwards
+	@set -e; grep -rl 'flag.Bool("update"' --include='*_test.go' internal | xargs -n 1 dirname | sort -u | while read -r dir; do \
+		go test "./$$dir" -update; \
+	done
+
+.PHONY: check
+check: lint race fuzz e2e ## what CI runs

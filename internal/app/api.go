@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"strings"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/authn"
+	"github.com/rephlo/rephlo/internal/catalog"
+	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/console"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/egress"
+	"github.com/rephlo/rephlo/internal/gateway"
+	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
+	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
+	"github.com/rephlo/rephlo/internal/llm/vendors/test"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/ui"
+	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// terms turn what a call costs at the vendor into credits: the free tier's
+// multiplier, a credit worth a US cent, charges in hundredths of a credit.
+var terms = money.Terms{Multiplier: 15_000, CreditValue: 10_000, Increment: 10_000}
+
+// newAPI builds the Resource API. Read it top to bottom: it is the dependency
+// graph.
+func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
+	core, cfg, d := s.core, s.core.Config, s.domains
+	metadata := cfg.APIURL + "/.well-known/oauth-protected-resource"
+
+	id, err := s.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	models := catalog.New(catalog.Needs{
+		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
+		Terms: terms, Providers: providers(cfg),
+	})
+	if err := models.Start(ctx); err != nil {
+		return nil, err
+	}
+	s.onStop(func(context.Context) error { models.Stop(); return nil })
+	auth := authn.New(authn.Needs{
+		Keys: d.Keys, Accounts: d.Accounts, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
+	})
+	client := egress.NewClient(egress.Options{Now: core.Now})
+	s.onStop(func(context.Context) error { client.Close(); return nil })
+	s.calls = gateway.New(gateway.Needs{
+		Auth: auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
+		Vendors: map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()},
+		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg),
+	})
+	setup, err := console.New(console.Needs{
+		Accounts: d.Accounts, Name: "Rephlo", Version: Version(), APIURL: cfg.APIURL, IDPURL: cfg.IDPURL, Model: "test-echo",
+		CreateKey: func(ctx context.Context, userID string) (secret.String, error) {
+			_, key, err := d.Keys.Create(ctx, apikey.NewKey{UserID: userID, Name: "First key", Mode: apikey.ModeLive, Scopes: apikey.Scopes})
+			return key, err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.health.Register("ledger", func(context.Context) (health.State, string) {
+		state, reason := d.Credits.Health()
+		return health.State(state), reason
+	})
+	m := web.NewMux(web.Config{
+		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
+		Hosts: hosts(cfg.APIURL, s.api.Addr()), Origins: cfg.Origins, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
+		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware()},
+	})
+	for _, part := range []web.Mounter{
+		health.API{Health: s.health}, setup, ui.Assets{},
+		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
+		gateway.API{Calls: s.calls}, catalog.API{Models: models},
+		account.API{Accounts: d.Accounts}, credit.API{Credits: d.Credits}, usage.API{Usage: d.Usage},
+		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
+	} {
+		part.Mount(m)
+	}
+	return m, nil
+}
+
+func docURL(cfg config.Config) string { return cfg.APIURL + "/docs/errors/" }
+
+func https(url string) bool { return strings.HasPrefix(url, "https://") }
+
+// hosts are the names under which a service may be called: the configured one,
+// and on this machine the names of loopback.
+func hosts(publicURL, addr string) []string {
+	_, host, _ := strings.Cut(publicURL, "://")
+	out := []string{host}
+	if config.Loopback(addr) {
+		port := addr[strings.LastIndexByte(addr, ':'):]
+		out = append(out, "localhost"+port, "127.0.0.1"+port, "[::1]"+port)
+	}
+	return out
+}
+
+// providers are the configured accounts at vendors, as the catalogue takes
+// them.
+func providers(cfg config.Config) []catalog.ProviderConfig {
+	var out []catalog.ProviderConfig
+	if !cfg.OpenAIAPIKey.Empty() {
+		p := catalog.OpenAI(cfg.OpenAIAPIKey)
+		p.BaseURL = cfg.OpenAIBaseURL
+		out = append(out, p)
+	}
+	for _, p := range cfg.Providers {
+		out = append(out, compatible(p))
+	}
+	return out
+}

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/identity/authorize"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/consent"
+	"github.com/rephlo/rephlo/internal/identity/discovery"
+	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/keys"
+	"github.com/rephlo/rephlo/internal/identity/login"
+	"github.com/rephlo/rephlo/internal/identity/logout"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/pages"
+	"github.com/rephlo/rephlo/internal/identity/sso"
+	"github.com/rephlo/rephlo/internal/identity/token"
+	"github.com/rephlo/rephlo/internal/identity/userinfo"
+	"github.com/rephlo/rephlo/internal/ui"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// identityParts are the slices of the Identity Provider that the Resource API
+// needs too: it verifies tokens with the published keys.
+type identityParts struct {
+	server       oauth.Server
+	signing      *keys.Service
+	clients      *client.Service
+	grants       *grant.Service
+	accessTokens *oauth.Verifier // for the Resource API
+	anyTokens    *oauth.Verifier // of any audience, for the issuer's own endpoints
+}
+
+// staleFeed is how old the knowledge of revocations may be: beyond it a token
+// that was revoked elsewhere might be accepted here.
+const staleFeed = 30 * time.Second
+
+// identity builds and starts the shared parts once.
+func (s *Server) identity(ctx context.Context) (*identityParts, error) {
+	if s.parts != nil {
+		return s.parts, nil
+	}
+	core := s.core
+	p := &identityParts{
+		server:  oauth.Server{Issuer: core.Config.IDPURL, Resource: core.Config.APIURL},
+		signing: keys.New(keys.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
+		clients: client.New(client.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev}),
+		grants:  grant.New(grant.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
+	}
+	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
+	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now)
+	if err := errors.Join(p.signing.Start(ctx), p.clients.Seed(ctx), p.grants.Start(ctx)); err != nil {
+		return nil, err
+	}
+	s.onStop(func(context.Context) error { p.grants.Stop(); return nil })
+	s.health.Register("revocations", func(context.Context) (health.State, string) {
+		if age := p.grants.Age(); age > staleFeed {
+			return health.Down, "revocations of the last " + age.Round(time.Second).String() + " are not known"
+		}
+		return health.OK, ""
+	})
+	s.chores = append(s.chores,
+		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain})
+	s.parts = p
+	return p, nil
+}
+
+// newIdentity builds the Identity Provider.
+func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
+	core, cfg, d := s.core, s.core.Config, s.domains
+	p, err := s.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	screens, err := pages.New("Rephlo", cfg.APIURL+"/", cfg.Dev)
+	if err != nil {
+		return nil, err
+	}
+	sessions := sso.New(sso.Needs{
+		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Secure: https(cfg.IDPURL),
+		Ended: func(ctx context.Context, sessionID string) error {
+			return p.grants.Revoke(ctx, grant.KindSession, sessionID)
+		},
+	})
+	s.chores = append(s.chores, chore{"identity.sessions", time.Hour, sessions.Sweep})
+	steps := authorize.New(authorize.Needs{
+		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
+		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
+	})
+	users := people{d.Accounts, core.Now}
+	tokens := token.New(token.Needs{
+		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,
+	})
+	m := web.NewMux(web.Config{
+		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,
+		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
+	})
+	for _, part := range []web.Mounter{
+		health.API{Health: s.health}, ui.Assets{},
+		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing},
+		authorize.API{Authorize: steps},
+		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
+		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
+		token.API{Tokens: tokens, Address: account.Address},
+		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins},
+		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
+	} {
+		part.Mount(m)
+	}
+	return m, nil
+}
+
+// people shows accounts to the Identity Provider's protocol.
+type people struct {
+	accounts *account.Service
+	now      func() time.Time
+}
+
+func (p people) Profile(ctx context.Context, userID string) (oauth.Profile, error) {
+	u, err := p.accounts.Snapshot(ctx, userID)
+	if errors.Is(err, account.ErrUnknown) {
+		return oauth.Profile{ID: userID}, nil // not active: what was issued for them is void
+	}
+	if err != nil {
+		return oauth.Profile{}, err
+	}
+	out := oauth.Profile{
+		ID: u.ID, Active: account.Usable(u, p.now()) == nil, Email: u.Email, EmailVerified: u.Verified, Username: u.Username,
+		FirstName: u.FirstName, LastName: u.LastName, Locale: u.Locale, CreatedAt: u.CreatedAt, LastLoginAt: u.LastLoginAt,
+	}
+	if u.Role != "" {
+		out.Roles = []string{u.Role}
+	}
+	return out, nil
+}
+
+// browsers shows sign-in sessions to the sign-out endpoint.
+type browsers struct{ sessions *sso.Service }
+
+func (b browsers) Current(r *http.Request) (logout.Session, bool, error) {
+	s, ok, err := b.sessions.Current(r)
+	return logout.Session{ID: s.ID, UserID: s.UserID}, ok, err
+}
+
+func (b browsers) SignOut(w http.ResponseWriter, r *http.Request) error {
+	return b.sessions.SignOut(w, r)
+}

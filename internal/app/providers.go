@@ -1,0 +1,27 @@
+package app
+
+import (
+	"github.com/rephlo/rephlo/internal/catalog"
+	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+)
+
+// compatible turns a provider of the providers file into the catalogue's form.
+func compatible(p config.Provider) catalog.ProviderConfig {
+	out := catalog.ProviderConfig{
+		Name: p.ID, Vendor: "compat", BaseURL: p.BaseURL, Key: p.APIKey, AllowPrivate: p.AllowPrivate,
+		Options: catalog.Options{Headers: p.Headers, NoStreamUsage: p.NoStreamUsage, MaxTokensKey: p.MaxTokensKey},
+	}
+	for _, m := range p.Models {
+		prices := pricing.Prices{Input: money.Price(*m.Input), Output: money.Price(*m.Output)}
+		if m.CachedInput != nil {
+			prices.CacheRead = pricing.At(money.Price(*m.CachedInput))
+		}
+		out.Models = append(out.Models, catalog.ModelConfig{
+			ID: m.ID, VendorModel: m.VendorModel, Name: m.Name,
+			ContextLength: m.ContextLength, MaxOutput: m.MaxOutputTokens, Prices: prices,
+		})
+	}
+	return out
+}

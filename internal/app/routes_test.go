@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/config"
+)
+
+// start runs both services on free ports with an empty data folder.
+func start(t *testing.T) *Server {
+	t.Helper()
+	cfg, err := config.Load(config.Input{Environ: []string{}, Flags: map[string]string{
+		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, err := NewCore(t.Context(), cfg, slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewServer(t.Context(), core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Every endpoint that the metadata names is mounted.
+func TestMetadataNamesMountedEndpoints(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	mux, err := s.newIdentity(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodGet, "/.well-known/openid-configuration", nil)
+	r.Host = strings.TrimPrefix(s.core.Config.IDPURL, "http://")
+	mux.ServeHTTP(rec, r)
+	var metadata map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for name, value := range metadata {
+		text, ok := value.(string)
+		if !ok || !strings.HasSuffix(name, "_endpoint") && name != "jwks_uri" {
+			continue
+		}
+		named++
+		u, err := url.Parse(text)
+		if err != nil || !strings.HasPrefix(text, s.core.Config.IDPURL) {
+			t.Errorf("%s is %q, not an address of the issuer", name, text)
+			continue
+		}
+		if !slices.ContainsFunc(mux.Routes(), func(p string) bool { return strings.HasSuffix(p, " "+u.Path) }) {
+			t.Errorf("%s names %s, which is not mounted", name, u.Path)
+		}
+	}
+	if named < 5 {
+		t.Errorf("only %d endpoints are named: %s", named, rec.Body)
+	}
+}
+
+// No route of the Resource API answers a stranger, but those on this list.
+func TestStrangersAreRefused(t *testing.T) {
+	t.Parallel()
+	public := []string{
+		"GET /{$}", "GET /setup", "POST /setup", "GET /health", "GET /health/live", "GET /health/ready", "GET /assets/{version}/{name}",
+		"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/{path...}",
+		"GET /docs/errors", "GET /docs/errors/{code}",
+		"POST /auth/register", "POST /auth/verify-email", "POST /auth/resend-verification",
+	}
+	s := start(t)
+	mux, err := s.newAPI(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range mux.Routes() {
+		if slices.Contains(public, pattern) {
+			continue
+		}
+		method, path, _ := strings.Cut(pattern, " ")
+		r := httptest.NewRequest(method, strings.NewReplacer("{", "", "}", "").Replace(path), strings.NewReader("{}"))
+		r.Host = strings.TrimPrefix(s.core.Config.APIURL, "http://")
+		r.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, r)
+		if rec.Code != http.StatusUnauthorized || !strings.Contains(rec.Header().Get("WWW-Authenticate"), "resource_metadata=") {
+			t.Errorf("%s answers a stranger %d with the challenge %q, want 401", pattern, rec.Code, rec.Header().Get("WWW-Authenticate"))
+		}
+		if rec.Header().Get(http.CanonicalHeaderKey("X-Request-Id")) == "" {
+			t.Errorf("%s answers without a request id", pattern)
+		}
+	}
+}

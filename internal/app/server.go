@@ -1,0 +1,172 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/gateway"
+	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// Server is both services in one process.
+type Server struct {
+	core    *Core
+	lock    *lock
+	domains *Domains
+	health  *health.Health
+	api     *web.Server
+	idp     *web.Server
+	calls   *gateway.Service
+	parts   *identityParts
+	chores  []chore
+
+	stops  []func(context.Context) error // in the order of starting
+	once   sync.Once
+	failed error
+}
+
+// NewServer opens the ports of core's configuration, without answering yet. It
+// fails with ErrInUse when another server works in the same data folder.
+func NewServer(ctx context.Context, core *Core) (*Server, error) {
+	l, err := lockFolder(core.Config.Data)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		core: core, lock: l,
+		health: health.New(core.Log, core.Now),
+		api:    web.NewServer("Resource API", core.Config.APIAddr, core.Log),
+		idp:    web.NewServer("Identity Provider", core.Config.IDPAddr, core.Log),
+	}
+	if err := errors.Join(s.api.Listen(ctx), s.idp.Listen(ctx)); err != nil {
+		return nil, errors.Join(err, s.api.Stop(ctx), s.idp.Stop(ctx), l.release())
+	}
+	core.Config = core.Config.Listening(s.api.Addr(), s.idp.Addr())
+	return s, nil
+}
+
+// Start loads what the services keep in memory, resolves what a killed
+// predecessor left in the ledger, and begins to answer. After an error, Stop.
+func (s *Server) Start(ctx context.Context) error {
+	node, err := nodeName(s.core.Config.Data, s.core.Now())
+	if err != nil {
+		return err
+	}
+	s.domains = NewDomains(s.core, node)
+	s.health.Register("database", health.Ping(s.core.DB.Ping))
+	api, err := s.newAPI(ctx)
+	if err != nil {
+		return err
+	}
+	idp, err := s.newIdentity(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	s.api.Serve(api)
+	s.idp.Serve(idp)
+	return nil
+}
+
+// begin starts what works in the background, in the order in which the later
+// needs the earlier.
+func (s *Server) begin(ctx context.Context) error {
+	if err := s.core.Bus.Start(ctx); err != nil {
+		return err
+	}
+	s.onStop(func(context.Context) error { s.core.Bus.Stop(); return nil })
+	if err := s.domains.Credits.Start(ctx); err != nil {
+		return err
+	}
+	s.onStop(s.domains.Credits.Stop)
+	s.domains.Keys.Start(ctx)
+	s.onStop(func(ctx context.Context) error { s.domains.Keys.Stop(ctx); return nil })
+	s.startHousekeeping(ctx)
+	return nil
+}
+
+func (s *Server) onStop(f func(context.Context) error) { s.stops = append(s.stops, f) }
+
+// Stop drains: it reports not ready, waits a moment for load balancers, closes
+// the ports, lets running calls finish within the drain time, settles them,
+// returns the leases and closes the database. It may be called twice.
+func (s *Server) Stop(ctx context.Context) error {
+	s.once.Do(func() { s.failed = s.stop(ctx) })
+	return s.failed
+}
+
+func (s *Server) stop(ctx context.Context) error {
+	s.health.Drain()
+	if s.calls != nil {
+		sleep(ctx, s.core.Config.ShutdownDelay)
+	}
+	drain, cancel := context.WithTimeout(ctx, s.core.Config.DrainTimeout)
+	defer cancel()
+	var errs []error
+	var wg sync.WaitGroup
+	if s.calls != nil {
+		wg.Go(func() { _ = s.calls.Drain(drain) }) // what it had to cut, it has told the clients and settled
+	}
+	// The gateway ends its streams when the drain time does; what is left then
+	// are connections that hang, and they are cut a moment later.
+	hang, cancelHang := context.WithTimeout(ctx, s.core.Config.DrainTimeout+5*time.Second)
+	defer cancelHang()
+	for _, server := range []*web.Server{s.api, s.idp} {
+		wg.Go(func() {
+			if err := server.Stop(hang); err != nil {
+				s.core.Log.WarnContext(ctx, "connections were cut at the stop", "server", server.Name, "err", err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		errs = append(errs, s.stops[i](ctx))
+	}
+	errs = append(errs, s.core.Close(), s.lock.release())
+	return errors.Join(errs...)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// Wait returns when one of the servers ends by itself, or when ctx does.
+func (s *Server) Wait(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		return nil
+	case err = <-s.api.Done():
+	case err = <-s.idp.Done():
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve: %w", err)
+}
+
+// SetupLink returns the one-time link for the first administrator, or "" when
+// there is one.
+func (s *Server) SetupLink(ctx context.Context) (string, error) {
+	n, err := s.domains.Accounts.Admins(ctx)
+	if err != nil || n > 0 {
+		return "", err
+	}
+	token, err := s.domains.Accounts.SetupToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	return s.core.Config.APIURL + "/setup?token=" + token, nil
+}

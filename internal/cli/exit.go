@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/rephlo/rephlo/internal/app"
+	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// Exit statuses.
+const (
+	exitFailed  = 1  // it failed, or something was found
+	exitUsage   = 2  // the command line is wrong
+	exitDamaged = 65 // data is damaged, or from a newer program
+	exitMissing = 69 // something that is needed is not there: a port, the database
+	exitCreate  = 73 // a file or folder cannot be made
+	exitIO      = 74 // reading or writing failed
+	exitAgain   = 75 // try again: another process is at work
+	exitConfig  = 78 // a setting is wrong
+)
+
+// statusError is an error with its exit status.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+// Exit returns err with the status that the process shall end with.
+func Exit(status int, err error) error { return &statusError{status, err} }
+
+// statusOf returns the exit status of err.
+func statusOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.status
+	}
+	return exitFailed
+}
+
+// classify gives an error of the shared parts its exit status.
+func classify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case statusOf(err) != exitFailed:
+		return err
+	case errors.Is(err, app.ErrDataFolder):
+		return Exit(exitCreate, err)
+	case errors.Is(err, app.ErrInUse), errors.Is(err, credit.ErrLocked):
+		return Exit(exitAgain, err)
+	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, credit.ErrDamaged):
+		return Exit(exitDamaged, err)
+	case errors.Is(err, config.ErrMasterKey):
+		return Exit(exitConfig, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, os.ErrPermission):
+		return Exit(exitIO, err)
+	case sqldb.IsUnavailable(err):
+		return Exit(exitMissing, err)
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return Exit(exitFailed, errors.New(f.Message))
+	}
+	return err
+}

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"errors"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/relay"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+)
+
+const (
+	maxChoices   = 10
+	maxImages    = 10
+	leastOutput  = 16   // tokens; below, a call without a stated limit is not worth starting
+	imageTokens  = 2805 // of an image whose size is not known
+	fileTokens   = 3000 // at least, of a file or sound
+	perMessage   = 8    // tokens around each message
+	contextBytes = 8    // a token has at most so many bytes, as a rule
+)
+
+// admit scans the body, resolves the model, checks what we price and sets the
+// credits aside. After an error nothing is held.
+func (c *call) admit() (err error) {
+	if c.scan, err = relay.ScanChat(c.body.b); err != nil {
+		return err
+	}
+	if c.model, err = c.s.needs.Models.Model(c.scan.Model); err != nil {
+		return err
+	}
+	if c.actor.Test && !c.model.Test() {
+		return ErrTestKey
+	}
+	if c.prices = c.model.Prices(c.began); c.prices == nil {
+		return llm.ErrUnavailable
+	}
+	if err := c.checkParameters(); err != nil {
+		return err
+	}
+	c.estimate()
+	if c.actor.Test || c.prices.Free() {
+		if c.actor.Test {
+			c.prices = &c.s.free
+		}
+		c.output = c.limit()
+		c.record()
+		return nil
+	}
+	return c.reserve()
+}
+
+func (c *call) checkParameters() error {
+	if c.scan.N < 1 || c.scan.N > maxChoices {
+		return ErrRange.At("n").Saying("The field n must be from 1 to %d.", maxChoices)
+	}
+	if c.scan.MaxTokens < 0 || c.scan.MaxTokens > c.model.MaxOutput {
+		return ErrRange.At(c.scan.MaxTokensKey).Saying("The field %s must be from 1 to %d for this model.", c.scan.MaxTokensKey, c.model.MaxOutput).
+			With("minimum", 1).With("maximum", c.model.MaxOutput)
+	}
+	if c.scan.Images > maxImages {
+		return llm.ErrImage.At("messages").Saying("A request may have %d images. Send fewer.", maxImages)
+	}
+	if c.model.ContextLength > 0 && c.scan.TextBytes/contextBytes > c.model.ContextLength {
+		return ErrContext.Saying("The request has at least %d tokens and the model takes %d. Send less.", c.scan.TextBytes/contextBytes, c.model.ContextLength)
+	}
+	return nil
+}
+
+// estimate takes the input for three bytes per token. For the hold a tenth is
+// added; both bounds are rounded up.
+func (c *call) estimate() {
+	around := perMessage * int64(c.scan.Messages)
+	media := imageTokens * int64(c.scan.Images)
+	if c.scan.Media > c.scan.Images {
+		media += max(fileTokens, c.scan.MediaBytes/20)
+	}
+	c.in = pricing.Input{Text: (c.scan.TextBytes*11+29)/30 + around, Media: media}
+	c.input = (c.scan.TextBytes+2)/3 + around + media
+}
+
+// limit is the output limit of a call when nobody has to pay for it.
+func (c *call) limit() int64 {
+	if c.scan.MaxTokens > 0 {
+		return c.scan.MaxTokens
+	}
+	return min(c.model.MaxOutput, c.s.limits.Output)
+}
+
+// reserve fixes the output limit and sets aside what the call can cost.
+func (c *call) reserve() error {
+	room, err := c.s.needs.Credits.Room(c.r.Context(), c.actor.UserID)
+	if err != nil {
+		return unavailable(err)
+	}
+	err = c.setAside(room)
+	s, ok := errors.AsType[*credit.Shortage](err)
+	if ok && c.scan.MaxTokens == 0 && s.Available < room { // others were faster: with what they left
+		err = c.setAside(s.Available)
+		s, ok = errors.AsType[*credit.Shortage](err)
+	}
+	switch {
+	case ok:
+		return c.explain(s)
+	case err != nil:
+		return unavailable(err)
+	}
+	return nil
+}
+
+// setAside makes the record and the hold of a call that room is taken to be there
+// for.
+func (c *call) setAside(room money.Credits) (err error) {
+	c.output = c.limit()
+	if c.scan.MaxTokens == 0 {
+		c.output = max(c.affordable(room), min(leastOutput, c.output))
+	}
+	if c.need, err = c.bound(room); err != nil {
+		return ErrRange.At("messages").Because(err)
+	}
+	c.record()
+	journal, err := c.entry.Journal()
+	if err != nil {
+		return err
+	}
+	c.hold, err = c.s.needs.Credits.Reserve(c.r.Context(), credit.Call{User: c.actor.UserID, Ref: c.entry.ID, Need: c.need, Journal: journal})
+	if err != nil {
+		c.entry.ID = "" // there is nothing to end
+	}
+	return err
+}
+
+// affordable returns the largest output per choice, up to the usual limit,
+// that room pays for; negative when it does not pay for the input.
+func (c *call) affordable(room money.Credits) int64 {
+	n := pricing.Affordable(c.in, c.limit()*c.scan.N, room, *c.prices, c.s.needs.Terms)
+	if n < 0 {
+		return n
+	}
+	return n / c.scan.N
+}
+
+// bound returns what to hold. The bytes of the text are a proven bound of its
+// tokens; where they are cheap for this user they are held instead of the
+// estimate.
+func (c *call) bound(room money.Credits) (money.Credits, error) {
+	proven := c.in
+	proven.Text = c.scan.TextBytes + perMessage*int64(c.scan.Messages)
+	if text, err := pricing.Bound(proven, 0, *c.prices, c.s.needs.Terms); err == nil && text <= room/4 {
+		if all, err := pricing.Bound(proven, c.output*c.scan.N, *c.prices, c.s.needs.Terms); err == nil && all <= room {
+			return all, nil
+		}
+	}
+	return pricing.Bound(c.in, c.output*c.scan.N, *c.prices, c.s.needs.Terms)
+}
+
+// explain tells a client what a call would cost, what is there, and which
+// output that pays for.
+func (c *call) explain(s *credit.Shortage) error {
+	key := c.scan.MaxTokensKey
+	if key == "" {
+		key = "max_tokens"
+	}
+	affordable := max(c.affordable(s.Available), 0)
+	f := fault.From(s).At(key).
+		With("required", s.Need).With("available", s.Available).With("held", s.Held).
+		With("maxAffordableOutputTokens", affordable).With("topUpUrl", c.s.needs.TopUpURL)
+	if !errors.Is(s, credit.ErrInsufficient) {
+		return f
+	}
+	if affordable > 0 {
+		f = f.Saying("This request may cost up to %s credits and %s are left. Add credits, or set %s to %d or less.", s.Need, s.Available, key, affordable)
+	} else {
+		f = f.Saying("This request may cost up to %s credits and %s are left. Add credits.", s.Need, s.Available)
+	}
+	return f.Final()
+}
+
+// unavailable keeps faults and turns all else into one: a ledger that cannot
+// answer has not said that there are no credits.
+func unavailable(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return f
+	}
+	return credit.ErrUnavailable.Because(err)
+}

@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/relay"
+	"github.com/rephlo/rephlo/internal/usage"
+)
+
+// Header values that many answers share, so that setting them allocates
+// nothing.
+var (
+	valueJSON     = []string{"application/json"}
+	valueSSE      = []string{"text/event-stream"}
+	valueOff      = []string{"off"}
+	valueTrailers = []string{"X-Rephlo-Credits-Charged, X-Rephlo-Credits-Remaining"}
+	valueAttempts = [maxTries + 1][]string{{"0"}, {"1"}, {"2"}, {"3"}}
+)
+
+// answer carries a call without stream: the vendor's answer is collected as a
+// whole, because its head names the charge.
+func (c *call) answer() error {
+	var body *buffer
+	var head llm.Reply
+	var use llm.Usage
+	err := c.try(func(reply llm.Reply) (err error) {
+		if body != nil {
+			body.free()
+		}
+		head = reply
+		body = newBuffer(min(reply.Length, c.s.limits.Answer) + 1)
+		c.enter(phaseVendor)
+		err = body.fill(reply.Body, c.s.limits.Answer)
+		c.enter(phaseBusy)
+		if err != nil {
+			return llm.Broken(err)
+		}
+		if int64(len(body.b)) > c.s.limits.Answer {
+			return llm.Fail(llm.Protocol, nil)
+		}
+		use, err = relay.ScanUsage(body.b)
+		return err
+	})
+	if body != nil {
+		defer body.free()
+	}
+	if err != nil {
+		return c.noAnswer(err)
+	}
+	c.firstByte = c.s.needs.Now().Sub(c.began)
+	use = use.Bounded(c.model.ContextLength, c.output*c.scan.N)
+	u, end := c.reportedUse(use), credit.Finished
+	if !use.Reported {
+		u, end = c.countedUse(use, answerTokens(body.b)), credit.Estimated
+	}
+	status := usage.Success
+	if c.gone() {
+		end, status = credit.ClientGone, usage.Cancelled
+	}
+	paid, err := c.settle(end, status, u)
+	if err != nil && c.hold.Durable(c.s.pulse.gate()) != nil {
+		return credit.ErrUnavailable.Because(err) // not even the hold is recorded
+	}
+	return c.writeAnswer(head, body, paid)
+}
+
+// noAnswer ends a call whose vendors have all failed. A client that left had
+// its answer read on; if even that was cut, the input was used.
+func (c *call) noAnswer(err error) error {
+	switch {
+	case c.stopped.Load():
+		c.release(usage.Failed)
+	case c.gone() && c.ctx.Err() != nil:
+		_, _ = c.settle(credit.ClientGone, usage.Cancelled, c.countedUse(llm.Usage{}, 0)) // logged there; nobody is told
+	default:
+		c.release(usage.Failed)
+	}
+	return c.refusal(err)
+}
+
+func (c *call) writeAnswer(head llm.Reply, body *buffer, paid receipt) error {
+	h := c.w.Header()
+	c.describe(h, head)
+	h["Content-Type"] = contentType(head.ContentType, valueJSON)
+	b := body.b
+	if paid.durable {
+		h["X-Rephlo-Credits-Charged"] = []string{paid.charged.String()}
+		h["X-Rephlo-Credits-Remaining"] = []string{paid.remaining.String()}
+		if c.wantsCredits() {
+			b = withCredits(b, paid)
+		}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	c.enter(phaseWrite)
+	c.w.WriteHeader(http.StatusOK)
+	_, _ = c.w.Write(b) // a client that left is not our error; the call is settled
+	c.enter(phaseBusy)
+	return nil
+}
+
+// describe sets the headers that every answer of a model has.
+func (c *call) describe(h http.Header, head llm.Reply) {
+	h["X-Rephlo-Model"] = []string{c.model.ID}
+	h["X-Rephlo-Attempts"] = valueAttempts[c.attempts]
+	h["X-Rephlo-Cache"] = valueOff
+	if !c.s.needs.HideVendor && c.route != nil {
+		h["X-Rephlo-Vendor"] = []string{c.route.Provider.Vendor}
+	}
+	if head.ProcessingMS != "" {
+		h["Openai-Processing-Ms"] = []string{head.ProcessingMS}
+	}
+}
+
+func contentType(got string, usual []string) []string {
+	if got == usual[0] || got == "" {
+		return usual
+	}
+	return []string{got}
+}
+
+// wantsCredits reports whether the client asked for the charge in the body.
+func (c *call) wantsCredits() bool {
+	v := c.r.Header["X-Rephlo-Include"]
+	return len(v) == 1 && v[0] == "credits"
+}

@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/catalog"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/llm/relay"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// operation is what usage records call a chat completion.
+const operation = "chat"
+
+// call is one model call. It belongs to the goroutine of its request, except
+// where the pulse may look.
+type call struct {
+	prev, next *call // guarded by the registry's lock
+
+	s *Service
+	w http.ResponseWriter
+	r *http.Request
+
+	actor   access.Actor
+	began   time.Time
+	body    *buffer
+	counted int64 // of the body budget
+	scan    relay.Scan
+	model   *catalog.Model
+	prices  *pricing.Prices // of the model's first route, which is charged
+	in      pricing.Input   // what the input is taken to be for the hold
+	input   int64           // and without its margin, for a count
+	output  int64           // output limit per choice that is sent
+	need    money.Credits
+	hold    *credit.Hold // nil for a call that cannot cost anything
+	entry   usage.Entry
+
+	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
+	cancel        context.CancelFunc
+	route         *catalog.Route // that is being tried
+	attempts      int
+	answering     bool          // the vendor has sent a head that says success
+	content       bool          // output has gone out, or is about to
+	last          *relay.Stream // that is being relayed
+	firstByte     time.Duration
+	ended         bool // settled, released or recorded
+	reportedBytes int64
+
+	mu      sync.Mutex // orders what is written to w
+	done    bool       // guarded by mu: nothing can or may be written any more
+	headOut bool       // guarded by mu: the head of a stream has gone out
+
+	// What the pulse looks at.
+	state     atomic.Int64 // phase and since when
+	lastWrite atomic.Int64
+	reported  atomic.Int64
+	beating   atomic.Bool // a heartbeat is being written
+	slow      atomic.Bool // a write took too long
+	started   atomic.Bool // the head of a stream has gone out
+	stopped   atomic.Bool // by our shutdown
+	// Guarded by the registry's lock.
+	detached   bool
+	detachedAt int64
+}
+
+// enter says what the call is doing from now on.
+func (c *call) enter(p phase) {
+	c.state.Store(c.s.pulse.clock.Load()<<phaseBits | int64(p))
+}
+
+// phase returns what the call is doing.
+func (c *call) phase() phase { return phase(c.state.Load() & (1<<phaseBits - 1)) }
+
+// chat is POST /v1/chat/completions: the steps of a call, in the order that
+// decides which refusal comes first.
+func (s *Service) chat(w http.ResponseWriter, r *http.Request) error {
+	s.begin.Do(s.startPulse)
+	h := w.Header()
+	h["Request-Id"] = h["X-Request-Id"]
+	actor, err := s.needs.Auth.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	if !actor.Has(access.ScopeInference) {
+		return access.Check(actor, access.ScopeInference)
+	}
+	if !actor.Verified {
+		return ErrUnverified
+	}
+	c := &call{s: s, w: w, r: r, actor: actor, began: s.needs.Now()}
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	defer c.cancel()
+	now := s.pulse.clock.Load()
+	c.lastWrite.Store(now)
+	c.reported.Store(now)
+	if !s.open.add(c) {
+		return ErrShutdown
+	}
+	defer c.leave()
+	if err := s.readBody(c, r); err != nil {
+		return err
+	}
+	if err := c.admit(); err != nil {
+		return err
+	}
+	if c.scan.Stream {
+		// Who leaves a stream stops paying for it, so the vendor stops at once.
+		defer context.AfterFunc(r.Context(), c.cancel)()
+		return c.stream()
+	}
+	return c.answer()
+}
+
+// leave is the end of every call that was taken, whatever became of it: a hold
+// that nothing else ended is settled here, also when a panic passes.
+func (c *call) leave() {
+	c.cancel()
+	c.enter(phaseBusy)
+	if !c.ended && c.model != nil && c.entry.ID != "" {
+		c.abandon()
+	}
+	c.mu.Lock()
+	c.done = true
+	c.mu.Unlock()
+	c.s.open.remove(c)
+	c.dropBody()
+}
+
+// dropBody gives the body's memory back when no further try needs it.
+func (c *call) dropBody() {
+	if c.body != nil {
+		c.body.free()
+		c.body = nil
+	}
+	c.s.bodies.give(c.counted)
+	c.counted = 0
+}
+
+// record makes the record of a call that is admitted.
+func (c *call) record() {
+	c.entry = usage.Entry{
+		ID: id.New("call", c.began), RequestID: web.RequestID(c.w), UserID: c.actor.UserID, KeyID: c.actor.KeyID, ClientID: c.actor.ClientID,
+		ModelID: c.model.ID, VendorModel: c.model.Routes[0].VendorModel, Provider: c.model.Routes[0].Provider.Name,
+		Operation: operation, Stream: c.scan.Stream, Source: usage.None,
+		Prices: *c.prices, Terms: c.s.needs.Terms, At: c.began,
+	}
+}

@@ -1,0 +1,21 @@
+package gateway
+
+import "github.com/rephlo/rephlo/internal/money"
+
+// WithCredits is withCredits for a charge that is durable.
+func WithCredits(body []byte, charged, remaining money.Credits) []byte {
+	return withCredits(body, receipt{charged, remaining, true})
+}
+
+// WithStreamCredits is withStreamCredits for a charge that is durable.
+func WithStreamCredits(events []byte, charged, remaining money.Credits) []byte {
+	return withStreamCredits(events, receipt{charged, remaining, true})
+}
+
+// TakeBodies takes n bytes of the body budget and returns what gives them back.
+func (s *Service) TakeBodies(n int64) (give func(), ok bool) {
+	return func() { s.bodies.give(n) }, s.bodies.try(n)
+}
+
+// Bodies returns how many bytes of the budget are taken.
+func (s *Service) Bodies() int64 { return s.bodies.used.Load() }

@@ -1,0 +1,15 @@
+package gateway
+
+import (
+	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// API is the model calls of OpenAI's dialect.
+type API struct{ Calls *Service }
+
+// Mount registers the routes.
+func (a API) Mount(m *web.Mux) {
+	s := a.Calls
+	m.Handle("POST /v1/chat/completions", s.chat, web.Raw(), web.Body(s.limits.Body), web.Errors(openai.WriteError(s.needs.DocURL)))
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// used is what a call has used, and how we know.
+type used struct {
+	counts  pricing.Counts
+	source  usage.Source
+	suspect bool
+}
+
+// reported is what the vendor said, within what is possible.
+func (c *call) reportedUse(u llm.Usage) used {
+	return used{counts: counts(u), source: usage.Reported, suspect: u.Suspect}
+}
+
+// countedUse is what the vendor said so far, or else our own count: the input
+// as estimated, and the tokens of the output that arrived.
+func (c *call) countedUse(u llm.Usage, output int64) used {
+	if u.Reported {
+		return c.reportedUse(u)
+	}
+	out := used{counts: counts(u), source: usage.Partial, suspect: u.Suspect}
+	if u.Inputs() == 0 {
+		out.counts, out.source = pricing.Counts{Input: c.input}, usage.Estimated
+	}
+	if u.Outputs() < output {
+		out.counts.Output, out.counts.Reasoning, out.counts.AudioOutput, out.counts.ImageOutput = output, 0, 0, 0
+	}
+	return out
+}
+
+func counts(u llm.Usage) pricing.Counts {
+	return pricing.Counts{
+		Input: u.Input, CacheRead: u.CacheRead, CacheWrite: u.CacheWrite, CacheWriteLong: u.CacheWriteLong,
+		ImageInput: u.ImageInput, AudioInput: u.AudioInput,
+		Output: u.Output, Reasoning: u.Reasoning, AudioOutput: u.AudioOutput, ImageOutput: u.ImageOutput,
+	}
+}
+
+// receipt is what a client may be told about the charge.
+type receipt struct {
+	charged, remaining money.Credits
+	durable            bool // else nothing may be said
+}
+
+// settle ends the call with a charge for what it used, and returns when that
+// is durable or the gate's time is over. Only the first ending of a call
+// counts.
+func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, error) {
+	c.ended = true
+	price, err := c.price(u.counts)
+	if err != nil { // bounded counts cannot reach this with any real price
+		price = c.need
+	}
+	e := c.entry
+	e.Ending, e.Status = string(end), status
+	e.Counts, e.Source, e.Suspect = u.counts, u.source, u.suspect
+	e.Charged = min(price, c.need)
+	e.DurationMS = c.s.needs.Now().Sub(c.began).Milliseconds()
+	e.FirstTokenMS = c.firstByte.Milliseconds()
+	if c.route != nil {
+		e.VendorModel, e.Provider = c.route.VendorModel, c.route.Provider.Name
+		e.CostPico = cost(u.counts, c.route.Prices(c.began))
+	}
+	c.note(e)
+	if c.hold == nil {
+		e.Charged = 0
+		if err := c.s.needs.Usage.Add(c.s.pulse.gate(), e); err != nil {
+			c.s.needs.Log.ErrorContext(c.ctx, "usage record lost", "call", e.ID, "err", err)
+		}
+		return receipt{}, nil
+	}
+	r, err := c.hold.Settle(c.s.pulse.gate(), credit.Outcome{Price: price, Ending: end, Record: e})
+	if err != nil {
+		c.s.needs.Log.WarnContext(c.ctx, "settlement not confirmed", "call", e.ID, "err", err)
+		return receipt{}, err
+	}
+	return receipt{charged: r.Charged, remaining: r.Remaining, durable: true}, nil
+}
+
+// release ends a call that nobody pays for.
+func (c *call) release(status usage.Status) {
+	end := credit.Failed
+	if status == usage.Cancelled {
+		end = credit.ClientGone
+	}
+	_, _ = c.settle(end, status, used{source: usage.None}) // it is logged there, and nothing was promised
+}
+
+func (c *call) price(n pricing.Counts) (money.Credits, error) {
+	price, _, err := pricing.Price(n, *c.prices, c.s.needs.Terms)
+	return price, err
+}
+
+// cost is what the vendor asks, as far as its prices are known.
+func cost(n pricing.Counts, p *pricing.Prices) int64 {
+	if p == nil {
+		return 0
+	}
+	_, sum, err := pricing.Price(n, *p, pricing.DefaultTerms())
+	if err != nil {
+		return 0
+	}
+	pico, err := sum.Pico()
+	if err != nil {
+		return 0
+	}
+	return pico
+}
+
+// note adds to the request's log event what the call was.
+func (c *call) note(e usage.Entry) {
+	web.Note(c.w,
+		slog.String("call", e.ID), slog.String("model", e.ModelID), slog.String("provider", e.Provider), slog.String("ending", e.Ending),
+		slog.Int("attempts", c.attempts), slog.Int64("input", e.Counts.TotalInput()), slog.Int64("output", e.Counts.TotalOutput()),
+		slog.Int64("charged", int64(e.Charged)), slog.Duration("first", c.firstByte.Round(time.Microsecond)))
+}
+
+// gone reports whether the client has left.
+func (c *call) gone() bool { return c.r.Context().Err() != nil || c.slow.Load() }

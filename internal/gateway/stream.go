@@ -1,0 +1,276 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/llm/relay"
+	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// maxHeld is how many bytes of a stream wait for its first content.
+const maxHeld = 64 << 10
+
+// Errors that end a relay and are nobody's fault but the client's or ours.
+var (
+	errGone = errors.New("the client has left")
+	errGate = errors.New("the hold is not durable")
+)
+
+// stream carries a call with stream.
+func (c *call) stream() error {
+	err := c.try(c.relay)
+	if c.ended {
+		return nil
+	}
+	return c.broken(err)
+}
+
+// relay forwards one vendor's stream to its end. The status and the head wait
+// for the first content, so that until then another deployment may answer.
+func (c *call) relay(reply llm.Reply) error {
+	st := relay.NewStream(reply.Body, relay.StreamOptions{
+		KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
+	})
+	defer st.Close()
+	c.last = st
+	var held []byte  // before the first content
+	var usage []byte // the event with usage and what follows, when it will name the charge
+	wants := c.scan.IncludeUsage && c.wantsCredits()
+	for {
+		c.enter(phaseVendor)
+		chunk, err := st.Next()
+		c.enter(phaseBusy)
+		switch {
+		case errors.Is(err, io.EOF): // only after the terminal event, which has returned
+			return llm.Fail(llm.Protocol, err)
+		case err != nil:
+			return err
+		case chunk.Terminal:
+			return c.finish(reply, st, held, usage, chunk.Bytes)
+		case !c.content && !chunk.Content && len(held)+len(chunk.Bytes) <= maxHeld:
+			held = append(held, chunk.Bytes...)
+			continue
+		case !c.content:
+			if err := c.openGate(); err != nil {
+				return err
+			}
+		}
+		if wants && (usage != nil || st.Usage().Reported) {
+			usage = append(usage, chunk.Bytes...)
+			continue
+		}
+		if err := c.write(reply, held, chunk.Bytes); err != nil {
+			return err
+		}
+		held = nil
+		c.report(st)
+	}
+}
+
+// openGate is gate A: from here on output may go to the client.
+func (c *call) openGate() error {
+	if c.hold != nil {
+		if err := c.hold.Durable(c.s.pulse.gate()); err != nil {
+			return errors.Join(errGate, err)
+		}
+	}
+	c.content = true
+	c.dropBody()
+	c.firstByte = c.s.needs.Now().Sub(c.began)
+	return nil
+}
+
+// finish settles a complete stream and lets its last event out: gate B.
+func (c *call) finish(reply llm.Reply, st *relay.Stream, held, usageEvents, terminal []byte) error {
+	if !c.content {
+		if err := c.openGate(); err != nil {
+			return err
+		}
+	}
+	use := st.Usage()
+	u, end := c.reportedUse(use), credit.Finished
+	if !use.Reported {
+		u, end = c.countedUse(use, outputTokens(st)), credit.Estimated
+	}
+	status := usage.Success
+	if c.gone() {
+		end, status = credit.ClientGone, usage.Cancelled
+	}
+	paid, _ := c.settle(end, status, u) // logged there; what is not durable is not named
+	if paid.durable {
+		usageEvents = withStreamCredits(usageEvents, paid)
+	}
+	if err := c.write(reply, held, usageEvents, terminal); err != nil {
+		return nil //nolint:nilerr // the client left after all was settled
+	}
+	if paid.durable {
+		h := c.w.Header()
+		h["X-Rephlo-Credits-Charged"] = []string{paid.charged.String()}
+		h["X-Rephlo-Credits-Remaining"] = []string{paid.remaining.String()}
+	}
+	return nil
+}
+
+// broken ends a stream that has not come to its end, and says so to a client
+// that is still there.
+func (c *call) broken(err error) error {
+	gone := c.gone() || errors.Is(err, errGone)
+	c.cancel()
+	f := c.refusal(err)
+	switch {
+	case errors.Is(err, errGate):
+		c.release(usage.Failed)
+		f = credit.ErrUnavailable.Because(err)
+	case gone && c.answering:
+		_, _ = c.settle(credit.ClientGone, usage.Cancelled, c.soFar()) // logged there; nobody is told
+		return nil
+	case gone:
+		c.release(usage.Cancelled)
+		return nil
+	case c.content:
+		_, _ = c.settle(credit.ProviderBroke, usage.Failed, c.soFar()) // logged there; a broken stream names no charge
+	default:
+		c.release(usage.Failed)
+	}
+	c.endWithError(f)
+	return f.Because(err)
+}
+
+// soFar is what a stream has used that stopped in the middle.
+func (c *call) soFar() used {
+	if c.last == nil {
+		return c.countedUse(llm.Usage{}, 0)
+	}
+	return c.countedUse(c.last.Usage(), outputTokens(c.last))
+}
+
+// abandon ends a call that a panic has interrupted.
+func (c *call) abandon() {
+	if !c.content {
+		c.release(usage.Failed)
+		return
+	}
+	_, _ = c.settle(credit.ProviderBroke, usage.Failed, c.soFar()) // logged there
+	c.endWithError(fault.ErrInternal)
+}
+
+// write sends parts to the client and flushes, with the head before the first.
+// It returns errGone when the client cannot be reached.
+func (c *call) write(reply llm.Reply, parts ...[]byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enter(phaseWrite)
+	defer c.enter(phaseBusy)
+	return c.put(reply, parts...)
+}
+
+// put is write without the lock, which is held.
+func (c *call) put(reply llm.Reply, parts ...[]byte) error {
+	if c.done || c.r.Context().Err() != nil {
+		return errGone
+	}
+	if !c.headOut {
+		c.head(reply)
+	}
+	for _, p := range parts {
+		if len(p) == 0 {
+			continue
+		}
+		if _, err := c.w.Write(p); err != nil {
+			c.done = true
+			return errors.Join(errGone, err)
+		}
+	}
+	if f, ok := c.w.(http.Flusher); ok {
+		f.Flush()
+	}
+	c.lastWrite.Store(c.s.pulse.clock.Load())
+	return nil
+}
+
+// head sends the head of a stream. c.mu is held.
+func (c *call) head(reply llm.Reply) {
+	c.headOut = true
+	c.started.Store(true)
+	h := c.w.Header()
+	c.describe(h, reply)
+	h["Content-Type"] = contentType(reply.ContentType, valueSSE)
+	if c.hold != nil {
+		h["Trailer"] = valueTrailers
+	}
+	c.w.WriteHeader(http.StatusOK)
+}
+
+var ping = []byte(": ping\n")
+
+// heartbeat tells the client of a quiet stream that we are still here. It runs
+// beside the call, which is waiting for its vendor; when something has come
+// meanwhile it does nothing, so it never stands inside or behind the events.
+func (c *call) heartbeat() {
+	if c.hold != nil && c.hold.Durable(c.s.pulse.gate()) != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase() == phaseVendor {
+		_ = c.put(llm.Reply{}, ping) // the call notices by itself that its client is gone
+	}
+}
+
+// endWithError writes the error event that ends a stream whose head is out. It
+// reports false when none is, and then none will be.
+func (c *call) endWithError(f *fault.Error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.headOut {
+		_ = c.put(llm.Reply{}, openai.StreamError(f, web.RequestID(c.w), c.s.needs.DocURL)) // nobody else is left to tell
+	}
+	c.done = true
+	return c.headOut
+}
+
+// report journals now and then what a running stream has cost, so that it is
+// not free if this process dies.
+func (c *call) report(st *relay.Stream) {
+	if c.hold == nil {
+		return
+	}
+	now, out := c.s.pulse.clock.Load(), st.OutputBytes()
+	if now-c.reported.Load() < int64(c.s.limits.Progress) && out-c.reportedBytes < progressBytes {
+		return
+	}
+	c.reported.Store(now)
+	c.reportedBytes = out
+	c.progress(out / bytesPerToken)
+}
+
+const (
+	bytesPerToken = 4 // on the low side, because nobody can correct a journal
+	progressBytes = 2000 * bytesPerToken
+)
+
+func (c *call) progress(output int64) {
+	u := c.countedUse(c.last.Usage(), output)
+	e := c.entry
+	e.Counts, e.Source, e.Suspect = u.counts, u.source, u.suspect
+	price, err := c.price(u.counts)
+	if err != nil {
+		return
+	}
+	e.Charged = min(price, c.need)
+	if c.route != nil {
+		e.CostPico = cost(u.counts, c.route.Prices(c.began))
+	}
+	journal, err := e.Journal()
+	if err != nil {
+		journal = nil
+	}
+	c.hold.Progress(e.Charged, journal)
+}

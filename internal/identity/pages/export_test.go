@@ -1,0 +1,4 @@
+package pages
+
+// Pieces is pieces.
+var Pieces = pieces

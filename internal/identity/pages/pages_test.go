@@ -1,0 +1,186 @@
+package pages_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/pages"
+)
+
+var (
+	desktop = pages.Interaction{UID: "uid", Client: "Rephlo Desktop", FirstParty: true, RedirectURI: "http://127.0.0.1:53682/callback"}
+	hostile = pages.Interaction{UID: `"><b>`, Client: `"><script>alert(1)</script>` + "\u202e" + strings.Repeat("long ", 60), RedirectURI: "https://evil.test/cb"}
+	ada     = pages.Account{ID: "usr_1", Name: "Ada Lovelace", Email: "ada@example.com"}
+)
+
+// screens are all pages, each empty or full and failing. The names begin with
+// that of the template.
+func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
+	t.Helper()
+	s, err := pages.New("Acme AI", "https://api.test", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scopes := []string{"openid", "profile", "email", "offline_access", "llm.inference", "models.read", "user.info", "credits.read"}
+	short := fault.From(account.ErrShort)
+	return map[string]func(w http.ResponseWriter) error{
+		"signin": func(w http.ResponseWriter) error { return s.SignIn(w, desktop, "", nil) },
+		"signin.wrong": func(w http.ResponseWriter) error {
+			return s.SignIn(w, desktop, "ada@example.com", account.ErrCredentials.With("triesLeft", 4))
+		},
+		"signin.last": func(w http.ResponseWriter) error {
+			return s.SignIn(w, desktop, "ada", account.ErrCredentials.With("triesLeft", 0))
+		},
+		"signin.wait":    func(w http.ResponseWriter) error { return s.SignIn(w, desktop, "ada", account.ErrTooMany) },
+		"signin.hostile": func(w http.ResponseWriter) error { return s.SignIn(w, hostile, `"><script>`, nil) },
+		"register":       func(w http.ResponseWriter) error { return s.Register(w, pages.Register{Interaction: "uid"}, nil) },
+		"register.wrong": func(w http.ResponseWriter) error {
+			return s.Register(w, pages.Register{Email: "ada@example.com", Username: "ada", FirstName: `"><script>`, Terms: true}, short)
+		},
+		"sent":           func(w http.ResponseWriter) error { return s.Sent(w, "ada@example.com", "uid") },
+		"sent.alone":     func(w http.ResponseWriter) error { return s.Sent(w, `"><script>`, "") },
+		"verify":         func(w http.ResponseWriter) error { return s.Verify(w, "token") },
+		"verified":       func(w http.ResponseWriter) error { return s.Verified(w, "uid") },
+		"verified.alone": func(w http.ResponseWriter) error { return s.Verified(w, "") },
+		"consent":        func(w http.ResponseWriter) error { return s.Consent(w, desktop, ada, scopes, nil) },
+		"consent.added":  func(w http.ResponseWriter) error { return s.Consent(w, hostile, ada, scopes, []string{"email"}) },
+		"continue":       func(w http.ResponseWriter) error { return s.Continue(w, desktop, ada) },
+		"return":         func(w http.ResponseWriter) error { return s.Return(w, desktop, "ai.rephlo.desktop:/callback?code=x") },
+		"signout":        func(w http.ResponseWriter) error { return s.ConfirmSignOut(w, nil, "/oauth/end-session/confirm") },
+		"signedout":      func(w http.ResponseWriter) error { return s.SignedOut(w, nil) },
+		"error.redirect": func(w http.ResponseWriter) error {
+			s.Refuse(w, fault.New(fault.Invalid, "invalid_request", "The redirect URI is not one that this app has registered."),
+				pages.Client{Name: "Shop", Homepage: "https://shop.test/"}, "http://shop.test:8080/callback/",
+				[]string{"https://shop.test/callback", "https://shop.test/silent"})
+			return nil
+		},
+		"error.hostile": func(w http.ResponseWriter) error {
+			s.Refuse(w, fault.ErrNotFound, pages.Client{Name: `"><script>`, Homepage: "javascript:alert(1)"}, `"><script>`, []string{`"><script>`})
+			return nil
+		},
+		"error": func(w http.ResponseWriter) error {
+			r := httptest.NewRequest("POST", "/interaction/uid/login", nil)
+			r.SetPathValue("uid", "uid")
+			s.WriteError(w, r, fault.From(errors.New("secret cause")))
+			return nil
+		},
+	}
+}
+
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	s, err := pages.New("Acme AI", "https://api.test", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for name, show := range screens(t) {
+		template, _, _ := strings.Cut(name, ".")
+		seen[template] = true
+		rec := httptest.NewRecorder()
+		rec.Header().Set("X-Request-Id", "req_test")
+		if err := show(rec); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		body := rec.Body.String()
+		if dir := os.Getenv("REPHLO_PAGES"); dir != "" { // to look at them
+			if err := os.WriteFile(filepath.Join(dir, name+".html"), []byte(body), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []string{`<html lang="en">`, "<title>", `<main id="main"`, "req_test", "Acme AI"} {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+		if strings.Count(body, "<h1") != 1 {
+			t.Errorf("%s: want one h1", name)
+		}
+		if !strings.Contains(body, `<form`) && !strings.Contains(body, `class="button`) && name != "verified.alone" {
+			t.Errorf("%s offers no action", name)
+		}
+		for _, bad := range []string{"<script", "\u202e", "ZgotmplZ", "secret cause", "javascript:", "%!", "style="} {
+			if strings.Contains(body, bad) {
+				t.Errorf("%s has %q: %s", name, bad, body)
+			}
+		}
+		if csp := rec.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "script-src") {
+			t.Errorf("%s: policy %q", name, csp)
+		}
+	}
+	for _, name := range s.Names() {
+		if !seen[name] {
+			t.Errorf("the template %s is not shown by this test", name)
+		}
+	}
+}
+
+// A scope without words could not be understood by who allows it.
+func TestEveryScopeHasAText(t *testing.T) {
+	t.Parallel()
+	s, err := pages.New("Acme AI", "https://api.test", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range oauth.Scopes() {
+		rec := httptest.NewRecorder()
+		if err := s.Consent(rec, desktop, ada, []string{scope}, nil); err != nil || strings.Contains(rec.Body.String(), "<span>"+scope+"<") {
+			t.Errorf("scope %s: %v, no text", scope, err)
+		}
+	}
+}
+
+func TestFormActionFollowsTheClient(t *testing.T) {
+	t.Parallel()
+	s, err := pages.New("Acme AI", "https://api.test", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, want := range map[string]string{
+		"https://shop.test/cb":            "form-action 'self' https:",
+		"http://127.0.0.1:5000/cb":        "form-action 'self' http://127.0.0.1:5000",
+		"http://[::1]:5000/cb":            "form-action 'self' http:",
+		"ai.rephlo.desktop:/cb":           "form-action 'self' ai.rephlo.desktop:",
+		"http://localhost/oauth/callback": "form-action 'self' http://localhost",
+	} {
+		rec := httptest.NewRecorder()
+		if err := s.SignIn(rec, pages.Interaction{UID: "u", RedirectURI: uri}, "", nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Split(rec.Header().Get("Content-Security-Policy"), "; "); !slices.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", uri, got, want)
+		}
+	}
+}
+
+func TestPiecesMarkEachDifference(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ got, want, marked string }{
+		{"http://shop.test:8080/callback/", "https://shop.test/callback", "http[…]://shop.test[:8080]/callback[/]"},
+		{"https://shop.test/callback", "https://shop.test/callback", "https://shop.test/callback"},
+		{"https://shop.test/", "https://shop.test/callback", "https://shop.test/[…]"},
+		{"", "x", "[…]"},
+	} {
+		var b strings.Builder
+		for _, p := range pages.Pieces(tt.got, tt.want) {
+			if p.Differs {
+				b.WriteString("[" + p.Text + "]")
+			} else {
+				b.WriteString(p.Text)
+			}
+		}
+		if b.String() != tt.marked {
+			t.Errorf("%s against %s: %s, want %s", tt.got, tt.want, b.String(), tt.marked)
+		}
+	}
+}

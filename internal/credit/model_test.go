@@ -346,7 +346,7 @@ func TestModel(t *testing.T) {
 		operations, runs := 0, 0
 		want := 20_000
 		if db.Engine() == sqldb.Postgres {
-			want = 2_000
+			want = 1_000
 		}
 		if testing.Short() {
 			want /= 10

@@ -184,15 +184,14 @@ func (p *purse) adopt(usable []found, granted []lease) {
 	p.cut, p.lent = true, true
 }
 
-// refund gives back to the leases what a hold's parts did not need, and says
-// which of it expires instead. h.mu and p.mu are held.
-func (p *purse) refund(h *Hold, now int64) {
+// refund gives back to the leases what a hold's parts did not need, unless it
+// expires. h.mu and p.mu are held.
+func (p *purse) refund(h *Hold) {
 	for i := range h.parts {
 		t := &h.parts[i]
 		l := p.lease(t.grant, t.expires)
 		p.lent = true
 		l.held -= t.amount
-		t.expired = t.expires <= now && t.amount > t.charged
 		if !t.expired {
 			l.free += t.amount - t.charged
 		}

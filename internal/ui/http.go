@@ -43,6 +43,6 @@ func asset(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", types[name[strings.LastIndexByte(name, '.'):]])
 	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	_, _ = w.Write(data) // a client that left is not our error
+	_, _ = w.Write(data) //nolint:gosec // embedded; a client that left is not our error
 	return nil
 }

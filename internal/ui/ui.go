@@ -160,10 +160,8 @@ func (t *Templates) Render(w http.ResponseWriter, status int, name string, c Con
 
 // headers forbids everything that a page does not need.
 func headers(h http.Header, nonce string, o Options) {
-	csp := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action 'self'"
-	for _, source := range o.FormAction {
-		csp += " " + source
-	}
+	csp := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action " +
+		strings.Join(append([]string{"'self'"}, o.FormAction...), " ")
 	if nonce != "" {
 		csp += "; script-src 'nonce-" + nonce + "'"
 	}

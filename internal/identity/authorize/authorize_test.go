@@ -362,10 +362,14 @@ func TestBadRequests(t *testing.T) {
 		p.shows(t, 400, `href="https://shop.test/"`)
 
 		for _, tt := range []struct{ name, value, want string }{
-			{"response_type", "token", "unsupported_response_type"}, {"code_challenge", "", "invalid_request"},
-			{"code_challenge_method", "plain", "invalid_request"}, {"scope", "nothing", "invalid_scope"},
-			{"resource", "https://elsewhere.test", "invalid_target"}, {"prompt", "none login", "invalid_request"},
-			{"id_token_hint", "a.b.c", "invalid_request"}, {"max_age", "-1", "invalid_request"},
+			{"response_type", "token", "unsupported_response_type"},
+			{"code_challenge", "", "invalid_request"},
+			{"code_challenge_method", "plain", "invalid_request"},
+			{"scope", "nothing", "invalid_scope"},
+			{"resource", "https://elsewhere.test", "invalid_target"},
+			{"prompt", "none login", "invalid_request"},
+			{"id_token_hint", "a.b.c", "invalid_request"},
+			{"max_age", "-1", "invalid_request"},
 		} {
 			b.get(t, request("shop", shopCallback, tt.name, tt.value)).refused(t, idp, tt.want)
 		}

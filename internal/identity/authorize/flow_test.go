@@ -139,7 +139,8 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 	})
 	m := web.NewMux(web.Config{Log: log})
 	for _, h := range []web.Mounter{
-		ui.Assets{}, authorize.API{Authorize: p.interactions},
+		ui.Assets{},
+		authorize.API{Authorize: p.interactions},
 		login.API{Accounts: p.accounts, Sessions: sessions, Authorize: p.interactions, Screens: screens},
 		consent.API{DB: db, Authorize: p.interactions, Grants: p.grants, Screens: screens},
 	} {

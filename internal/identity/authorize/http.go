@@ -50,7 +50,8 @@ func (a API) begin(w http.ResponseWriter, r *http.Request, v url.Values, browser
 	in, c, err := a.Authorize.begin(r.Context(), v, browser)
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		if !e.Page {
-			http.Redirect(w, r, oauth.RedirectError(in.Request, a.Authorize.Server.Issuer, e), http.StatusSeeOther)
+			to := oauth.RedirectError(in.Request, a.Authorize.Server.Issuer, e)
+			http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the redirect URI has matched a registered one
 			return nil
 		}
 		f := fault.New(fault.Invalid, "invalid_request", e.Description+" Tell the people who make the app.")

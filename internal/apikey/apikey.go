@@ -168,7 +168,7 @@ func generate(mode Mode) string {
 func checksum(s string) (sum [sumLen]byte) {
 	crc := ^uint32(0)
 	for i := range len(s) {
-		crc = crc32.IEEETable[byte(crc)^s[i]] ^ crc>>8
+		crc = crc32.IEEETable[byte(crc&0xff)^s[i]] ^ crc>>8
 	}
 	crc = ^crc
 	for i := range sum {

@@ -168,8 +168,12 @@ func TestKeysAndTokensBecomeActors(t *testing.T) {
 		k, text := w.key(t, apikey.ModeTest)
 		want := access.Actor{UserID: w.user.ID, KeyID: k.ID, Test: true, Verified: true, Scopes: []string{"llm.inference", "models.read"}}
 		for _, header := range [][]string{
-			{"Authorization", "Bearer " + text}, {"Authorization", "bearer  " + text}, {"X-Api-Key", text}, {"X-Goog-Api-Key", text},
-			{"X-Api-Key", text, "Authorization", "Bearer " + text}, {"Authorization", "Basic YTpi", "X-Api-Key", text},
+			{"Authorization", "Bearer " + text},
+			{"Authorization", "bearer  " + text},
+			{"X-Api-Key", text},
+			{"X-Goog-Api-Key", text},
+			{"X-Api-Key", text, "Authorization", "Bearer " + text},
+			{"Authorization", "Basic YTpi", "X-Api-Key", text},
 		} {
 			got, err := w.ask(header...)
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {

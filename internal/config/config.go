@@ -94,7 +94,7 @@ func (c *Config) derive() {
 	if c.Origin("master_key_file").Source == SourceDefault {
 		c.MasterKeyFile = filepath.Join(c.Data, "master.key")
 	}
-	if c.Origin("shutdown_delay").Source == SourceDefault && !(Loopback(c.APIAddr) && Loopback(c.IDPAddr)) {
+	if c.Origin("shutdown_delay").Source == SourceDefault && (!Loopback(c.APIAddr) || !Loopback(c.IDPAddr)) {
 		c.ShutdownDelay = 5 * time.Second
 	}
 }

@@ -233,6 +233,9 @@ func TestLinksEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		old := w.link(t, ada().Email)
+		if _, err := w.CheckSetup(ctx, old); !errors.Is(err, account.ErrSetupToken) {
+			t.Errorf("a verification link as set-up link: %v, want ErrSetupToken", err)
+		}
 		w.pass(24 * time.Hour)
 		if _, err := w.Verify(ctx, old); !errors.Is(err, account.ErrLinkExpired) {
 			t.Errorf("after a day: %v, want ErrLinkExpired", err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
@@ -48,7 +49,11 @@ func TestFirstAdministrator(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, email := range []string{"ada@example.com", "eve@example.com"} {
 			wg.Go(func() {
-				switch _, err := w.UseSetup(ctx, token, email, good, nothing); {
+				_, err := w.UseSetup(ctx, token, email, good, nothing)
+				for errors.Is(err, seal.ErrBusy) { // on a slow machine
+					_, err = w.UseSetup(ctx, token, email, good, nothing)
+				}
+				switch {
 				case err == nil:
 					won.Add(1)
 				case !errors.Is(err, account.ErrSetupToken):

@@ -37,7 +37,8 @@ func (s *Service) Snapshot(_ context.Context, userID string) (User, error) {
 	if err != nil {
 		return User{}, err
 	}
-	return v.(User), nil //nolint:errcheck // load returns nothing else
+	u, _ = v.(User)
+	return u, nil
 }
 
 // load reads a user and keeps it, unless something changed meanwhile.

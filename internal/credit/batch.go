@@ -135,7 +135,8 @@ func (p *plan) seal(l *lane) {
 
 func (p *plan) addHold(l *lane, h *Hold) {
 	user := h.purse.user
-	for i, t := range h.parts {
+	for i := range h.parts {
+		t := &h.parts[i] // its caller may be setting what belongs to the ending
 		p.transfers = append(p.transfers, transfer{
 			kind: kindHold, user: user, grant: t.grant, amount: t.amount, ref: h.ref, part: int64(2 * i), actor: user,
 		})

@@ -3,6 +3,7 @@ package credit_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -19,7 +20,13 @@ import (
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Few long runs of the model: a run's start and end cost more than its steps.
+	if err := flag.Set("rapid.steps", "200"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // record is a usage record of the tests.
 type record struct {

@@ -121,7 +121,7 @@ func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 		if err := s.append(ctx, []transfer{t}); err != nil {
 			return err
 		}
-		s.db.AfterCommit(ctx, func() { s.recallLater(g.User, row.amount) })
+		s.db.AfterCommit(ctx, func() { s.granted(row) })
 		return nil
 	})
 	if err != nil {

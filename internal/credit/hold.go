@@ -172,13 +172,13 @@ func (h *Hold) queueEnd(o Outcome, forgotten bool) (*ending, error) {
 	p := h.purse
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h.split(e.charge)
+	h.split(e.charge, now) // before the writer can see the ending
 	e.group = h.lane.queue.put(op{kind: opEnd, hold: h, end: e})
 	if e.group == nil {
 		return nil, fmt.Errorf("settle %s: %w", h.ref, ErrUnavailable)
 	}
 	h.ending = e
-	p.refund(h, now)
+	p.refund(h)
 	e.remaining = p.remaining(now)
 	if e.over > 0 {
 		h.lane.stats.overruns.Add(1)
@@ -187,12 +187,15 @@ func (h *Hold) queueEnd(o Outcome, forgotten bool) (*ending, error) {
 	return e, nil
 }
 
-// split distributes charge over the parts, front first.
-func (h *Hold) split(charge int64) {
+// split distributes charge over the parts, front first, and says what of the
+// rest expires instead of going back. The writer reads the other fields of the
+// parts meanwhile.
+func (h *Hold) split(charge, now int64) {
 	for i := range h.parts {
 		t := &h.parts[i]
 		t.charged = min(charge, t.amount)
 		charge -= t.charged
+		t.expired = t.expires <= now && t.amount > t.charged
 	}
 }
 

@@ -280,7 +280,8 @@ func (l *lane) failHold(h *Hold, err error) (places int) {
 	h.refused = err
 	if h.ending == nil {
 		h.dropped = err
-		h.purse.refund(h, 0)
+		h.split(0, 0) // nothing was charged and nothing expires: it never was
+		h.purse.refund(h)
 		l.done = append(l.done, h)
 		return 2
 	}

@@ -12,6 +12,9 @@ import (
 type lease struct {
 	grant, expires int64
 	free, held     int64
+	// home is free of the grant and known not to be leased: we returned it, or
+	// granted it just now.
+	home int64
 	// usable is false once a cut found the grant frozen or expired: what is
 	// free waits for its return.
 	usable bool
@@ -23,13 +26,13 @@ type purse struct {
 	user string
 	lane *lane
 
-	mu      sync.Mutex
-	leases  []lease   // guarded by mu, in burn order
-	outside int64     // guarded by mu: free credits known to be in no lease of ours
-	round   *round    // guarded by mu: the cut or return under way
-	cut     bool      // guarded by mu: everything usable was leased, so a shortage is one
-	used    time.Time // guarded by mu: the last Reserve
-	gone    bool      // guarded by mu: no longer in the Service's map
+	mu     sync.Mutex
+	leases []lease   // guarded by mu, in burn order
+	round  *round    // guarded by mu: the cut or return under way
+	cut    bool      // guarded by mu: everything usable was leased, so a shortage is one
+	lent   bool      // guarded by mu: the database may have something to return
+	used   time.Time // guarded by mu: the last Reserve
+	gone   bool      // guarded by mu: no longer in the Service's map
 }
 
 // round is one cut or return on its way through the lane. At most one is under
@@ -37,11 +40,13 @@ type purse struct {
 type round struct {
 	purse *purse
 	cut   bool
-	again bool // guarded by the purse's mu: return everything when it is done
-	group *group
-	gives []give  // of a return
-	found []found // of a cut: the usable grants in burn order
-	err   error   // why it failed; read after group.done
+	// Grants that were added meanwhile, which a cut may have missed; everything
+	// is returned when it is done. Guarded by the purse's mu.
+	granted []lease
+	group   *group
+	gives   []give  // of a return
+	found   []found // of a cut: the usable grants in burn order
+	err     error   // why it failed; read after group.done
 }
 
 type give struct{ grant, amount int64 }
@@ -105,9 +110,10 @@ func (p *purse) startReturn() *round {
 	if p.start(r, opReturn) == nil {
 		return nil
 	}
-	p.cut = false
+	p.cut, p.lent = false, false
 	for i, g := range r.gives {
 		p.leases[i].free -= g.amount
+		p.leases[i].home += g.amount
 	}
 	return r
 }
@@ -127,27 +133,27 @@ func (p *purse) finish(r *round) {
 	p.round = nil
 	switch {
 	case r.cut && r.err == nil:
-		p.adopt(r.found)
+		p.adopt(r.found, r.granted)
 	case !r.cut && r.err == nil:
 		now := p.lane.now().UnixMicro()
-		for _, g := range r.gives {
-			if l := p.lease(g.grant, 0); l.usable && l.expires > now {
-				p.outside += g.amount
-			}
-		}
-		p.leases = slices.DeleteFunc(p.leases, func(l lease) bool { return l.held == 0 && l.free == 0 })
+		p.leases = slices.DeleteFunc(p.leases, func(l lease) bool {
+			return l.held == 0 && l.free == 0 && (l.home == 0 || !l.usable || l.expires <= now)
+		})
 	case !r.cut:
+		p.lent = true
 		for _, g := range r.gives {
-			p.lease(g.grant, 0).free += g.amount
+			l := p.lease(g.grant, 0)
+			l.free, l.home = l.free+g.amount, l.home-g.amount
 		}
 	}
-	if r.again && len(p.leases) > 0 {
+	if len(r.granted) > 0 && p.lent {
 		p.startReturn()
 	}
 }
 
-// adopt adds what a cut leased and puts the leases in burn order.
-func (p *purse) adopt(usable []found) {
+// adopt adds what a cut leased and puts the leases in burn order. The cut may
+// have missed what was granted since it began.
+func (p *purse) adopt(usable []found, granted []lease) {
 	old := p.leases
 	for i := range old {
 		old[i].usable = false
@@ -166,20 +172,26 @@ func (p *purse) adopt(usable []found) {
 	for _, o := range old {
 		known := slices.ContainsFunc(usable, func(f found) bool { return f.grant == o.grant })
 		if !known && (o.free != 0 || o.held != 0) {
+			o.home = 0
 			p.leases = append(p.leases, o)
 		}
 	}
-	p.outside, p.cut = 0, true
+	for _, g := range granted {
+		if !slices.ContainsFunc(usable, func(f found) bool { return f.grant == g.grant }) {
+			p.leases = append(p.leases, g)
+		}
+	}
+	p.cut, p.lent = true, true
 }
 
-// refund gives back to the leases what a hold's parts did not need, and says
-// which of it expires instead. h.mu and p.mu are held.
-func (p *purse) refund(h *Hold, now int64) {
+// refund gives back to the leases what a hold's parts did not need, unless it
+// expires. h.mu and p.mu are held.
+func (p *purse) refund(h *Hold) {
 	for i := range h.parts {
 		t := &h.parts[i]
 		l := p.lease(t.grant, t.expires)
+		p.lent = true
 		l.held -= t.amount
-		t.expired = t.expires <= now && t.amount > t.charged
 		if !t.expired {
 			l.free += t.amount - t.charged
 		}
@@ -201,6 +213,11 @@ func (p *purse) unrefund(h *Hold) {
 
 // remaining is what the user could reserve now, with what is in no lease.
 func (p *purse) remaining(now int64) money.Credits {
-	free, _ := p.room(now)
-	return money.Credits(max(free+p.outside, 0))
+	var sum int64
+	for i := range p.leases {
+		if l := &p.leases[i]; l.usable && l.expires > now {
+			sum += l.free + l.home
+		}
+	}
+	return money.Credits(max(sum, 0))
 }

@@ -116,13 +116,12 @@ func (p *purse) rest(now time.Time, idle time.Duration) bool {
 	if p.round != nil || now.Sub(p.used) < idle {
 		return false
 	}
-	free := len(p.leases) > 0
 	for i := range p.leases {
 		if p.leases[i].held != 0 {
 			return false // the call decides when it ends
 		}
 	}
-	if free {
+	if p.lent {
 		p.startReturn()
 		return false
 	}

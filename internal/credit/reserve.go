@@ -139,7 +139,7 @@ func (p *purse) reserve(c Call, now time.Time, fresh bool) (*Hold, *joining, err
 	p.used = now
 	micros, need := now.UnixMicro(), int64(c.Need)
 	free, held := p.room(micros)
-	if free >= need {
+	if p.cut && free >= need { // else a grant may come before those of the leases
 		if err := p.lane.refusal(micros); err != nil {
 			return nil, nil, err
 		}
@@ -202,7 +202,7 @@ func (s *Service) Recall(ctx context.Context, user string) error {
 	for p != nil {
 		p.mu.Lock()
 		r, own := p.round, false
-		if r == nil && len(p.leases) > 0 {
+		if r == nil && p.lent {
 			r, own = p.startReturn(), true
 			if r == nil {
 				p.mu.Unlock()
@@ -220,19 +220,24 @@ func (s *Service) Recall(ctx context.Context, user string) error {
 	return nil
 }
 
-// recallLater is Recall without waiting, after granted was added.
-func (s *Service) recallLater(user string, granted int64) {
-	p := s.purses.find(user)
+// granted is Recall without waiting, after a grant was added: what is leased
+// goes home, so that the next cut sees all grants in their order.
+func (s *Service) granted(g grantRow) {
+	p := s.purses.find(g.user)
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
-	p.outside += granted
+	l := lease{grant: int64(g.id), expires: g.expires, home: g.amount, usable: true}
 	if p.round != nil {
-		p.round.again = true // it may have begun before the grant was there
-	} else if len(p.leases) > 0 {
+		p.round.granted = append(p.round.granted, l)
+	}
+	if p.round == nil || !p.round.cut {
+		p.leases = append(p.leases, l)
+	}
+	if p.round == nil && p.lent {
 		p.startReturn()
 	}
 }

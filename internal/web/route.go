@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -61,9 +62,13 @@ func newAPI(m *Mux) huma.API {
 		DefaultFormat:    "application/json",
 		NoFormatFallback: false,
 	}
-	huma.NewErrorWithContext = newFailure
+	takeErrors()
 	return huma.NewAPI(cfg, adapter{m})
 }
+
+// takeErrors is done once: huma has one maker of errors for the process, and
+// one process may make several Muxes.
+var takeErrors = sync.OnceFunc(func() { huma.NewErrorWithContext = newFailure })
 
 // schemaName tells types of different packages apart.
 func schemaName(t reflect.Type, hint string) string {

@@ -109,7 +109,7 @@ func TestEveryPage(t *testing.T) {
 		if !strings.Contains(body, `<form`) && !strings.Contains(body, `class="button`) && name != "verified.alone" {
 			t.Errorf("%s offers no action", name)
 		}
-		for _, bad := range []string{"<script", "\u202e", "ZgotmplZ", "secret cause", "javascript:", "%!", "style="} {
+		for _, bad := range []string{"<script", "\u202e", "ZgotmplZ", "secret cause", "javascript:", "%!", "style=", strings.Repeat("long ", 25)} {
 			if strings.Contains(body, bad) {
 				t.Errorf("%s has %q: %s", name, bad, body)
 			}

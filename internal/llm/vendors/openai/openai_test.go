@@ -136,7 +136,9 @@ func TestFailuresAreClassifiedAndSilent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			v, srv, to := setup(t)
-			to.FirstByte = 200 * time.Millisecond
+			if tt.kind == llm.Timeout {
+				to.FirstByte = 50 * time.Millisecond
+			}
 			srv.Answer(tt.reply)
 			_, err := v.Forward(t.Context(), to, chat(tt.stream))
 			f, ok := errors.AsType[*llm.Failure](err)
@@ -152,6 +154,7 @@ func TestFailuresAreClassifiedAndSilent(t *testing.T) {
 				t.Errorf("%v is internal", err)
 			}
 			srv.Answer(llmtest.Hello) // the vendor goes on
+			to.FirstByte = 0
 			if _, err := v.Forward(t.Context(), to, chat(false)); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
@@ -194,7 +197,9 @@ func TestStreamsThatBreak(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			v, srv, to := setup(t)
-			to.Idle = 100 * time.Millisecond
+			if tt.kind == llm.Timeout {
+				to.Idle = 100 * time.Millisecond
+			}
 			srv.Answer(tt.reply)
 			reply, err := v.Forward(t.Context(), to, chat(true))
 			if err != nil {

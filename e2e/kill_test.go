@@ -24,7 +24,7 @@ const streams = 32
 func TestKillLosesNothing(t *testing.T) {
 	e2e.Engines(t, func(t *testing.T, database string) {
 		rounds := 25
-		if text := os.Getenv("REPHLO_CRASH_ROUNDS"); text != "" {
+		if text := os.Getenv("REPHLO_E2E_ROUNDS"); text != "" {
 			n, err := strconv.Atoi(text)
 			if err != nil {
 				t.Fatal(err)

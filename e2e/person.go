@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,8 +108,8 @@ func (p *Person) MailedLink() string {
 	p.t.Helper()
 	for range 400 {
 		files, _ := filepath.Glob(filepath.Join(p.s.Data, "mail", "*.eml"))
-		for i := len(files) - 1; i >= 0; i-- { // names rise with time
-			if found := p.readMail(files[i]); found != "" {
+		for _, file := range slices.Backward(files) { // names rise with time
+			if found := p.readMail(file); found != "" {
 				return found
 			}
 		}

@@ -148,7 +148,7 @@ func (b *content) readChunks(r *bufio.Reader) error {
 		if n == 0 {
 			break
 		}
-		if err := b.read(r, int(n)); err != nil { //nolint:gosec // 31 bits
+		if err := b.read(r, int(n)); err != nil {
 			return err
 		}
 		if _, err := r.Discard(2); err != nil {

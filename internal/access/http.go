@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -29,26 +30,27 @@ func Needs(scopes ...string) web.Option {
 // address of the protected resource's metadata.
 func Challenge(metadata string) func(code string, details map[string]any) string {
 	return func(code string, details map[string]any) string {
-		c := `Bearer resource_metadata="` + metadata + `"`
+		var c strings.Builder
+		c.WriteString(`Bearer resource_metadata="` + metadata + `"`)
 		switch code {
 		case ErrNoCredential.Code: // no error attribute: nothing was presented
 		case ErrScope.Code:
-			c += `, error="insufficient_scope"`
+			c.WriteString(`, error="insufficient_scope"`)
 		case "insufficient_user_authentication":
-			c += `, error="insufficient_user_authentication"`
+			c.WriteString(`, error="insufficient_user_authentication"`)
 		default:
-			c += `, error="invalid_token"`
+			c.WriteString(`, error="invalid_token"`)
 		}
 		if scopes, ok := details["scopes"].([]string); ok {
-			c += `, scope="`
+			c.WriteString(`, scope="`)
 			for i, s := range scopes {
 				if i > 0 {
-					c += " "
+					c.WriteString(" ")
 				}
-				c += s
+				c.WriteString(s)
 			}
-			c += `"`
+			c.WriteString(`"`)
 		}
-		return c
+		return c.String()
 	}
 }

@@ -78,10 +78,15 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware()},
 	})
 	for _, part := range []web.Mounter{
-		health.API{Health: s.health}, setup, ui.Assets{},
+		health.API{Health: s.health},
+		setup,
+		ui.Assets{},
 		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
-		gateway.API{Calls: s.calls}, catalog.API{Models: models},
-		account.API{Accounts: d.Accounts}, credit.API{Credits: d.Credits}, usage.API{Usage: d.Usage},
+		gateway.API{Calls: s.calls},
+		catalog.API{Models: models},
+		account.API{Accounts: d.Accounts},
+		credit.API{Credits: d.Credits},
+		usage.API{Usage: d.Usage},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 	} {
 		part.Mount(m)

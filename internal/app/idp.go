@@ -101,7 +101,8 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
 	})
 	for _, part := range []web.Mounter{
-		health.API{Health: s.health}, ui.Assets{},
+		health.API{Health: s.health},
+		ui.Assets{},
 		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing},
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},

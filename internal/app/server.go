@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,8 +127,8 @@ func (s *Server) stop(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
-	for i := len(s.stops) - 1; i >= 0; i-- {
-		errs = append(errs, s.stops[i](ctx))
+	for _, v := range slices.Backward(s.stops) {
+		errs = append(errs, v(ctx))
 	}
 	errs = append(errs, s.core.Close(), s.lock.release())
 	return errors.Join(errs...)

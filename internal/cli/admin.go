@@ -89,7 +89,7 @@ func verifyLedger(ctx context.Context, cfg config.Config, jsonOut bool, stdout, 
 		if err != nil {
 			return err
 		}
-		if err := reportLedger(stdout, jsonOut, sum, findings, time.Since(started)); err != nil { //nolint:forbidigo // see above
+		if err := reportLedger(stdout, jsonOut, sum, findings, time.Since(started)); err != nil {
 			return err
 		}
 		if len(findings) > 0 {

@@ -56,7 +56,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	if err != nil {
 		return errors.Join(explain(cfg, err), stop(server, cfg, signals))
 	}
-	banner(stdout, core, link, time.Since(started)) //nolint:forbidigo // see above
+	banner(stdout, core, link, time.Since(started))
 
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -363,7 +363,7 @@ func TestModel(t *testing.T) {
 				if err := w.Start(context.Background()); err != nil {
 					rt.Fatal(err)
 				}
-				defer func() { w.Service.Crash() }()
+				defer func() { w.Crash() }()
 				m := &model{w: w, operations: &operations, charged: map[string]money.Credits{}}
 				rt.Repeat(rapid.StateMachineActions(m))
 				m.final(rt)

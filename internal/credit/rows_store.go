@@ -82,7 +82,7 @@ func (s store) exec(ctx context.Context, r *rows, n int, shared func(args []any,
 			return err
 		}
 		if changed, err := res.RowsAffected(); err != nil || changed != 1<<bits {
-			return fmt.Errorf("%w: %d rows instead of %d (%v): %.60s", errGuard, changed, 1<<bits, err, text)
+			return fmt.Errorf("%w: %d rows instead of %d (%w): %.60s", errGuard, changed, 1<<bits, err, text)
 		}
 		first += 1 << bits
 	}

@@ -69,7 +69,7 @@ func (s store) one(ctx context.Context, query string, args ...any) error {
 		return err
 	}
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return fmt.Errorf("%w: %d rows (%v): %.60s", errGuard, n, err, query)
+		return fmt.Errorf("%w: %d rows (%w): %.60s", errGuard, n, err, query)
 	}
 	return nil
 }

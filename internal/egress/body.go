@@ -126,7 +126,7 @@ func (b *body) some(p []byte, wait bool) (int, error) {
 		}
 		b.arm()
 		if len(p) >= bufferSize { // no need to copy
-			return cn.Conn.Read(p)
+			return cn.Read(p)
 		}
 		if err := cn.fill(); err != nil {
 			return 0, err

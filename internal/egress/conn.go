@@ -56,7 +56,7 @@ func (cn *conn) fill() error {
 			cn.buf = append(cn.buf, make([]byte, len(cn.buf))...)
 		}
 	}
-	n, err := cn.Conn.Read(cn.buf[cn.w:])
+	n, err := cn.Read(cn.buf[cn.w:])
 	cn.w += n
 	cn.read = cn.read || n > 0
 	if n > 0 {

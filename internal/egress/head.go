@@ -106,7 +106,7 @@ func (h *head) field(l []byte) error {
 		if err != nil || value[0] == '+' {
 			return protocol("malformed length")
 		}
-		h.length = int64(n) //nolint:gosec // parsed with 63 bits
+		h.length = int64(n)
 	case is(name, "transfer-encoding"):
 		if h.chunked || !is(value, "chunked") || h.old {
 			return protocol("unknown transfer encoding")
@@ -134,7 +134,7 @@ func keepAlive(value string) time.Duration {
 	for option := range strings.SplitSeq(value, ",") {
 		name, seconds, _ := strings.Cut(strings.TrimSpace(option), "=")
 		if n, err := strconv.ParseUint(strings.Trim(seconds, `"`), 10, 31); err == nil && strings.EqualFold(name, "timeout") {
-			return max(time.Second, time.Duration(n)*time.Second) //nolint:gosec // parsed with 31 bits
+			return max(time.Second, time.Duration(n)*time.Second)
 		}
 	}
 	return 0

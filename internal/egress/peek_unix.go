@@ -20,7 +20,7 @@ func closedByPeer(cn *conn) bool {
 		var b [1]byte
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
-		case err == syscall.EAGAIN || err == syscall.EINTR: //nolint:errorlint // plain errno
+		case err == syscall.EAGAIN || err == syscall.EINTR:
 		case err != nil || n == 0:
 			dead = true
 		default:

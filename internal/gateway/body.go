@@ -145,7 +145,7 @@ func (s *Service) readBody(c *call, r *http.Request) error {
 
 // plainJSON reports whether a body is JSON that is not compressed.
 func plainJSON(h http.Header) bool {
-	if e := h["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && e[0] == "identity") {
+	if e := h["Content-Encoding"]; len(e) > 0 && (len(e) != 1 || e[0] != "identity") {
 		return false
 	}
 	t := h["Content-Type"]

@@ -73,7 +73,7 @@ func (s *Service) beat(ctx context.Context, began time.Time) {
 			return
 		case <-tick.C:
 		}
-		now := int64(time.Since(began)) //nolint:forbidigo // see startPulse
+		now := int64(time.Since(began))
 		s.pulse.clock.Store(now)
 		s.pulse.turn(ctx, now, int64(s.limits.Gate))
 		s.open.each(func(c *call) { s.watch(c, now) })

@@ -19,8 +19,8 @@ var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 // guessable, but it is a name, never a secret.
 func New(prefix string, now time.Time) string {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16) //nolint:gosec // times before 1970 do not occur
-	_, _ = rand.Read(b[6:])                                        // never fails (crypto/rand)
+	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	_, _ = rand.Read(b[6:]) // never fails (crypto/rand)
 	out := make([]byte, len(prefix)+1+26)
 	copy(out, prefix)
 	out[len(prefix)] = '_'

@@ -93,8 +93,17 @@ func (r Refusal) impliedStatus() int {
 		word   string
 		status int
 	}{
-		{"rate_limit", 429}, {"insufficient_quota", 402}, {"authentication", 401}, {"permission", 403}, {"invalid_api_key", 401},
-		{"not_found", 404}, {"timeout", 504}, {"overloaded", 503}, {"server_error", 500}, {"context_length", 400}, {"content_", 400},
+		{"rate_limit", 429},
+		{"insufficient_quota", 402},
+		{"authentication", 401},
+		{"permission", 403},
+		{"invalid_api_key", 401},
+		{"not_found", 404},
+		{"timeout", 504},
+		{"overloaded", 503},
+		{"server_error", 500},
+		{"context_length", 400},
+		{"content_", 400},
 		{"invalid_", 400},
 	} {
 		if strings.Contains(words, w.word) {

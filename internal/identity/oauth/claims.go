@@ -90,5 +90,5 @@ func IssuedMilli(jti string) int64 {
 	if _, err := idEncoding.Decode(b[:], []byte(value)); err != nil {
 		return 0
 	}
-	return int64(binary.BigEndian.Uint64(b[:8]) >> 16) //nolint:gosec // 48 bits
+	return int64(binary.BigEndian.Uint64(b[:8]) >> 16)
 }

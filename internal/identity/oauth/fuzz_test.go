@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -40,7 +41,11 @@ func FuzzParseAuthorize(f *testing.F) {
 		}
 		r, err := oauth.ParseAuthorize(v, desktop, server)
 		if err != nil {
-			if e := err.(*oauth.Error); !e.Page && !oauth.MatchRedirect(desktop.RedirectURIs, r.RedirectURI) {
+			if e := func() *oauth.Error {
+				target := &oauth.Error{}
+				_ = errors.As(err, &target)
+				return target
+			}(); !e.Page && !oauth.MatchRedirect(desktop.RedirectURIs, r.RedirectURI) {
 				t.Errorf("%q would redirect to %q", query, r.RedirectURI)
 			}
 			return

@@ -72,10 +72,10 @@ func CheckRedirect(uri string, native bool) bool {
 	if err != nil || u.User != nil || u.Opaque != "" {
 		return false
 	}
-	switch {
-	case u.Scheme == "https":
+	switch u.Scheme {
+	case "https":
 		return u.Host != "" && u.Hostname() != ""
-	case u.Scheme == "http":
+	case "http":
 		return native && Loopback(uri)
 	default: // RFC 8252 section 7.1
 		return native && strings.Contains(u.Scheme, ".") && strings.HasPrefix(u.Path, "/") && u.Host == ""

@@ -56,14 +56,14 @@ func (s *scanner) value(i, depth int) int {
 			return -1
 		}
 		i = at
-		switch {
-		case c == '"':
+		switch c {
+		case '"':
 			end := s.text(i)
 			if end-i > minMedia && s.inMessages {
 				s.medium(key, s.b[i+1:end-1])
 			}
 			i = end
-		case c == '{' || c == '[':
+		case '{', '[':
 			if depth+level >= maxDepth {
 				return -1
 			}

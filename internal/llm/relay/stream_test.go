@@ -83,7 +83,7 @@ func TestStreamLetsWholeStreamsThrough(t *testing.T) {
 			if !keep {
 				wantBytes = events(eol, append(append([]string(nil), whole[:len(whole)-2]...), "[DONE]")...)
 			}
-			if got.err != io.EOF || !got.terminal || got.bytes != wantBytes {
+			if !errors.Is(got.err, io.EOF) || !got.terminal || got.bytes != wantBytes {
 				t.Errorf("%q, keep %v: %v, got %q, want %q", eol, keep, got.err, got.bytes, wantBytes)
 			}
 			if got.usage != want {
@@ -105,12 +105,12 @@ func TestStreamIsIndependentOfReads(t *testing.T) {
 	for _, eol := range []string{"\n", "\r\n", "\r"} {
 		in := "\ufeff: hello" + eol + eol + "id: 1" + eol + events(eol, whole...) + events(eol, "[DONE]")
 		want := drain(strings.NewReader(in), relay.StreamOptions{})
-		if want.err != io.EOF {
+		if !errors.Is(want.err, io.EOF) {
 			t.Fatal(want.err)
 		}
 		check := func(how string, r io.Reader) {
 			got := drain(r, relay.StreamOptions{})
-			if got.err != io.EOF || got.bytes != want.bytes || got.usage != want.usage || got.out != want.out {
+			if !errors.Is(got.err, io.EOF) || got.bytes != want.bytes || got.usage != want.usage || got.out != want.out {
 				t.Errorf("%q, %s: %v, got %q, want %q", eol, how, got.err, got.bytes, want.bytes)
 			}
 		}
@@ -128,7 +128,7 @@ func TestStreamDropsWhatIsNoEvent(t *testing.T) {
 	in := ": OPENROUTER PROCESSING\n\n:\n: keep\ndata:" + one + "\nid: 7\nretry: 100\n\nevent: ping\n\n\n\nid\n\ndata: " + one + "\n\nfoo: bar\ndata: [DONE]\n\ndata: [DONE]\n\ndata: {}\n\n"
 	want := "data:" + one + "\n\ndata: " + one + "\n\ndata: [DONE]\n\n"
 	for _, r := range []io.Reader{strings.NewReader(in), iotest.OneByteReader(strings.NewReader(in))} {
-		if got := drain(r, relay.StreamOptions{}); got.bytes != want || got.err != io.EOF {
+		if got := drain(r, relay.StreamOptions{}); got.bytes != want || !errors.Is(got.err, io.EOF) {
 			t.Errorf("%v, got %q, want %q", got.err, got.bytes, want)
 		}
 	}
@@ -138,7 +138,7 @@ func TestStreamSkipsTheByteOrderMark(t *testing.T) {
 	t.Parallel()
 	in := events("\n", llmtest.Delta(`"content":"a"`, ""), "[DONE]")
 	for _, r := range []io.Reader{strings.NewReader("\ufeff" + in), iotest.OneByteReader(strings.NewReader("\ufeff" + in))} {
-		if got := drain(r, relay.StreamOptions{}); got.bytes != in || got.text != "a" || got.err != io.EOF {
+		if got := drain(r, relay.StreamOptions{}); got.bytes != in || got.text != "a" || !errors.Is(got.err, io.EOF) {
 			t.Errorf("%v: got %q with text %q", got.err, got.bytes, got.text)
 		}
 	}
@@ -148,7 +148,7 @@ func TestStreamJoinsDataLines(t *testing.T) {
 	t.Parallel()
 	in := "data: {\"choices\":[{\"delta\":\ndata: {\"content\":\"ab\"}}]}\n\ndata: [DONE]\n\n"
 	got := drain(iotest.OneByteReader(strings.NewReader(in)), relay.StreamOptions{})
-	if got.bytes != in || got.text != "ab" || got.err != io.EOF {
+	if got.bytes != in || got.text != "ab" || !errors.Is(got.err, io.EOF) {
 		t.Errorf("%v: got %q with text %q", got.err, got.bytes, got.text)
 	}
 }
@@ -189,7 +189,7 @@ func TestStreamEnds(t *testing.T) {
 			for how, r := range map[string]io.Reader{"whole": strings.NewReader(tt.in), "in halves": iotest.HalfReader(strings.NewReader(tt.in))} {
 				got := drain(r, relay.StreamOptions{})
 				if tt.kind == 0 {
-					if got.err != io.EOF || !strings.HasSuffix(got.bytes, "data: [DONE]\n\n") && !strings.HasSuffix(got.bytes, "data: [DONE]\r\n") {
+					if !errors.Is(got.err, io.EOF) || !strings.HasSuffix(got.bytes, "data: [DONE]\n\n") && !strings.HasSuffix(got.bytes, "data: [DONE]\r\n") {
 						t.Errorf("%s: got %v after %q", how, got.err, got.bytes)
 					}
 					continue
@@ -242,7 +242,7 @@ func TestStreamTellsContent(t *testing.T) {
 		`{"choices":[{"delta":{"content":"\u0061"}}],"x_groq":{"usage":{"prompt_tokens":1,"completion_tokens":2}}}`: true,
 	} {
 		got := drain(strings.NewReader(events("\n", payload, "[DONE]")), relay.StreamOptions{})
-		if (got.content == 0) != want || got.err != io.EOF {
+		if (got.content == 0) != want || !errors.Is(got.err, io.EOF) {
 			t.Errorf("%s: content %v, want %v (%v)", payload, got.content == 0, want, got.err)
 		}
 	}
@@ -267,7 +267,7 @@ func FuzzStream(f *testing.F) {
 			}
 		}
 		for _, r := range []result{a, b} {
-			if r.err == nil || (r.err == io.EOF) != r.terminal {
+			if r.err == nil || errors.Is(r.err, io.EOF) != r.terminal {
 				t.Fatalf("ended with %v, terminal %v", r.err, r.terminal)
 			}
 			if r.usage.Inputs() < 0 || r.usage.Outputs() < 0 {

@@ -20,8 +20,10 @@ func TestUsageIsReadInDisjointClasses(t *testing.T) {
 		{llmtest.Usage, llm.Usage{Input: 10, Output: 5, Reported: true}},
 		{llmtest.UsageCached, llm.Usage{Input: 40, CacheRead: 60, Output: 12, Reasoning: 8, Reported: true}},
 		{`{"prompt_tokens":0,"completion_tokens":0}`, llm.Usage{Reported: true}},
-		{`{"prompt_tokens":100,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":10,"cache_write_tokens":20,"audio_tokens":30,"image_tokens":5},"completion_tokens_details":{"audio_tokens":20,"reasoning_tokens":10,"accepted_prediction_tokens":5,"rejected_prediction_tokens":5}}`,
-			llm.Usage{Input: 35, CacheRead: 10, CacheWrite: 20, AudioInput: 30, ImageInput: 5, Output: 20, AudioOutput: 20, Reasoning: 10, Reported: true}},
+		{
+			`{"prompt_tokens":100,"completion_tokens":50,"prompt_tokens_details":{"cached_tokens":10,"cache_write_tokens":20,"audio_tokens":30,"image_tokens":5},"completion_tokens_details":{"audio_tokens":20,"reasoning_tokens":10,"accepted_prediction_tokens":5,"rejected_prediction_tokens":5}}`,
+			llm.Usage{Input: 35, CacheRead: 10, CacheWrite: 20, AudioInput: 30, ImageInput: 5, Output: 20, AudioOutput: 20, Reasoning: 10, Reported: true},
+		},
 		// xAI: reasoning beside the completion; others: inside of it.
 		{`{"prompt_tokens":10120,"completion_tokens":1499,"total_tokens":14428,"completion_tokens_details":{"reasoning_tokens":2809}}`, llm.Usage{Input: 10120, Output: 1499, Reasoning: 2809, Reported: true}},
 		{`{"prompt_tokens":500,"completion_tokens":500,"total_tokens":1000,"completion_tokens_details":{"reasoning_tokens":200}}`, llm.Usage{Input: 500, Output: 300, Reasoning: 200, Reported: true}},

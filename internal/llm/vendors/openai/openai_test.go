@@ -91,7 +91,7 @@ func TestForwardStreams(t *testing.T) {
 			_, err = s.Next()
 		}
 		_ = reply.Body.Close()
-		if err != io.EOF || s.Usage().Inputs() != 10 || string(s.OutputText()) != "Hello from the fake." {
+		if !errors.Is(err, io.EOF) || s.Usage().Inputs() != 10 || string(s.OutputText()) != "Hello from the fake." {
 			t.Errorf("got %v, %+v, %q", err, s.Usage(), s.OutputText())
 		}
 	}
@@ -169,10 +169,16 @@ func TestRetryAfterIsRead(t *testing.T) {
 		name, value string
 		want        time.Duration
 	}{
-		{"Retry-After", "3", 3 * time.Second}, {"Retry-After", "1.5", 1500 * time.Millisecond}, {"Retry-After-Ms", "250", 250 * time.Millisecond},
+		{"Retry-After", "3", 3 * time.Second},
+		{"Retry-After", "1.5", 1500 * time.Millisecond},
+		{"Retry-After-Ms", "250", 250 * time.Millisecond},
 		{"Retry-After", noon.Add(90 * time.Second).Format("Mon, 02 Jan 2006 15:04:05 GMT"), 90 * time.Second},
 		{"Retry-After", noon.Add(-time.Hour).Format("Mon, 02 Jan 2006 15:04:05 GMT"), 0},
-		{"Retry-After", "86400000000", 24 * time.Hour}, {"Retry-After", "1e300", 24 * time.Hour}, {"Retry-After", "NaN", 0}, {"Retry-After", "-3", 0}, {"Retry-After", "soon", 0},
+		{"Retry-After", "86400000000", 24 * time.Hour},
+		{"Retry-After", "1e300", 24 * time.Hour},
+		{"Retry-After", "NaN", 0},
+		{"Retry-After", "-3", 0},
+		{"Retry-After", "soon", 0},
 	} {
 		srv.Answer(llmtest.Error(429, "rate_limit_exceeded", "slow down", tt.name, tt.value))
 		_, err := v.Forward(t.Context(), to, chat(false))

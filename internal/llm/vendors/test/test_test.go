@@ -90,7 +90,7 @@ func TestTheSameRequestHasTheSameAnswer(t *testing.T) {
 	}
 	text, _ := relay.OutputText([]byte(first))
 	s := stream(t, body("test-echo", "Grüße, 世界! How are you?", streamed, withUsage))
-	if s.err != io.EOF || s.text != string(text) || s.text != "Grüße, 世界! How are you?" || s.usage != u {
+	if !errors.Is(s.err, io.EOF) || s.text != string(text) || s.text != "Grüße, 世界! How are you?" || s.usage != u {
 		t.Errorf("stream: %v, %q, %+v", s.err, s.text, s.usage)
 	}
 	if again := stream(t, body("test-echo", "Grüße, 世界! How are you?", streamed, withUsage)); again.bytes != s.bytes {
@@ -125,7 +125,7 @@ func TestScripts(t *testing.T) {
 		}
 		s := stream(t, body("test-echo", "Hello\n#test "+tt.script, streamed, withUsage))
 		s.usage.Input = 0
-		if s.err != io.EOF || s.usage != tt.usage {
+		if !errors.Is(s.err, io.EOF) || s.usage != tt.usage {
 			t.Errorf("%s as a stream: %v, %+v, %s", tt.script, s.err, s.usage, s.bytes)
 		}
 	}
@@ -143,7 +143,7 @@ func TestScriptedUsage(t *testing.T) {
 		if got, u, err := whole(t, body("test-echo", "#test usage="+how)); err != nil || u != want {
 			t.Errorf("%s: %v, %+v, %s", how, err, u, got)
 		}
-		if s := stream(t, body("test-echo", "#test usage="+how, streamed, withUsage)); s.err != io.EOF || s.usage != want {
+		if s := stream(t, body("test-echo", "#test usage="+how, streamed, withUsage)); !errors.Is(s.err, io.EOF) || s.usage != want {
 			t.Errorf("%s as a stream: %v, %+v", how, s.err, s.usage)
 		}
 	}
@@ -186,7 +186,7 @@ func TestDelaysAndCancel(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		if s := stream(t, body("test-slow", "12345678", streamed)); s.err != io.EOF || time.Since(start) != 2*time.Second+4*100*time.Millisecond {
+		if s := stream(t, body("test-slow", "12345678", streamed)); !errors.Is(s.err, io.EOF) || time.Since(start) != 2*time.Second+4*100*time.Millisecond {
 			t.Errorf("%v after %v", s.err, time.Since(start))
 		}
 		start = time.Now()

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -75,9 +76,9 @@ func serverPrograms() string {
 			found = append(found, real)
 		}
 	}
-	for i := len(found) - 1; i >= 0; i-- {
-		if _, err := os.Stat(filepath.Join(filepath.Dir(found[i]), "postgres")); err == nil {
-			return filepath.Dir(found[i])
+	for _, f := range slices.Backward(found) {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(f), "postgres")); err == nil {
+			return filepath.Dir(f)
 		}
 	}
 	return ""

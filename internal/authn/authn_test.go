@@ -76,9 +76,13 @@ func newWorld(tb testing.TB, db *sqldb.DB) *world {
 	log := slog.New(slog.NewTextHandler(tb.Output(), nil))
 	w.bus = bus.New(db, log, w.now)
 	w.keys = apikey.New(apikey.Needs{DB: db, Bus: w.bus, Log: log, Now: w.now})
+	box, err := seal.NewBox(make([]byte, 32))
+	if err != nil {
+		tb.Fatal(err)
+	}
 	nothing := func(context.Context, account.User) error { return nil }
 	w.accounts = account.New(account.Needs{
-		DB: db, Bus: w.bus, Log: log, Now: w.now, Passwords: seal.NewPasswords(), Mail: mail.NewFolder(tb.TempDir(), log, w.now),
+		DB: db, Bus: w.bus, Log: log, Now: w.now, Box: box, Passwords: seal.NewPasswords(), Mail: mail.NewFolder(tb.TempDir(), log, w.now),
 		Verified: nothing, Admin: nothing, IDPURL: issuer,
 	})
 	if w.user, err = w.accounts.CreateAdmin(tb.Context(), "ada@example.com", "correct horse battery"); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/llm"
+	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
@@ -83,7 +84,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		ui.Assets{},
 		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
 		gateway.API{Calls: s.calls},
-		catalog.API{Models: models},
+		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
 		credit.API{Credits: d.Credits},
 		usage.API{Usage: d.Usage},

@@ -35,7 +35,7 @@ func NewDomains(core *Core, node string) *Domains {
 	d.Credits = credit.New(credit.Needs{DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
-		Passwords: core.Passwords, Mail: core.Mail, IDPURL: core.Config.IDPURL,
+		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, core, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
 	})

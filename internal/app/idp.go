@@ -92,6 +92,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
 	})
+	s.chores = append(s.chores, chore{"identity.interactions", time.Hour, steps.Sweep})
 	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,

@@ -84,7 +84,7 @@ func (p *plan) build(l *lane, ops []op) {
 	for i := range ops {
 		switch o := &ops[i]; o.kind {
 		case opHold:
-			p.addHold(l, o.hold)
+			p.addHold(o.hold)
 		case opProgress:
 			p.addProgress(o.hold)
 		case opCut:
@@ -100,7 +100,7 @@ func (p *plan) build(l *lane, ops []op) {
 	}
 	for i := range ops {
 		if o := &ops[i]; o.kind == opEnd && o.hold.refused == nil {
-			p.addEnd(l, o.hold, o.end)
+			p.addEnd(o.hold, o.end)
 		}
 	}
 	slices.SortFunc(p.moves, func(a, b move) int { return compare(a.grant, b.grant) })
@@ -133,7 +133,7 @@ func (p *plan) seal(l *lane) {
 	p.head.hash = p.hash.link(l.no, p.head)
 }
 
-func (p *plan) addHold(l *lane, h *Hold) {
+func (p *plan) addHold(h *Hold) {
 	user := h.purse.user
 	for i := range h.parts {
 		t := &h.parts[i] // its caller may be setting what belongs to the ending
@@ -162,7 +162,7 @@ func (p *plan) addProgress(h *Hold) {
 	p.progress = append(p.progress, progressRow{ref: h.ref, journal: string(h.journal), progress: h.progress, renewed: h.renewed.UnixMicro()})
 }
 
-func (p *plan) addEnd(l *lane, h *Hold, e *ending) {
+func (p *plan) addEnd(h *Hold, e *ending) {
 	user := h.purse.user
 	expired := false
 	for i, t := range h.parts {

@@ -63,11 +63,8 @@ var (
 	largeBuffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, largeBuffer)} }}
 )
 
-// buffer is bytes that come from a pool and count in a budget.
-type buffer struct {
-	b       []byte
-	counted int64
-}
+// buffer is bytes that come from a pool.
+type buffer struct{ b []byte }
 
 // newBuffer returns an empty buffer for n bytes.
 func newBuffer(n int64) *buffer {

@@ -224,16 +224,15 @@ func (c *call) heartbeat() {
 	}
 }
 
-// endWithError writes the error event that ends a stream whose head is out. It
-// reports false when none is, and then none will be.
-func (c *call) endWithError(f *fault.Error) bool {
+// endWithError writes the error event that ends a stream whose head is out.
+// Nothing is written after it.
+func (c *call) endWithError(f *fault.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.headOut {
 		_ = c.put(llm.Reply{}, openai.StreamError(f, web.RequestID(c.w), c.s.needs.DocURL)) // nobody else is left to tell
 	}
 	c.done = true
-	return c.headOut
 }
 
 // report journals now and then what a running stream has cost, so that it is

@@ -44,7 +44,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		driver, dsn = "sqlite", sqliteDSN(path)
 		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
 	} else if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
-		return nil, errors.New("the database URL must begin with postgres:// or sqlite:")
+		return nil, errors.New("the database URL must begin with postgres:// or name a file with sqlite:PATH")
 	}
 	pool, err := sql.Open(driver, dsn)
 	if err != nil {

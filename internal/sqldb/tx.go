@@ -122,14 +122,17 @@ func (d *DB) stmt(ctx context.Context, query string) *sql.Stmt {
 	if s != nil {
 		return s
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if s := d.stmts[query]; s != nil || len(d.stmts) >= maxStmts {
-		return s
-	}
+	// The lock is not held while a connection is waited for: who holds one may
+	// be waiting for the lock.
 	s, err := d.pool.PrepareContext(ctx, query)
 	if err != nil {
 		return nil // running the text gives the same error, with its place
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if first := d.stmts[query]; first != nil || len(d.stmts) >= maxStmts {
+		_ = s.Close() // somebody was quicker, or there are too many
+		return first
 	}
 	d.stmts[query] = s
 	return s
@@ -144,21 +147,21 @@ func (q poolQuerier) ExecContext(ctx context.Context, query string, args ...any)
 		return nil, err
 	}
 	defer release()
-	if s := q.d.stmt(ctx, query); s != nil {
+	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.ExecContext(ctx, args...)
 	}
 	return q.d.pool.ExecContext(ctx, query, args...)
 }
 
 func (q poolQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if s := q.d.stmt(ctx, query); s != nil {
+	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.QueryContext(ctx, args...)
 	}
 	return q.d.pool.QueryContext(ctx, query, args...)
 }
 
 func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := q.d.stmt(ctx, query); s != nil {
+	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.QueryRowContext(ctx, args...)
 	}
 	return q.d.pool.QueryRowContext(ctx, query, args...)

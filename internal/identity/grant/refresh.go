@@ -183,7 +183,7 @@ func sealFor(presented, successor string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, []byte(successor), nil), nil
+	return aead.Seal(nil, nil, []byte(successor), nil), nil //nolint:gosec // this cipher makes its own random nonce
 }
 
 func unseal(presented string, sealed []byte) ([]byte, error) {

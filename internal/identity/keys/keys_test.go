@@ -69,7 +69,7 @@ func token(t *testing.T, s *keys.Service, c *clock) (text, kid string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	sig, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestForeignLibraryVerifies(t *testing.T) {
 		if len(set.Keys) != 1 || set.Keys[0].KeyID != kid || !set.Keys[0].IsPublic() || set.Keys[0].Algorithm != "ES256" || set.Keys[0].Use != "sig" {
 			t.Fatalf("published %+v, want the public key %s", set.Keys, kid)
 		}
-		sig, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+		sig, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,9 @@
 package credit
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // Crash ends the service as kill -9 would: what is queued is not written, and
 // nothing is given back.
@@ -59,3 +62,21 @@ func (s *Service) Idle() {
 		}
 	}
 }
+
+// EndThrice writes the settlement of h at price 1 three times, as after a commit
+// whose answer was lost, the last time after another process took the lane.
+// The lane's writer must have ended.
+func (s *Service) EndThrice(ctx context.Context, h *Hold) (first, again, fenced error) {
+	l := h.lane
+	h.split(1, 0)
+	l.plan.build(l, []op{{kind: opEnd, hold: h, end: &ending{price: 1, charge: 1, cause: Finished}}})
+	first = l.attempt(ctx, &l.plan)
+	again = l.attempt(ctx, &l.plan)
+	if err := s.store.takeLane(ctx, laneRow{lane: l.no, epoch: l.epoch}, "other"); err != nil {
+		return err, err, err
+	}
+	return first, again, l.attempt(ctx, &l.plan)
+}
+
+// ErrFenced says that the lane belongs to another process now.
+var ErrFenced = errFenced

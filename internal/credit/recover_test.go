@@ -379,25 +379,3 @@ func TestAFullQueueRefusesHoldsOnly(t *testing.T) {
 		}
 	})
 }
-
-// block keeps the lanes from writing until unlock.
-func (w *world) block() (unlock func()) {
-	w.t.Helper()
-	locked, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
-	go func() {
-		done <- w.db.InTx(context.Background(), func(ctx context.Context) error {
-			_, err := w.db.Q(ctx).ExecContext(ctx, `UPDATE credit_lane SET issued = issued`)
-			close(locked)
-			<-release
-			return err
-		})
-	}()
-	<-locked
-	return func() {
-		w.t.Helper()
-		close(release)
-		if err := <-done; err != nil {
-			w.t.Error(err)
-		}
-	}
-}

@@ -152,7 +152,7 @@ func checkDatabase(ctx context.Context, cfg config.Config) []finding {
 	if err := db.Ping(ctx); err != nil {
 		return []finding{{"database", "error", "it does not answer: " + err.Error(), "check that it runs"}}
 	}
-	out := []finding{ok("database", "%s answers in %s", db.Engine(), time.Since(started).Round(time.Microsecond))}
+	out := []finding{ok("database", "%s answers in %s", db.Engine(), time.Since(started).Round(time.Microsecond)), checkClock(ctx, cfg, db)}
 	steps, err := db.Migrations(ctx)
 	if err != nil {
 		return append(out, finding{"schema", "error", err.Error(), "start the program of that version, or restore a backup"})

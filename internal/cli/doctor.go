@@ -164,7 +164,7 @@ func checkDatabase(ctx context.Context, cfg config.Config) []finding {
 		}
 	}
 	if pending > 0 {
-		return append(out, finding{"schema", "hint", fmt.Sprintf("%d steps are pending", pending), "rephlo migrate up (rephlo serve does it too)"})
+		return append(out, finding{"schema", "hint", fmt.Sprintf("pending steps: %d", pending), "rephlo migrate up (rephlo serve does it too)"})
 	}
 	return append(out, ok("schema", "at version %d", sqldb.SchemaVersion()))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
+	"github.com/rephlo/rephlo/internal/manual"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/ui"
@@ -69,6 +70,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	errorPages, err := manual.New("Rephlo")
+	if err != nil {
+		return nil, err
+	}
 	s.health.Register("ledger", func(context.Context) (health.State, string) {
 		state, reason := d.Credits.Health()
 		return health.State(state), reason
@@ -82,6 +87,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		health.API{Health: s.health},
 		setup,
 		ui.Assets{},
+		errorPages,
 		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
 		gateway.API{Calls: s.calls},
 		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},

@@ -62,6 +62,7 @@ var Rules = map[string][]string{
 
 	"ui":       {},
 	"console":  {"ui", "account"},
+	"manual":   {"ui"},
 	"archtest": {},
 	"app":      {"..."},
 	"cli":      {"account", "apikey", "app", "credit"},

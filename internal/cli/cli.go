@@ -59,9 +59,9 @@ func (e *env) run(args []string) error {
 	}
 	helped := false
 	parser, err := kong.New(&commands{},
-		kong.Name("rephlo"), kong.Description(description()),
+		kong.Name("rephlo"),
 		kong.Writers(e.stdout, e.stderr), kong.Exit(func(int) { helped = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}), kong.Help(help),
 		kong.Bind(e))
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (e *env) run(args []string) error {
 		return nil
 	}
 	if err != nil {
-		return Exit(exitUsage, fmt.Errorf("%w. rephlo --help lists the commands", err))
+		return Exit(exitUsage, wrongUsage(err))
 	}
 	return command.Run(e)
 }
@@ -116,17 +116,4 @@ func (e *env) settings(args []string) (rest []string, err error) {
 		}
 	}
 	return rest, nil
-}
-
-func description() string {
-	var b strings.Builder
-	b.WriteString("Rephlo sells and shares access to language models: one binary with gateway, ledger and sign-in.\n\n")
-	b.WriteString("Example: rephlo serve\n\nSettings (all commands; also REPHLO_NAME in the environment, or a line in the file of --config):\n")
-	for _, s := range config.Settings() {
-		if s.Common {
-			fmt.Fprintf(&b, "  --%s  %s\n", s.Flag(), s.Help)
-		}
-	}
-	b.WriteString("rephlo config print shows all that are in effect.")
-	return b.String()
 }

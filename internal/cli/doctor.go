@@ -152,7 +152,7 @@ func checkDatabase(ctx context.Context, cfg config.Config) []finding {
 	if err := db.Ping(ctx); err != nil {
 		return []finding{{"database", "error", "it does not answer: " + err.Error(), "check that it runs"}}
 	}
-	out := []finding{ok("database", "%s answers in %s", db.Engine(), time.Since(started).Round(time.Microsecond))}
+	out := []finding{ok("database", "%s answers in %s", db.Engine(), time.Since(started).Round(time.Microsecond)), checkClock(ctx, cfg, db)}
 	steps, err := db.Migrations(ctx)
 	if err != nil {
 		return append(out, finding{"schema", "error", err.Error(), "start the program of that version, or restore a backup"})
@@ -164,7 +164,7 @@ func checkDatabase(ctx context.Context, cfg config.Config) []finding {
 		}
 	}
 	if pending > 0 {
-		return append(out, finding{"schema", "hint", fmt.Sprintf("%d steps are pending", pending), "rephlo migrate up (rephlo serve does it too)"})
+		return append(out, finding{"schema", "hint", fmt.Sprintf("pending steps: %d", pending), "rephlo migrate up (rephlo serve does it too)"})
 	}
 	return append(out, ok("schema", "at version %d", sqldb.SchemaVersion()))
 }

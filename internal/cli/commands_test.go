@@ -1,0 +1,170 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+const (
+	good  = "correct horse battery"
+	email = "ada@example.com"
+)
+
+func TestAdministratorWithAPassword(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		create := []string{"admin", "create", email, "--password-stdin"}
+		for password, want := range map[string]string{"short\n": "fewer than 8 characters", "": "fewer than 8 characters", "password1\n": "common passwords"} {
+			r := i.run(t, password, create...)
+			r.want(t, 1, want)
+			if r.out != "" || password != "" && strings.Contains(r.err, strings.TrimSpace(password)) {
+				t.Errorf("%q: stdout %q, stderr %q", password, r.out, r.err)
+			}
+		}
+		i.run(t, good, "admin", "create", "nonsense", "--password-stdin").want(t, 1, "not an e-mail address")
+		r := i.run(t, good+"\r\n", create...)
+		r.want(t, 0, "rephlo apikey create --user "+email)
+		if !regexp.MustCompile(`^usr_\w+\n$`).MatchString(r.out) {
+			t.Errorf("stdout is %q, want the id alone", r.out)
+		}
+		if again := i.run(t, good+"\n", create...); again != r {
+			t.Errorf("a second time: %+v, want the same as at first: %+v", again, r)
+		}
+	})
+}
+
+func TestAdministratorWithALink(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		r := i.run(t, "not read", "admin", "create", email, "--api-url", "https://api.example.com")
+		r.want(t, 0, "works once")
+		if !regexp.MustCompile(`^https://api\.example\.com/setup\?token=[\w-]{20,}\n$`).MatchString(r.out) {
+			t.Errorf("stdout is %q, want the link alone", r.out)
+		}
+		if next := i.run(t, "", "admin", "create", email); next.out == r.out || next.status != 0 {
+			t.Errorf("the next link: %+v", next)
+		}
+	})
+}
+
+func TestKeyOnTheCommandLine(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		r := i.run(t, "", "apikey", "create", "--user", email)
+		r.want(t, 1, "nobody has the address "+email, "rephlo admin create "+email)
+		i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
+		i.run(t, "", "apikey", "create", "--user", email, "--scopes", "nonsense").want(t, 1, "llm.inference")
+		for mode, flags := range map[string][]string{"live": nil, "test": {"--mode", "test", "--expires", "0", "--name", "CI"}} {
+			r := i.run(t, "", append([]string{"apikey", "create", "--user", email}, flags...)...)
+			r.want(t, 0)
+			key := strings.TrimSuffix(r.out, "\n")
+			if !regexp.MustCompile(`^rph_`+mode+`_[0-9a-z]{26}_\w{6}$`).MatchString(key) || r.err != "" {
+				t.Errorf("%s: stdout %q, stderr %q, want the key alone", mode, r.out, r.err)
+			}
+		}
+	})
+}
+
+func TestLedgerVerifyFindsAChangedRow(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
+		i.run(t, "", "ledger", "verify").want(t, 0, "ledger verify: ", "0 findings")
+		var clean struct {
+			Transfers int
+			Head      string
+			Findings  []string
+		}
+		r := i.run(t, "", "ledger", "verify", "--json")
+		r.want(t, 0)
+		if err := json.Unmarshal([]byte(r.out), &clean); err != nil || clean.Transfers == 0 || clean.Head == "" || clean.Findings == nil || len(clean.Findings) != 0 {
+			t.Errorf("a clean ledger as JSON: %s, %v", r.out, err)
+		}
+
+		if strings.HasPrefix(i.url, "sqlite:") {
+			i.exec(t, `DROP TRIGGER credit_transfer_no_update`)
+		} else {
+			i.exec(t, `DROP TRIGGER credit_transfer_no_change ON credit_transfer`)
+		}
+		i.exec(t, `UPDATE credit_transfer SET amount = amount + 1 WHERE kind = 'grant'`)
+		r = i.run(t, "", "ledger", "verify")
+		r.want(t, 1, "FAIL V1 ", "the ledger has ")
+		if strings.Contains(r.out, "\n0 findings") {
+			t.Errorf("the closing line is wrong:\n%s", r.out)
+		}
+		r = i.run(t, "", "ledger", "verify", "--json")
+		if err := json.Unmarshal([]byte(r.out), &clean); err != nil || r.status != 1 || len(clean.Findings) == 0 {
+			t.Errorf("a damaged ledger as JSON: %+v, %v", r, err)
+		}
+	})
+}
+
+func TestNoDatabaseToVerify(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	for _, command := range [][]string{{"ledger", "verify"}, {"migrate", "status"}} {
+		run(t, "", append(command, "--data", dir)...).want(t, 69, "there is no database at "+dir)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("a command that only reads made the data folder")
+	}
+	run(t, "", "migrate", "status", "--data", t.TempDir(), "--database-url", "postgres://127.0.0.1:1/none?connect_timeout=2").want(t, 69)
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		for range 2 {
+			i.run(t, "", "migrate", "up").want(t, 0, "the schema is at version ")
+		}
+		r := i.run(t, "", "migrate", "status")
+		r.want(t, 0, "00001  applied  ")
+		if strings.Contains(r.out, "pending") || int64(strings.Count(r.out, "\n")) != sqldb.SchemaVersion() {
+			t.Errorf("after all steps:\n%s", r.out)
+		}
+	})
+}
+
+func TestADatabaseOfANewerProgramIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		i.run(t, "", "migrate", "up").want(t, 0)
+		i.exec(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, TRUE)`)
+		for _, command := range []string{"serve", "migrate up", "migrate status", "ledger verify", "admin create " + email} {
+			i.run(t, "", append(strings.Fields(command), "--api-addr=127.0.0.1:0", "--idp-addr=127.0.0.1:0")...).want(t, 65, "newer schema", "start the newer program")
+		}
+		i.run(t, "", "doctor").want(t, 1, "error  schema")
+	})
+}
+
+func TestADataFolderThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"serve", "migrate up", "admin create " + email} {
+		r := run(t, "", append(strings.Fields(command), "--data", filepath.Join(file, "data"))...)
+		r.want(t, 73, "the data folder cannot be used", "--data")
+	}
+}
+
+func TestAMasterKeyThatIsGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	run(t, "", "migrate", "up", "--data", dir).want(t, 0)
+	if err := os.Remove(filepath.Join(dir, "master.key")); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "", "serve", "--data", dir).want(t, 78, "master key", "backup")
+	if err := os.WriteFile(filepath.Join(dir, "master.key"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "", "serve", "--data", dir).want(t, 78, "master key", "backup")
+}

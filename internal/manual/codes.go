@@ -1,0 +1,114 @@
+package manual
+
+import "slices"
+
+// Topic groups the codes by what they are about.
+type Topic string
+
+// The topics, in the order in which they are shown.
+const (
+	TopicRequest    Topic = "request"
+	TopicCredential Topic = "credential"
+	TopicAccount    Topic = "account"
+	TopicCredit     Topic = "credit"
+	TopicModel      Topic = "model"
+	TopicProvider   Topic = "provider"
+	TopicOAuth      Topic = "oauth"
+	TopicServer     Topic = "server"
+)
+
+var topics = []Topic{TopicRequest, TopicCredential, TopicAccount, TopicCredit, TopicModel, TopicProvider, TopicOAuth, TopicServer}
+
+// Code explains one error code.
+type Code struct {
+	Name     string // as answers carry it; never renamed
+	Topic    Topic
+	Statuses []int  // HTTP; more than one where protocols want it so
+	Means    string // what happened
+	Do       string // what helps
+}
+
+// find returns the code called name.
+func find(name string) (Code, bool) {
+	i := slices.IndexFunc(Codes, func(c Code) bool { return c.Name == name })
+	if i < 0 {
+		return Code{}, false
+	}
+	return Codes[i], true
+}
+
+func on(statuses ...int) []int { return statuses }
+
+// Codes are all codes that an answer can carry, by topic and then by name.
+var Codes = []Code{
+	{"conflict", TopicRequest, on(409), "What you asked for does not fit what is there: it exists already with other values, or you have the most that is possible.", "Read the message, look at the present state, then change the request or delete something first."},
+	{"cross_site_request", TopicRequest, on(403), "A form was sent from the page of another site.", "Open the page of this service itself and send the form from there."},
+	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
+	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
+	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
+	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
+	{"parameter_out_of_range", TopicRequest, on(400), "A parameter is smaller or larger than what is allowed.", "Choose a value within the range that the message gives."},
+	{"request_too_large", TopicRequest, on(413), "The body is larger than this endpoint, or the model provider, takes.", "Send less, for example fewer messages or smaller images."},
+	{"unknown_field", TopicRequest, on(422), "The body has a field that this endpoint does not know.", "Correct its spelling or remove it. Nothing was changed."},
+	{"unsupported_media_type", TopicRequest, on(415), "The body has a content type or a compression that this endpoint does not read.", "Send it uncompressed with Content-Type: application/json."},
+	{"unsupported_parameter", TopicRequest, on(400), "A parameter is not possible with this model or on this endpoint.", "Remove the parameter that the message names, or use a model that has it."},
+	{"uri_too_long", TopicRequest, on(414), "The address with its query is longer than 8 KiB.", "Send the values in the body."},
+	{"validation_error", TopicRequest, on(422), "The request can be read, but a field breaks a rule.", "Correct the fields that details.fields lists and send the request again. Nothing was changed."},
+	{"wrong_host", TopicRequest, on(421), "The request names a host that this server does not serve.", "Use the configured address. If you run the server behind a proxy, set REPHLO_API_URL and REPHLO_IDP_URL to the public addresses and let the proxy pass the Host header on."},
+
+	{"api_key_expired", TopicCredential, on(401), "The API key has reached the end of its time.", "Create a new key and use it instead."},
+	{"api_key_invalid", TopicCredential, on(401), "The API key is not one of ours, or a part of it is missing.", "Check that it was copied completely and without blanks, or create a new one."},
+	{"api_key_revoked", TopicCredential, on(401), "The API key was revoked.", "Create a new key and use it instead."},
+	{"forbidden", TopicCredential, on(403), "We know who you are, but this is not allowed with what you sent. An API key, for one, cannot manage an account.", "Sign in and use an access token, or ask somebody who may do it."},
+	{"insufficient_scope", TopicCredential, on(403), "The access token or API key is good, but does not cover this.", "Ask for the scope that the message or the WWW-Authenticate header names, or create a key that has it."},
+	{"invalid_token", TopicCredential, on(401), "The access token is not valid: it is damaged, revoked, or made for another service.", "Sign in again to get a new one."},
+	{"model_not_allowed_for_key", TopicCredential, on(403), "This key may not call this model. A test key can only call the test models.", "Use a live key, or a test model such as test-echo."},
+	{"token_expired", TopicCredential, on(401), "The access token has reached the end of its time.", "Get a new one with the refresh token, or sign in again."},
+	{"unauthorized", TopicCredential, on(401), "The request has no credential, or the e-mail address and password do not belong together.", "Send an access token or API key as Authorization: Bearer, or check address and password."},
+
+	{"account_banned", TopicAccount, on(403), "The account is closed.", "Ask the operator of this service."},
+	{"account_suspended", TopicAccount, on(403), "The account is suspended for now.", "Ask the operator of this service until when and why."},
+	{"email_not_verified", TopicAccount, on(403), "The e-mail address of the account is not confirmed yet.", "Follow the link in the mail that was sent to it, or ask for a new one."},
+	{"link_expired", TopicAccount, on(410), "The link, or the sign-in that it belongs to, took too long.", "Ask for a new link, or start the sign-in again from the app."},
+	{"link_used", TopicAccount, on(410), "The link works once and was used already.", "Sign in; if that does not work, ask for a new link."},
+	{"password_too_common", TopicAccount, on(422), "The password is on the list of common passwords, so it would be guessed soon.", "Choose another. A sentence of several words is good."},
+	{"password_too_short", TopicAccount, on(422), "The password has fewer than 8 characters.", "Use 8 or more; 15 is better."},
+	{"setup_token_invalid", TopicAccount, on(401), "The set-up link was used already, or is older than an hour.", "Restart Rephlo or run rephlo admin create EMAIL for another link."},
+	{"sign_in_busy", TopicAccount, on(503), "More people are signing in at this moment than the server checks passwords for at once.", "Try again in a few seconds."},
+	{"too_many_attempts", TopicAccount, on(429), "Too many wrong passwords, keys or tokens came from you or your address.", "Check what you send, then wait for the time in Retry-After."},
+	{"username_taken", TopicAccount, on(409), "Somebody else has this username.", "Choose another one."},
+
+	{"credits_reserved", TopicCredit, on(429), "You have the credits for this request, but other calls of yours that still run hold them.", "Wait until one of them has ended, or add credits."},
+	{"insufficient_credits", TopicCredit, on(402), "The request may cost more than the credits that are left. Nothing was sent to a model and nothing was charged.", "Add credits, or ask for less, for example with a lower max_tokens. The details say what is required and what is available."},
+	{"ledger_refused", TopicCredit, on(503), "The books would not have been right after this call, so it was not made. Nothing was charged.", "Report the request id. Operators: run rephlo ledger verify."},
+
+	{"context_length_exceeded", TopicModel, on(400), "The messages and the longest possible answer together do not fit into the model's context.", "Send fewer or shorter messages, lower the output limit, or use a model with a larger context."},
+	{"model_not_found", TopicModel, on(404), "No model has this name.", "Check the spelling; GET /v1/models lists the models."},
+	{"model_retired", TopicModel, on(404), "The model was offered once and is not any more.", "Use another; GET /v1/models lists the models."},
+	{"model_unavailable", TopicModel, on(503), "The model exists, but cannot be called at the moment: its provider is off, or lacks a key or a price.", "Try again after the time in Retry-After, or use another model."},
+
+	{"content_policy", TopicProvider, on(400), "The model provider refused the content of the request.", "Change the content. Repeating the request unchanged does not help."},
+	{"invalid_image", TopicProvider, on(400), "The model provider could not use an image of the request.", "Send a JPEG, PNG, GIF or WebP file that is whole and not too large."},
+	{"provider_auth_failed", TopicProvider, on(502), "The model provider refused this server's own key. You did nothing wrong.", "Tell the operator. Operators: replace the key of the provider."},
+	{"upstream_error", TopicProvider, on(502), "The model provider failed, or its answer broke off.", "Send the request again. In a stream, what was delivered before the error counts."},
+	{"upstream_rate_limited", TopicProvider, on(429), "The model provider is at its limit.", "Try again after the time in Retry-After, or use another model."},
+	{"upstream_timeout", TopicProvider, on(504), "The model provider did not answer in time.", "Send the request again, or ask for less."},
+
+	{"client_exists", TopicOAuth, on(409), "There is an app with this client id already.", "Choose another id, or change the app that is there."},
+	{"invalid_client", TopicOAuth, on(401), "The client id is unknown, or its secret or other proof is wrong.", "Check client_id and the way in which the app proves who it is."},
+	{"invalid_client_metadata", TopicOAuth, on(422), "A setting of the app breaks a rule.", "Correct the setting that the message names."},
+	{"invalid_grant", TopicOAuth, on(400), "The code or refresh token is wrong, expired, revoked or was used before, or code_verifier or redirect_uri does not match it.", "Start the sign-in again. Use each code and each refresh token once."},
+	{"invalid_scope", TopicOAuth, on(400), "A scope is unknown, or goes beyond what the user granted.", "Ask only for scopes that the app is registered for and the user agreed to."},
+	{"invalid_target", TopicOAuth, on(400), "The resource parameter names a service that is unknown, or that the sign-in did not cover.", "Send the address of this API as resource, at the authorization endpoint too."},
+	{"slow_down", TopicOAuth, on(429), "Too many failed requests came from this address.", "Wait for the time in Retry-After before the next."},
+	{"temporarily_unavailable", TopicOAuth, on(503), "The Identity Provider cannot reach its storage or has no key to sign with. Nothing was used up.", "Send the same request again in a few seconds."},
+	{"unauthorized_client", TopicOAuth, on(400), "The app is not registered for this way of signing in.", "Use a grant type that the app is registered for, or change its registration."},
+	{"unknown_client", TopicOAuth, on(404), "There is no app with this client id.", "Check the id."},
+	{"unsupported_grant_type", TopicOAuth, on(400), "The token endpoint does not know this grant_type.", "Use one of those that /.well-known/openid-configuration lists."},
+
+	{"internal_server_error", TopicServer, on(500), "Something went wrong on our side.", "Try again. If it stays, report the request id; it leads the operator to the cause."},
+	{"overloaded", TopicServer, on(503), "The server is handling as much as it can.", "Try again after the time in Retry-After, with fewer calls at once."},
+	{"server_shutting_down", TopicServer, on(503), "The server is restarting. The calls that ran were finished or settled.", "Try again in a few seconds."},
+	{"service_unavailable", TopicServer, on(503), "The server cannot answer right now, mostly because its database does not.", "Try again after the time in Retry-After. Operators: rephlo doctor and /health/ready name the part that fails."},
+	{"storage_full", TopicServer, on(503), "The disk of the server is full, so no call could be recorded and none is started.", "Tell the operator. Operators: free space; the server goes on by itself."},
+}

@@ -5,7 +5,7 @@ package archtest
 const ours = "github.com/rephlo/rephlo/internal/"
 
 // Kernel is the vocabulary that everything shares; standard library only.
-var Kernel = []string{"fault", "id", "list", "money", "secret"}
+var Kernel = []string{"fault", "id", "list", "money", "secret", "similar"}
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what PlatformRules adds.
@@ -15,10 +15,10 @@ var Platform = []string{"bus", "config", "egress", "mail", "obs", "seal", "sqldb
 // not listed may not exist. Kernel and platform are open to every domain;
 // access to every domain too. "A/..." stands for A and what is below it.
 var Rules = map[string][]string{
-	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {},
+	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/withpg": {"sqldb/dbtest"},
-	"web": {"fault", "id"}, "bus": {"id", "sqldb"}, "config": {"secret"}, "egress": {"fault", "secret"},
+	"web": {"fault", "id"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"},
 
 	// Domains of both services.

@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/rephlo/rephlo/internal/similar"
 )
 
 // Mistake is one thing that is wrong with the settings.
@@ -32,32 +34,11 @@ func (m *Mistakes) add(where, format string, args ...any) {
 func Nearest(name string, candidates []string) string {
 	best, found := "", 1+max(2, len(name)/4)
 	for _, c := range candidates {
-		if d := distance(name, c); d < found {
+		if d := similar.Distance(name, c); d < found {
 			best, found = c, d
 		}
 	}
 	return best
-}
-
-// distance is Levenshtein's: how many characters to insert, drop or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // didYouMean ends a sentence about an unknown name.

@@ -57,7 +57,7 @@ e2e: e2e/npm/node_modules ## the built program from outside: over HTTP, in a bro
 
 .PHONY: crash
 crash: ## the kill test with 200 rounds
-	REPHLO_E2E=1 REPHLO_CRASH_ROUNDS=200 $(WITHPG) go test -count 1 -timeout 60m -run Kill -v ./e2e/...
+	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=200 $(WITHPG) go test -count 1 -timeout 60m -run Kill -v ./e2e/...
 
 e2e/npm/node_modules: e2e/npm/package-lock.json
 	cd e2e/npm && npm ci --no-audit --no-fund && touch node_modules

@@ -44,6 +44,17 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
+// Binary returns the path of the built program.
+func Binary(t testing.TB) string {
+	t.Helper()
+	Require(t)
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
 // Options of a Server. The zero value is what `rephlo serve` does alone.
 type Options struct {
 	Database  string   // URL; empty: SQLite in the data folder
@@ -117,11 +128,7 @@ func emptyPostgres(t *testing.T) string {
 // New returns an installation that is not started, on free ports.
 func New(t testing.TB, o Options) *Server {
 	t.Helper()
-	Require(t)
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := Binary(t)
 	dir := t.TempDir()
 	api, idp := FreeAddr(t), FreeAddr(t)
 	s := &Server{

@@ -138,7 +138,7 @@ func (v *Vendor) answer(w http.ResponseWriter, r *http.Request, in vendorRequest
 	flush := http.NewResponseController(w).Flush
 	for i := range n {
 		if cut > 0 && i == cut {
-			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to break off
+			panic(http.ErrAbortHandler)
 		}
 		fmt.Fprint(w, head, `"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}`, "\n\n")
 		if flush() != nil || r.Context().Err() != nil {

@@ -53,6 +53,11 @@ func TestArchitecture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for pkg := range Rules {
+		if _, ok := documented[pkg]; !ok {
+			t.Errorf("package %s has a rule but does not exist; remove its line", pkg)
+		}
+	}
 	for pkg, ok := range documented {
 		if !ok {
 			t.Errorf("package %s has no package comment; say what it is for in doc.go", pkg)

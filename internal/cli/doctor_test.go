@@ -59,7 +59,7 @@ func TestDoctorBeforeTheFirstStart(t *testing.T) {
 func TestDoctorOnAGoodInstallation(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, i installation) {
-		if err := os.Chmod(i.data, 0o700); err != nil { //nolint:gosec // what a folder needs
+		if err := os.Chmod(i.data, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		i.run(t, "", "migrate", "up").want(t, 0)

@@ -26,7 +26,7 @@ func holderOf(port string) string {
 			continue
 		}
 		pid := strings.Split(link, "/")[2]
-		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		name, _ := os.ReadFile("/proc/" + pid + "/comm") //nolint:gosec // a number found in /proc
 		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(name)))
 	}
 	return ""

@@ -31,7 +31,7 @@ const gcPercent = 400
 func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) error {
 	started := time.Now() //nolint:forbidigo // for the start-up line only
 	debug.SetGCPercent(gcPercent)
-	log := obs.New(stderr, obs.Options{Format: cfg.LogFormat, Level: cfg.LogLevel}, time.Now)
+	log := obs.New(stderr, obs.Options{Format: cfg.LogFormat, Level: cfg.LogLevel}, time.Now) //nolint:forbidigo // the log's own clock
 	defer func() {
 		flush, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()

@@ -50,7 +50,7 @@ type server struct {
 // it and checks the exit status.
 func (i installation) serve(t *testing.T, flags ...string) *server {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // the stop is part of the test
+	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{banner: &screen{ready: make(chan struct{})}, log: &screen{ready: make(chan struct{})}}
 	args := append(append([]string{"serve", "--api-addr=127.0.0.1:0", "--idp-addr=127.0.0.1:0", "--drain-timeout=1s"}, flags...), i.flags...)
 	ended := make(chan int, 1)

@@ -30,7 +30,7 @@ func TestALostCommitAnswerIsResolved(t *testing.T) {
 		}
 		w.Crash()
 		w.start("other", quiet)
-		w.expect("ada", 10*money.Credit-1, 0)
+		w.expect(10*money.Credit-1, 0)
 	})
 }
 

@@ -218,11 +218,11 @@ func outcome(h *credit.Hold, price money.Credits) credit.Outcome {
 }
 
 // expect compares the user's balance.
-func (w *world) expect(user string, available, held money.Credits) {
+func (w *world) expect(available, held money.Credits) {
 	w.t.Helper()
-	b, err := w.Balance(w.t.Context(), user)
+	b, err := w.Balance(w.t.Context(), "ada")
 	if err != nil || b.Available != available || b.Held != held {
-		w.t.Errorf("balance of %s: %s available, %s held, %v; want %s and %s", user, b.Available, b.Held, err, available, held)
+		w.t.Errorf("balance: %s available, %s held, %v; want %s and %s", b.Available, b.Held, err, available, held)
 	}
 }
 
@@ -241,12 +241,12 @@ func TestACallIsPaidExactly(t *testing.T) {
 		if err := h.Durable(ctx); err != nil {
 			t.Fatal(err)
 		}
-		w.expect("ada", 70*money.Credit, 30*money.Credit)
+		w.expect(70*money.Credit, 30*money.Credit)
 		got := w.settle(h, 12_340_000)
 		if got.Charged != 12_340_000 || got.Held != 30*money.Credit || got.Remaining != 87_660_000 || got.Uncollected != 0 {
 			t.Errorf("receipt %+v", got)
 		}
-		w.expect("ada", 87_660_000, 0)
+		w.expect(87_660_000, 0)
 
 		h = w.reserve("ada", "call_2", 10*money.Credit)
 		if r, err := h.Release(ctx, outcome(h, 0)); err != nil || r.Charged != 0 || r.Remaining != 87_660_000 {
@@ -270,7 +270,7 @@ func TestACallIsPaidExactly(t *testing.T) {
 		if !errors.Is(err, credit.ErrInsufficient) {
 			t.Errorf("reserve on an empty balance: %v, want ErrInsufficient", err)
 		}
-		w.expect("ada", 660_000, 0)
+		w.expect(660_000, 0)
 	})
 }
 
@@ -290,7 +290,7 @@ func TestSettlingTwice(t *testing.T) {
 		if _, err := h.Release(t.Context(), outcome(h, 0)); !errors.Is(err, credit.ErrConflict) {
 			t.Errorf("release after settle: %v, want ErrConflict", err)
 		}
-		w.expect("ada", 8*money.Credit, 0)
+		w.expect(8*money.Credit, 0)
 
 		again := w.reserve("ada", "call_1", money.Credit)
 		if err := again.Durable(t.Context()); !errors.Is(err, credit.ErrConflict) {
@@ -383,6 +383,6 @@ func TestExactlyAsManyCallsAsThereAreCreditsFor(t *testing.T) {
 		if won.Load() != 100 || refused.Load() != 900 {
 			t.Errorf("%d calls won and %d were refused, want 100 and 900", won.Load(), refused.Load())
 		}
-		w.expect("ada", 0, 0)
+		w.expect(0, 0)
 	})
 }

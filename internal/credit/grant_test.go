@@ -68,7 +68,7 @@ func TestAGrantHappensOnce(t *testing.T) {
 		if !errors.Is(err, rolledBack) {
 			t.Fatal(err)
 		}
-		w.expect("ada", money.Credit, 0)
+		w.expect(money.Credit, 0)
 		if _, err := db.Q(ctx).ExecContext(ctx, `UPDATE credit_lane SET issued = 3999999999999999999 WHERE lane = 0`); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,7 @@ func TestGrantsOfOtherProcessesAreSeen(t *testing.T) {
 		}
 		wg.Wait()
 		w.settle(w.reserve("ada", "call_2", 10*money.Credit), 10*money.Credit)
-		w.expect("ada", 0, 0)
+		w.expect(0, 0)
 	})
 }
 
@@ -138,7 +138,7 @@ func TestWhatExpiresIsTaken(t *testing.T) {
 		if r := w.settle(open, money.Credit); r.Charged != money.Credit || r.Remaining != 5*money.Credit {
 			t.Errorf("receipt %+v", r)
 		}
-		w.expect("ada", 5*money.Credit, 0)
+		w.expect(5*money.Credit, 0)
 		if n, err := w.Expire(ctx, w.clock.now(), 100); n != 0 || err != nil {
 			t.Errorf("expired %d again, %v", n, err)
 		}

@@ -42,7 +42,7 @@ func TestACrashIsResolvedAtTheNextStart(t *testing.T) {
 		began := time.Now()
 		w.start("node", quiet)
 		t.Logf("recovery of %d holds: %s", n, time.Since(began))
-		w.expect("ada", 10001*money.Credit-750*money.Credit-money.Credit, 0)
+		w.expect(10001*money.Credit-750*money.Credit-money.Credit, 0)
 		if got := w.Stats().Orphans; got != n {
 			t.Errorf("%d orphans, want %d", got, n)
 		}
@@ -70,7 +70,7 @@ func TestABrokenJournalDoesNotStopTheStart(t *testing.T) {
 		w.settle(w.reserve("ada", "call_2", money.Credit), 0) // a later batch
 		w.Crash()
 		w.start("node", quiet)
-		w.expect("ada", 9_600_000, 0)
+		w.expect(9_600_000, 0)
 		var texts []string
 		if _, err := w.Verify(t.Context(), credit.VerifyOptions{}, func(f credit.Finding) { texts = append(texts, f.String()) }); err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestAnotherNodeIsNoticedAndASilentOneIsFenced(t *testing.T) {
 	w.Silence()
 	first := w.Service
 	w.start("other", quiet)
-	w.expect("ada", 10*money.Credit, 0)
+	w.expect(10*money.Credit, 0)
 	if _, err := h.Settle(ctx, outcome(h, money.Credit)); !errors.Is(err, credit.ErrUnavailable) {
 		t.Errorf("settle in the silent node: %v, want ErrUnavailable", err)
 	}
@@ -136,7 +136,7 @@ func TestAZombieWritesNothing(t *testing.T) {
 			t.Error("nobody counted the fence")
 		}
 		zombie.Crash()
-		w.expect("ada", 10*money.Credit, 0)
+		w.expect(10*money.Credit, 0)
 	})
 }
 
@@ -192,7 +192,7 @@ func TestForgottenHoldsAreResolved(t *testing.T) {
 		if st := w.Stats(); st.Forgotten != 1 {
 			t.Errorf("%d forgotten, want 1", st.Forgotten)
 		}
-		w.expect("ada", 8*money.Credit, 0)
+		w.expect(8*money.Credit, 0)
 		var cause string
 		var amount int64
 		const q = `SELECT cause, amount FROM credit_uncollected WHERE ref = 'call_1'`
@@ -271,7 +271,7 @@ func TestAnOutageLosesNothing(t *testing.T) {
 		}
 		w.Crash() // call_3 was never ended
 		w.start("node", quiet)
-		w.expect("ada", 99*money.Credit, 0)
+		w.expect(99*money.Credit, 0)
 	})
 }
 
@@ -305,7 +305,7 @@ func TestOneBadOperationFailsAlone(t *testing.T) {
 		if len(refused) != 1 || !errors.Is(refused["call_33"], credit.ErrConflict) {
 			t.Errorf("refused: %v, want call_33 with ErrConflict", refused)
 		}
-		w.expect("ada", 901*money.Credit, 0)
+		w.expect(901*money.Credit, 0)
 	})
 }
 
@@ -327,7 +327,7 @@ func TestARefusedSettlementIsResolvedLater(t *testing.T) {
 			t.Errorf("settle: %v, want ErrRefused", err)
 		}
 		w.records.fails.Store(nil)
-		w.expect("ada", 6*money.Credit, 4*money.Credit)
+		w.expect(6*money.Credit, 4*money.Credit)
 		if r := w.settle(h, money.Credit); r.Charged != money.Credit || r.Remaining != 9*money.Credit {
 			t.Errorf("the second try: %+v", r)
 		}
@@ -370,7 +370,7 @@ func TestAFullQueueRefusesHoldsOnly(t *testing.T) {
 		}
 		unlock()
 		wg.Wait()
-		w.expect("ada", 990*money.Credit, 0)
+		w.expect(990*money.Credit, 0)
 		for i := range 10 { // every place is free again
 			holds[i] = w.reserve("ada", fmt.Sprint("again_", i), money.Credit)
 		}

@@ -131,7 +131,7 @@ func (d *DB) stmt(ctx context.Context, query string) *sql.Stmt {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if first := d.stmts[query]; first != nil || len(d.stmts) >= maxStmts {
-		_ = s.Close() // somebody was quicker, or there are too many
+		_ = s.Close() //nolint:sqlclosecheck // somebody was quicker, or there are too many
 		return first
 	}
 	d.stmts[query] = s
@@ -186,21 +186,21 @@ func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
 }
 
 func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if s := q.prepared(ctx, query); s != nil {
+	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.ExecContext(ctx, args...)
 	}
 	return q.t.tx.ExecContext(ctx, query, args...)
 }
 
 func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if s := q.prepared(ctx, query); s != nil {
+	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryContext(ctx, args...)
 	}
 	return q.t.tx.QueryContext(ctx, query, args...)
 }
 
 func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := q.prepared(ctx, query); s != nil {
+	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryRowContext(ctx, args...)
 	}
 	return q.t.tx.QueryRowContext(ctx, query, args...)

@@ -167,7 +167,7 @@ func (migrateStatus) Run(e *env) error {
 	}
 	db, err := openExisting(e.ctx, cfg)
 	if err != nil {
-		return err
+		return classify(err)
 	}
 	defer db.Close()
 	steps, err := db.Migrations(e.ctx)

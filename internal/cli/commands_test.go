@@ -114,7 +114,17 @@ func TestNoDatabaseToVerify(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a command that only reads made the data folder")
 	}
-	run(t, "", "migrate", "status", "--data", t.TempDir(), "--database-url", "postgres://127.0.0.1:1/none?connect_timeout=2").want(t, 69)
+}
+
+func TestPostgreSQLThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"serve", "migrate up", "migrate status", "ledger verify", "admin create " + email} {
+		r := run(t, "", append(strings.Fields(command), "--data", t.TempDir(), "--database-url", "postgres://ada:hunter2@127.0.0.1:1/none?connect_timeout=2")...)
+		r.want(t, 69, "the database does not answer; check that it runs", "--database-url")
+		if strings.Contains(r.out+r.err, "hunter2") {
+			t.Errorf("rephlo %s prints the password: %s", command, r.err)
+		}
+	}
 }
 
 func TestMigrate(t *testing.T) {

@@ -132,11 +132,7 @@ func openExisting(ctx context.Context, cfg config.Config) (*sqldb.DB, error) {
 			return nil, Exit(exitMissing, fmt.Errorf("there is no database at %s; rephlo serve makes it", cfg.SQLitePath()))
 		}
 	}
-	db, err := sqldb.Open(ctx, cfg.Database())
-	if err != nil {
-		return nil, Exit(exitMissing, err)
-	}
-	return db, nil
+	return sqldb.Open(ctx, cfg.Database())
 }
 
 func checkDatabase(ctx context.Context, cfg config.Config) []finding {

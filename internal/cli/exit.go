@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 
@@ -65,7 +66,7 @@ func classify(err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, os.ErrPermission):
 		return Exit(exitIO, err)
 	case sqldb.IsUnavailable(err):
-		return Exit(exitMissing, err)
+		return Exit(exitMissing, fmt.Errorf("the database does not answer; check that it runs and, on PostgreSQL, --database-url: %w", err))
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return Exit(exitFailed, errors.New(f.Message))

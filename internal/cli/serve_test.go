@@ -129,7 +129,7 @@ func TestServe(t *testing.T) {
 		s.stop()
 
 		s = i.serve(t)
-		if banner := s.banner.String(); strings.Contains(banner, "/setup") || strings.Contains(banner, "new") {
+		if banner := s.banner.String(); strings.Contains(banner, "Set up") || strings.Contains(banner, "/setup") || strings.Contains(banner, "new") {
 			t.Errorf("there is an administrator, and the banner is\n%s", banner)
 		}
 		s.stop()

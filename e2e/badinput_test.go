@@ -140,8 +140,10 @@ func TestHugeHeaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
-		t.Errorf("status %d, want 431", res.StatusCode)
+	var body struct{ Error struct{ Code string } }
+	err = json.NewDecoder(res.Body).Decode(&body)
+	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge || err != nil || body.Error.Code != "headers_too_large" {
+		t.Errorf("status %d, code %q, %v; want 431 headers_too_large", res.StatusCode, body.Error.Code, err)
 	}
 }
 

@@ -43,6 +43,7 @@ func on(statuses ...int) []int { return statuses }
 var Codes = []Code{
 	{"conflict", TopicRequest, on(409), "What you asked for does not fit what is there: it exists already with other values, or you have the most that is possible.", "Read the message, look at the present state, then change the request or delete something first."},
 	{"cross_site_request", TopicRequest, on(403), "A form was sent from the page of another site.", "Open the page of this service itself and send the form from there."},
+	{"headers_too_large", TopicRequest, on(431), "The headers are larger than 32 KiB together.", "Send fewer or shorter ones; a browser may have collected large cookies."},
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
 	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},

@@ -19,12 +19,16 @@ import (
 // Version is the date of the HTTP contract; every answer carries it.
 const Version = "2026-11-01"
 
-const maxURL = 8 << 10
+const (
+	maxURL     = 8 << 10
+	maxHeaders = 32 << 10
+)
 
 var (
-	errMethod = fault.New(fault.MethodNotAllowed, "method_not_allowed", "This method is not possible here.")
-	errHost   = fault.New(fault.WrongHost, "wrong_host", "This server does not serve that host name. Use the configured address.")
-	errURI    = fault.New(fault.URITooLong, "uri_too_long", "The address is longer than 8 KiB. Send the values in the body.")
+	errMethod  = fault.New(fault.MethodNotAllowed, "method_not_allowed", "This method is not possible here.")
+	errHost    = fault.New(fault.WrongHost, "wrong_host", "This server does not serve that host name. Use the configured address.")
+	errURI     = fault.New(fault.URITooLong, "uri_too_long", "The address is longer than 8 KiB. Send the values in the body.")
+	errHeaders = fault.New(fault.HeadersTooLarge, "headers_too_large", "The headers are larger than 32 KiB together. Send fewer or shorter ones, cookies among them.")
 	// ErrTooLarge answers a body above the limit of its endpoint.
 	ErrTooLarge = fault.New(fault.TooLarge, "request_too_large", "The body is larger than this endpoint takes. Send less.")
 )
@@ -95,14 +99,37 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer m.finish(res, r, started)
 	switch {
 	case len(r.URL.Path)+len(r.URL.RawQuery) > maxURL:
-		m.fail(res, r, &route{errors: m.writeError}, errURI)
+		m.refuse(res, r, errURI)
+	case headerSize(r) > maxHeaders:
+		m.refuse(res, r, errHeaders)
 	case !m.hostAllowed(r.Host):
-		m.fail(res, r, &route{errors: m.writeError}, errHost)
+		m.refuse(res, r, errHost)
 	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 		m.preflight(res, r)
 	default:
 		m.mux.ServeHTTP(res, r)
 	}
+}
+
+// refuse answers a request that does not reach its route, in that route's
+// shape.
+func (m *Mux) refuse(res *Response, r *http.Request, f *fault.Error) {
+	rt := m.lookup(r.Method, r)
+	if rt == nil {
+		rt = &route{errors: m.writeError}
+	}
+	m.fail(res, r, rt, f)
+}
+
+// headerSize returns how many bytes the header's names and values have.
+func headerSize(r *http.Request) int {
+	n := 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + len(": \r\n")
+		}
+	}
+	return n
 }
 
 // finish contains a panic and logs the request's one event.

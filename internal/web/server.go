@@ -26,7 +26,7 @@ func NewServer(name, addr string, logger *slog.Logger) *Server {
 		Addr:              addr,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    32<<10 - 4096, // net/http adds 4 KiB of slack
+		MaxHeaderBytes:    4 * maxHeaders, // the Mux refuses above its limit in the route's shape; this bounds memory
 		ErrorLog:          log.New(quiet{logger}, "", 0),
 	}}
 }

@@ -110,6 +110,7 @@ func TestAnswers(t *testing.T) {
 		{"method", "GET", "/echo", "", nil, 405, `use POST`},
 		{"host", "GET", "/public", "", []string{"Host", "evil.test"}, 421, `"code":"wrong_host"`},
 		{"long address", "GET", "/public?" + strings.Repeat("x", 9000), "", nil, 414, `"code":"uri_too_long"`},
+		{"huge headers", "GET", "/public", "", []string{"Cookie", strings.Repeat("x", 40<<10)}, 431, `"code":"headers_too_large"`},
 		{"cross-site form", "POST", "/form", "", []string{"Sec-Fetch-Site", "cross-site"}, 403, `"code":"cross_site_request"`},
 		{"same-site form", "POST", "/form", "", []string{"Sec-Fetch-Site", "same-origin"}, 204, ``},
 	} {

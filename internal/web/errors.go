@@ -27,6 +27,10 @@ func (m *Mux) fail(w http.ResponseWriter, r *http.Request, rt *route, err error)
 	if res, ok := w.(*Response); ok && res.Started() {
 		return // too late to say anything; the handler has ended the body
 	}
+	if res, ok := w.(*Response); ok && res.body.ReadCloser != nil && !res.body.ended {
+		// What is left of the body must not be read as the next request.
+		w.Header().Set("Connection", "close")
+	}
 	ErrorHeaders(w, f)
 	if m.cfg.Challenge != nil && (f.Kind == fault.Unauthenticated || f.Code == "insufficient_scope") {
 		w.Header().Set("WWW-Authenticate", m.cfg.Challenge(f.Code, f.Details))

@@ -39,6 +39,9 @@ type Config struct {
 	Origins []string
 	// DocURL precedes an error's code in its docUrl.
 	DocURL string
+	// Patience is how long a request may take from its head to its answer, on
+	// routes without Raw; zero means 30 s. Then its connection is cut.
+	Patience time.Duration
 	// HTTPS says that clients reach us over TLS, so HSTS is sent.
 	HTTPS bool
 	// Challenge gives the WWW-Authenticate header of a refusal with this code
@@ -105,6 +108,9 @@ func NewMux(cfg Config) *Mux {
 	if cfg.Now == nil {
 		cfg.Now = time.Now //nolint:forbidigo // the default of an injectable clock
 	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 30 * time.Second
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -145,17 +151,36 @@ func (m *Mux) mount(rt *route, h Handler) {
 			res.route = rt
 		}
 		m.cors(w, r, rt)
+		if !rt.raw {
+			defer m.hurry(w)()
+		}
 		if r.ContentLength > rt.body {
 			m.fail(w, r, rt, ErrTooLarge.Saying("The body has %d bytes and this endpoint takes %d. Send less.", r.ContentLength, rt.body))
 			return
 		}
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, rt.body)
+			limited := http.MaxBytesReader(w, r.Body, rt.body)
+			if res, ok := w.(*Response); ok {
+				res.body = requestBody{ReadCloser: limited}
+				limited = &res.body
+			}
+			r.Body = limited
 		}
 		if err := h(w, r); err != nil {
 			m.fail(w, r, rt, err)
 		}
 	})
+}
+
+// hurry bounds the time of a request, so that who sends or reads slowly does not
+// hold a connection. The bound on reading stays, for what is left of the body;
+// net/http takes it away when the connection's next request begins.
+func (m *Mux) hurry(w http.ResponseWriter) (done func()) {
+	c := http.NewResponseController(w)
+	until := time.Now().Add(m.cfg.Patience) //nolint:forbidigo // deadlines of connections follow the real clock
+	_ = c.SetReadDeadline(until)            // writers without a connection have none
+	_ = c.SetWriteDeadline(until)
+	return func() { _ = c.SetWriteDeadline(time.Time{}) }
 }
 
 // Routes lists the patterns that are mounted, for tests that check each.

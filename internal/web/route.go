@@ -33,7 +33,7 @@ func Route[I, O any](m *Mux, pattern string, h func(ctx context.Context, in *I) 
 	op.Method, op.Path = rt.method, rt.path
 	op.OperationID = operationID(rt.method, rt.path)
 	op.MaxBodyBytes = rt.body
-	op.SkipValidateParams = false
+	op.BodyReadTimeout = m.cfg.Patience
 	op.Metadata = map[string]any{routeKey: rt}
 	huma.Register(m.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)

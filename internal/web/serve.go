@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -42,6 +43,22 @@ type Response struct {
 	status  int
 	written int64
 	attrs   []slog.Attr
+	body    requestBody
+}
+
+// requestBody remembers whether a request's body was read to its end.
+type requestBody struct {
+	io.ReadCloser
+	ended bool
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF { //nolint:errorlint // readers return it bare
+		b.ended = true
+	}
+	return n, err
 }
 
 // RequestID returns the id of the request that w answers.

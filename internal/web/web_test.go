@@ -5,11 +5,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/web"
@@ -176,6 +179,45 @@ func TestCORS(t *testing.T) {
 				t.Errorf("%s %s from %s: allowed %q, want %q", method, tt.path, tt.origin, got, tt.want)
 			}
 		}
+	}
+}
+
+// Who sends a body drop by drop is cut off, and the connection of who does not
+// serves on.
+func TestSlowBodiesAreCutOff(t *testing.T) {
+	t.Parallel()
+	m := web.NewMux(web.Config{Patience: 200 * time.Millisecond})
+	web.Route(m, "POST /echo", echo)
+	server := httptest.NewServer(m)
+	defer server.Close()
+
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || strings.HasPrefix(string(answer), "HTTP/1.1 2") {
+		t.Errorf("got %q, %v; want a refusal and the end of the connection", answer, err)
+	}
+
+	for range 2 { // on one connection, with more than the patience between
+		res, err := server.Client().Post(server.URL+"/echo", "application/json", strings.NewReader(`{"name":"ada"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("status %d", res.StatusCode)
+		}
+		time.Sleep(300 * time.Millisecond)
 	}
 }
 

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -198,7 +199,8 @@ func (b *body) trailer(l []byte) {
 	}
 }
 
-// chunkSize reads the hexadecimal size of a chunk line; extensions are skipped.
+// chunkSize reads the hexadecimal size of a chunk line. Extensions are skipped;
+// they begin with a semicolon, blanks before it (RFC 9112 section 7.1.1).
 func chunkSize(l []byte) (size int64, ok bool) {
 	i := 0
 	for ; i < len(l); i++ {
@@ -209,8 +211,8 @@ func chunkSize(l []byte) (size int64, ok bool) {
 		case c|0x20 >= 'a' && c|0x20 <= 'f':
 			c = c | 0x20 - 'a' + 10
 		default:
-			rest := l[i:]
-			return size, i > 0 && isValue(rest) && (c == ';' || c == ' ' || c == '\t')
+			rest := bytes.TrimLeft(l[i:], " \t")
+			return size, i > 0 && isValue(rest) && (len(rest) == 0 || rest[0] == ';')
 		}
 		if size > 1<<58 {
 			return 0, false

@@ -51,8 +51,7 @@ func TestKillLosesNothing(t *testing.T) {
 		}
 		slices.Sort(starts)
 		t.Logf("%d answered calls; ready after %s, at worst %s", answered, starts[len(starts)/2], starts[len(starts)-1])
-		// Other work on the machine may delay one start; the usual one it may not.
-		if starts[len(starts)/2] > time.Second || starts[len(starts)-1] > 5*time.Second {
+		if starts[len(starts)-1] > time.Second {
 			t.Errorf("ready again after %v, want a second", starts)
 		}
 		if answered == 0 {

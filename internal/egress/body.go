@@ -200,7 +200,9 @@ func (b *body) trailer(l []byte) {
 }
 
 // chunkSize reads the hexadecimal size of a chunk line. Extensions are skipped;
-// they begin with a semicolon, blanks before it (RFC 9112 section 7.1.1).
+// they begin with a semicolon (RFC 9112 section 7.1.1). Blanks may end the
+// line, but not stand before an extension: not every reader takes those, and
+// two that read one message differently are how requests are smuggled.
 func chunkSize(l []byte) (size int64, ok bool) {
 	i := 0
 	for ; i < len(l); i++ {
@@ -211,7 +213,7 @@ func chunkSize(l []byte) (size int64, ok bool) {
 		case c|0x20 >= 'a' && c|0x20 <= 'f':
 			c = c | 0x20 - 'a' + 10
 		default:
-			rest := bytes.TrimLeft(l[i:], " \t")
+			rest := bytes.TrimRight(l[i:], " \t")
 			return size, i > 0 && isValue(rest) && (len(rest) == 0 || rest[0] == ';')
 		}
 		if size > 1<<58 {

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/gateway"
+	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/llm"
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
@@ -56,7 +57,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
 	s.calls = gateway.New(gateway.Needs{
-		Auth: auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
+		Routes: route.NewTable(core.Log, core.Now),
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
 		Vendors: map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()},
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg),
 	})

@@ -18,10 +18,18 @@ func compatible(p config.Provider) catalog.ProviderConfig {
 		if m.CachedInput != nil {
 			prices.CacheRead = pricing.At(money.Price(*m.CachedInput))
 		}
-		out.Models = append(out.Models, catalog.ModelConfig{
+		model := catalog.ModelConfig{
 			ID: m.ID, VendorModel: m.VendorModel, Name: m.Name,
-			ContextLength: m.ContextLength, MaxOutput: m.MaxOutputTokens, Prices: prices,
-		})
+			ContextLength: m.ContextLength, MaxOutput: m.MaxOutputTokens, Prices: prices, Priority: m.Priority, Weight: m.Weight,
+		}
+		for _, f := range m.Fallbacks {
+			fallback := catalog.Fallback{Model: f.Model}
+			for _, on := range f.On {
+				fallback.On = append(fallback.On, catalog.Cause(on))
+			}
+			model.Fallbacks = append(model.Fallbacks, fallback)
+		}
+		out.Models = append(out.Models, model)
 	}
 	return out
 }

@@ -27,13 +27,14 @@ var Rules = map[string][]string{
 	"account": {},
 
 	// Domains of the Resource API.
-	"pricing": {"llm"},
-	"catalog": {"pricing", "llm"},
-	"apikey":  {"account"},
-	"credit":  {},
-	"usage":   {"credit", "pricing"},
-	"authn":   {"account", "apikey", "identity/oauth"},
-	"gateway": {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "llm/..."},
+	"pricing":       {"llm"},
+	"catalog":       {"pricing", "llm"},
+	"apikey":        {"account"},
+	"credit":        {},
+	"usage":         {"credit", "pricing"},
+	"authn":         {"account", "apikey", "identity/oauth"},
+	"gateway":       {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "gateway/route", "llm/..."},
+	"gateway/route": {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".

@@ -38,6 +38,8 @@ type Provider struct {
 	Key                   secret.String // empty where the service wants none
 	AllowPrivate          bool
 	Options               Options
+	// Credential tells this key from another of the provider; it is no secret.
+	Credential uint64
 }
 
 // Options are what a provider of the vendor compat may do differently. The
@@ -86,6 +88,40 @@ type Model struct {
 	Capabilities  Capabilities
 	CreatedAt     time.Time
 	Routes        []Route // whose provider is switched on, best first
+	Fallbacks     []Fallback
+}
+
+// Fallback is another model that may answer when a model cannot.
+type Fallback struct {
+	Model string `json:"model"`
+	// On says after which failures; empty: overloaded, server, timeout, rate.
+	On []Cause `json:"on,omitempty"`
+}
+
+// Cause is a kind of failure after which a fallback may answer.
+type Cause string
+
+// The causes. Context and policy are the request's own, so they are followed
+// only when they are named.
+const (
+	CauseOverloaded Cause = "overloaded"
+	CauseServer     Cause = "server"
+	CauseTimeout    Cause = "timeout"
+	CauseRate       Cause = "rate"
+	CauseContext    Cause = "context"
+	CausePolicy     Cause = "policy"
+)
+
+// Causes are all of them.
+var Causes = []Cause{CauseOverloaded, CauseServer, CauseTimeout, CauseRate, CauseContext, CausePolicy}
+
+// After reports whether the fallback may answer after a failure of this cause.
+// An empty cause is one that no fallback follows.
+func (f Fallback) After(c Cause) bool {
+	if len(f.On) == 0 {
+		return c != "" && c != CauseContext && c != CausePolicy
+	}
+	return slices.Contains(f.On, c)
 }
 
 // Capabilities say what a model can do, in the words of the public list.

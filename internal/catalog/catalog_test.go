@@ -245,9 +245,22 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		"two prices": func(p *catalog.ProviderConfig) {
 			p.Models = append(p.Models, catalog.ModelConfig{ID: "n", VendorModel: "m", MaxOutput: 1, Prices: pricing.Prices{Input: 1}})
 		},
-		"same model":      func(p *catalog.ProviderConfig) { p.Models = append(p.Models, p.Models[0]) },
-		"no output":       func(p *catalog.ProviderConfig) { p.Models[0].MaxOutput = 0 },
-		"negative price":  func(p *catalog.ProviderConfig) { p.Models[0].Prices.Input = -1 },
+		"same model":     func(p *catalog.ProviderConfig) { p.Models = append(p.Models, p.Models[0]) },
+		"no output":      func(p *catalog.ProviderConfig) { p.Models[0].MaxOutput = 0 },
+		"negative price": func(p *catalog.ProviderConfig) { p.Models[0].Prices.Input = -1 },
+		"weight below 0": func(p *catalog.ProviderConfig) { p.Models[0].Weight = -1 },
+		"fallback to itself": func(p *catalog.ProviderConfig) {
+			p.Models[0].Fallbacks = []catalog.Fallback{{Model: "m"}}
+		},
+		"fallback to nothing": func(p *catalog.ProviderConfig) {
+			p.Models[0].Fallbacks = []catalog.Fallback{{Model: "nowhere"}}
+		},
+		"fallback twice": func(p *catalog.ProviderConfig) {
+			p.Models[0].Fallbacks = []catalog.Fallback{{Model: "test-echo"}, {Model: "test-echo"}}
+		},
+		"fallback after what": func(p *catalog.ProviderConfig) {
+			p.Models[0].Fallbacks = []catalog.Fallback{{Model: "test-echo", On: []catalog.Cause{"rain"}}}
+		},
 		"quote in vendor": func(p *catalog.ProviderConfig) { p.Models[0].VendorModel = `x","n":"10` },
 	} {
 		p := good()
@@ -255,6 +268,11 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		if err := catalog.New(catalog.Needs{Providers: []catalog.ProviderConfig{p}}).Start(t.Context()); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+	fine := good()
+	fine.Models[0].Fallbacks = []catalog.Fallback{{Model: "test-echo", On: catalog.Causes}}
+	if err := catalog.CheckConfig([]catalog.ProviderConfig{fine}); err != nil {
+		t.Error(err)
 	}
 	if err := catalog.CheckConfig([]catalog.ProviderConfig{good(), catalog.OpenAI(secret.New("k"))}); err != nil {
 		t.Error(err)

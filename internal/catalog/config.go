@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -35,6 +36,11 @@ type ModelConfig struct {
 	Parameters    []string
 	Prices        pricing.Prices
 	Source        string // where the prices are from; empty: configuration
+	// Priority orders the providers of one model, lower first; 0: as they are
+	// listed. Weight is the share among those of one priority; 0: 1.
+	Priority, Weight int64
+	// Fallbacks are the models that may answer instead, in this order.
+	Fallbacks []Fallback
 }
 
 var errConfig = errors.New("providers")
@@ -54,6 +60,26 @@ func checkAll(all []ProviderConfig) error {
 		names[p.Name] = true
 		if err := p.check(); err != nil {
 			return fmt.Errorf("%w: %s: %w", errConfig, p.Name, err)
+		}
+	}
+	return checkFallbacks(all)
+}
+
+// checkFallbacks says which model falls back to one that is nowhere.
+func checkFallbacks(all []ProviderConfig) error {
+	known := map[string]bool{}
+	for _, p := range append(all[:len(all):len(all)], testProvider()) {
+		for _, m := range p.Models {
+			known[m.ID] = true
+		}
+	}
+	for _, p := range all {
+		for _, m := range p.Models {
+			for _, f := range m.Fallbacks {
+				if !known[f.Model] {
+					return fmt.Errorf("%w: %s: model %q falls back to %q, which no provider has", errConfig, p.Name, m.ID, f.Model)
+				}
+			}
 		}
 	}
 	return nil
@@ -112,8 +138,41 @@ func (m ModelConfig) check() error {
 	if m.MaxOutput <= 0 || m.MaxOutput > maxTokens || m.ContextLength < 0 || m.ContextLength > maxTokens {
 		return errors.New("maxOutput must be above 0, and contextLength not below it; both in tokens")
 	}
+	if m.Priority < 0 || m.Priority > maxPriority || m.Weight < 0 || m.Weight > maxPriority {
+		return fmt.Errorf("priority and weight must be from 0 to %d", maxPriority)
+	}
+	if err := m.checkFallbacks(); err != nil {
+		return err
+	}
 	return m.Prices.Check()
 }
+
+func (m ModelConfig) checkFallbacks() error {
+	if len(m.Fallbacks) > maxFallbacks {
+		return fmt.Errorf("at most %d fallbacks are possible", maxFallbacks)
+	}
+	for i, f := range m.Fallbacks {
+		if !modelID.MatchString(f.Model) || f.Model == m.ID {
+			return fmt.Errorf("fallback %q is not the id of another model", f.Model)
+		}
+		for _, other := range m.Fallbacks[:i] {
+			if other.Model == f.Model {
+				return fmt.Errorf("fallback %q is there twice", f.Model)
+			}
+		}
+		for _, c := range f.On {
+			if !slices.Contains(Causes, c) {
+				return fmt.Errorf("fallback %q: %q is none of %v", f.Model, c, Causes)
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	maxFallbacks = 5
+	maxPriority  = 1_000_000
+)
 
 // maxTokens bounds the sizes of models, so that no product of them overflows.
 const maxTokens = 100_000_000

@@ -24,10 +24,10 @@ func (s store) read(ctx context.Context, now time.Time) (t tables, err error) {
 	if err != nil {
 		return t, fmt.Errorf("read providers: %w", err)
 	}
-	const models = `SELECT id, name, state, context_length, max_output, capabilities, access, created_at FROM catalog_model ORDER BY id`
+	const models = `SELECT id, name, state, context_length, max_output, capabilities, access, fallbacks, created_at FROM catalog_model ORDER BY id`
 	t.models, err = query(ctx, s, models, func(scan func(...any) error) (r modelRow, err error) {
 		var created sqldb.Time
-		err = scan(&r.id, &r.name, &r.state, &r.contextLength, &r.maxOutput, &r.capabilities, &r.access, &created)
+		err = scan(&r.id, &r.name, &r.state, &r.contextLength, &r.maxOutput, &r.capabilities, &r.access, &r.fallbacks, &created)
 		r.created = created.Time
 		return r, err
 	})
@@ -131,12 +131,12 @@ func (w *writer) providers(ctx context.Context, have, want []providerRow) {
 
 func (w *writer) models(ctx context.Context, have, want []modelRow) {
 	const put = `
-		INSERT INTO catalog_model (id, name, state, context_length, max_output, capabilities, access, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)
-		ON CONFLICT (id) DO UPDATE SET name = $2, state = $3, context_length = $4, max_output = $5, capabilities = $6, updated_at = $8`
+		INSERT INTO catalog_model (id, name, state, context_length, max_output, capabilities, access, fallbacks, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+		ON CONFLICT (id) DO UPDATE SET name = $2, state = $3, context_length = $4, max_output = $5, capabilities = $6, fallbacks = $8, updated_at = $9`
 	for _, m := range want {
 		if !slices.ContainsFunc(have, func(b modelRow) bool { m.created, m.access = b.created, b.access; return m == b }) {
-			w.exec(ctx, "model", put, m.id, m.name, m.state, m.contextLength, m.maxOutput, m.capabilities, accessDefault, w.now)
+			w.exec(ctx, "model", put, m.id, m.name, m.state, m.contextLength, m.maxOutput, m.capabilities, accessDefault, m.fallbacks, w.now)
 		}
 	}
 	const archive = `UPDATE catalog_model SET state = $2, updated_at = $3 WHERE id = $1`

@@ -3,6 +3,8 @@ package catalog
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -32,6 +34,7 @@ type modelRow struct {
 	id, name, state          string
 	contextLength, maxOutput int64
 	capabilities, access     string
+	fallbacks                string
 	created                  time.Time
 }
 
@@ -91,7 +94,7 @@ func (s *Service) desired(have tables, now time.Time) (tables, error) {
 				want.models = append(want.models, row)
 			}
 			vendorModel := m.vendorModel()
-			want.routes = append(want.routes, routeRow{model: m.ID, provider: p.Name, vendorModel: vendorModel, priority: int64(i), weight: 1})
+			want.routes = append(want.routes, m.route(p.Name, int64(i)))
 			prices, err := json.Marshal(m.Prices)
 			if err != nil {
 				return tables{}, err
@@ -104,6 +107,15 @@ func (s *Service) desired(have tables, now time.Time) (tables, error) {
 		}
 	}
 	return want, nil
+}
+
+// route is the way to m at a provider, the listed-th one.
+func (m ModelConfig) route(provider string, listed int64) routeRow {
+	r := routeRow{model: m.ID, provider: provider, vendorModel: m.vendorModel(), priority: m.Priority, weight: max(m.Weight, 1)}
+	if r.priority == 0 {
+		r.priority = listed
+	}
+	return r
 }
 
 func (m ModelConfig) vendorModel() string {
@@ -146,13 +158,17 @@ func newModelRow(m ModelConfig, now time.Time) (modelRow, error) {
 	if err != nil {
 		return modelRow{}, err
 	}
+	fallbacks, err := json.Marshal(append([]Fallback{}, m.Fallbacks...))
+	if err != nil {
+		return modelRow{}, err
+	}
 	name := m.Name
 	if name == "" {
 		name = m.ID
 	}
 	return modelRow{
 		id: m.ID, name: name, state: string(StateActive), contextLength: m.ContextLength, maxOutput: m.MaxOutput,
-		capabilities: string(text), access: accessDefault, created: now,
+		capabilities: string(text), access: accessDefault, fallbacks: string(fallbacks), created: now,
 	}, nil
 }
 
@@ -173,6 +189,8 @@ func (s *Service) assemble(t tables) ([]*Model, error) {
 				return nil, fmt.Errorf("key of provider %s: %w", row.name, err)
 			}
 			p.Key = secret.New(string(key))
+			sum := sha256.Sum256(key)
+			p.Credential = binary.BigEndian.Uint64(sum[:])
 		}
 		providers[row.name] = p
 	}
@@ -190,6 +208,9 @@ func (s *Service) assemble(t tables) ([]*Model, error) {
 		m := &Model{ID: row.id, Name: row.name, State: State(row.state), ContextLength: row.contextLength, MaxOutput: row.maxOutput, CreatedAt: row.created}
 		if err := json.Unmarshal([]byte(row.capabilities), &m.Capabilities); err != nil {
 			return nil, fmt.Errorf("capabilities of %s: %w", row.id, err)
+		}
+		if err := json.Unmarshal([]byte(row.fallbacks), &m.Fallbacks); err != nil {
+			return nil, fmt.Errorf("fallbacks of %s: %w", row.id, err)
 		}
 		for _, r := range t.routes {
 			if p := providers[r.provider]; p != nil && r.model == row.id {

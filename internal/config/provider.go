@@ -30,7 +30,6 @@ type Provider struct {
 	Headers      map[string]string `json:"headers"`
 	// NoStreamUsage says that the service does not know stream_options.
 	NoStreamUsage bool    `json:"no_stream_usage"`
-	UsagePath     string  `json:"usage_path"`     // where a stream has its usage; empty: usage
 	MaxTokensKey  string  `json:"max_tokens_key"` // empty: max_tokens
 	Models        []Model `json:"models"`
 }
@@ -47,6 +46,17 @@ type Model struct {
 	Input       *MicroUSD `json:"input_usd_per_million"`
 	Output      *MicroUSD `json:"output_usd_per_million"`
 	CachedInput *MicroUSD `json:"cached_input_usd_per_million"`
+	// Priority orders the providers that have the same model, lower first; 0: as
+	// they are listed. Weight is the share among those of one priority; 0: 1.
+	Priority  int64      `json:"priority"`
+	Weight    int64      `json:"weight"`
+	Fallbacks []Fallback `json:"fallbacks"`
+}
+
+// Fallback is another model that may answer when a model fails.
+type Fallback struct {
+	Model string   `json:"model"`
+	On    []string `json:"on"` // empty: overloaded, server, timeout, rate
 }
 
 // MicroUSD is a millionth of a US dollar, written as a decimal string like
@@ -89,9 +99,9 @@ func (l *loader) providers() {
 		return
 	}
 	l.c.Providers = list
-	ids, models := map[string]bool{"openai": true, "test": true}, map[string]bool{}
+	ids := map[string]bool{"openai": true, "test": true}
 	for i := range list {
-		l.provider(path, fmt.Sprintf("/%d", i), &list[i], ids, models)
+		l.provider(path, fmt.Sprintf("/%d", i), &list[i], ids)
 	}
 }
 
@@ -135,7 +145,7 @@ func kindName(k jsontext.Kind) string {
 }
 
 // provider checks one provider and reads its key.
-func (l *loader) provider(file, at string, p *Provider, ids, models map[string]bool) {
+func (l *loader) provider(file, at string, p *Provider, ids map[string]bool) {
 	wrong := func(field, format string, args ...any) { l.wrong.add(file+": "+at+field, format, args...) }
 	switch {
 	case !isID(p.ID):
@@ -159,6 +169,7 @@ func (l *loader) provider(file, at string, p *Provider, ids, models map[string]b
 	if len(p.Models) == 0 || len(p.Models) > maxModels {
 		wrong("/models", "list from 1 to %d models", maxModels)
 	}
+	models := map[string]bool{}
 	for i, m := range p.Models {
 		at := fmt.Sprintf("/models/%d", i)
 		switch {

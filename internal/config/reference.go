@@ -115,8 +115,10 @@ A JSON list. Unknown and doubled names are mistakes. Prices are US dollars for a
 | ` + "`api_key`, `api_key_file`, `api_key_env`" + ` | the key, or the file or variable that holds it; none for a service without keys |
 | ` + "`allow_private`" + ` | permits an address of the own machine or network |
 | ` + "`headers`" + ` | sent with every call |
-| ` + "`no_stream_usage`, `usage_path`, `max_tokens_key`" + ` | for services that do not know ` + "`stream_options`" + `, have the usage elsewhere, or name the output limit otherwise |
+| ` + "`no_stream_usage`, `max_tokens_key`" + ` | for services that do not know ` + "`stream_options`" + `, or name the output limit otherwise |
 | ` + "`models[].id`, `vendor_model`, `name`" + ` | what clients call it, what the provider calls it, what people read |
 | ` + "`models[].context_length`, `max_output_tokens`" + ` | in tokens |
 | ` + "`models[].input_usd_per_million`, `output_usd_per_million`, `cached_input_usd_per_million`" + ` | the prices; the first two are required |
+| ` + "`models[].priority`, `weight`" + ` | where several providers have a model of the same id: the lowest priority is tried first (as they are listed when it is left out), and those of one priority share the calls by weight (1 when left out) |
+| ` + "`models[].fallbacks`" + ` | models that may answer instead, in this order: ` + "`{\"model\": \"…\", \"on\": [\"server\"]}`" + `; ` + "`on`" + ` takes ` + "`overloaded`, `server`, `timeout`, `rate`" + ` (these when left out), ` + "`context`, `policy`" + `. Who is answered by a fallback pays its price, and the dearest of them is set aside |
 `

@@ -39,8 +39,9 @@ func (c *call) admit() (err error) {
 	if err := c.checkParameters(); err != nil {
 		return err
 	}
+	c.chain = c.fallbacks()
 	c.estimate()
-	if c.actor.Test || c.prices.Free() {
+	if c.actor.Test || c.free() {
 		if c.actor.Test {
 			c.prices = &c.s.free
 		}
@@ -132,27 +133,42 @@ func (c *call) setAside(room money.Credits) (err error) {
 }
 
 // affordable returns the largest output per choice, up to the usual limit,
-// that room pays for; negative when it does not pay for the input.
+// that room pays for, whichever model answers; negative when it does not pay
+// for the input.
 func (c *call) affordable(room money.Credits) int64 {
 	n := pricing.Affordable(c.in, c.limit()*c.scan.N, room, *c.prices, c.s.needs.Terms)
+	for i := range c.chain {
+		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, room, *c.chain[i].prices, c.s.needs.Terms))
+	}
 	if n < 0 {
 		return n
 	}
 	return n / c.scan.N
 }
 
-// bound returns what to hold. The bytes of the text are a proven bound of its
-// tokens; where they are cheap for this user they are held instead of the
-// estimate.
+// bound returns what to hold: enough for the dearest model that may answer.
 func (c *call) bound(room money.Credits) (money.Credits, error) {
+	most, err := c.boundAt(c.prices, room)
+	for i := 0; i < len(c.chain) && err == nil; i++ {
+		var b money.Credits
+		b, err = c.boundAt(c.chain[i].prices, room)
+		most = max(most, b)
+	}
+	return most, err
+}
+
+// boundAt is bound for the prices of one model. The bytes of the text are a
+// proven bound of its tokens; where they are cheap for this user they are held
+// instead of the estimate.
+func (c *call) boundAt(prices *pricing.Prices, room money.Credits) (money.Credits, error) {
 	proven := c.in
 	proven.Text = c.scan.TextBytes + perMessage*int64(c.scan.Messages)
-	if text, err := pricing.Bound(proven, 0, *c.prices, c.s.needs.Terms); err == nil && text <= room/4 {
-		if all, err := pricing.Bound(proven, c.output*c.scan.N, *c.prices, c.s.needs.Terms); err == nil && all <= room {
+	if text, err := pricing.Bound(proven, 0, *prices, c.s.needs.Terms); err == nil && text <= room/4 {
+		if all, err := pricing.Bound(proven, c.output*c.scan.N, *prices, c.s.needs.Terms); err == nil && all <= room {
 			return all, nil
 		}
 	}
-	return pricing.Bound(c.in, c.output*c.scan.N, *c.prices, c.s.needs.Terms)
+	return pricing.Bound(c.in, c.output*c.scan.N, *prices, c.s.needs.Terms)
 }
 
 // explain tells a client what a call would cost, what is there, and which

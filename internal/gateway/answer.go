@@ -17,7 +17,7 @@ var (
 	valueSSE      = []string{"text/event-stream"}
 	valueOff      = []string{"off"}
 	valueTrailers = []string{"X-Rephlo-Credits-Charged, X-Rephlo-Credits-Remaining"}
-	valueAttempts = [maxTries + 1][]string{{"0"}, {"1"}, {"2"}, {"3"}}
+	valueAttempts = [maxTries + 1][]string{{"0"}, {"1"}, {"2"}, {"3"}} // without fallbacks
 )
 
 // answer carries a call without stream: the vendor's answer is collected as a
@@ -104,7 +104,11 @@ func (c *call) writeAnswer(head llm.Reply, body *buffer, paid receipt) error {
 // describe sets the headers that every answer of a model has.
 func (c *call) describe(h http.Header, head llm.Reply) {
 	h["X-Rephlo-Model"] = []string{c.model.ID}
-	h["X-Rephlo-Attempts"] = valueAttempts[c.attempts]
+	if c.attempts < len(valueAttempts) {
+		h["X-Rephlo-Attempts"] = valueAttempts[c.attempts]
+	} else {
+		h["X-Rephlo-Attempts"] = []string{strconv.Itoa(c.attempts)}
+	}
 	h["X-Rephlo-Cache"] = valueOff
 	if !c.s.needs.HideVendor && c.route != nil {
 		h["X-Rephlo-Vendor"] = []string{c.route.Provider.Vendor}

@@ -37,6 +37,7 @@ type call struct {
 	scan    relay.Scan
 	model   *catalog.Model
 	prices  *pricing.Prices // of the model's first route, which is charged
+	chain   []fallback      // other models that may answer, in order
 	in      pricing.Input   // what the input is taken to be for the hold
 	input   int64           // and without its margin, for a count
 	output  int64           // output limit per choice that is sent
@@ -47,10 +48,10 @@ type call struct {
 	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
 	cancel        context.CancelFunc
 	route         *catalog.Route // that is being tried
-	attempts      int
-	answering     bool          // the vendor has sent a head that says success
-	content       bool          // output has gone out, or is about to
-	last          *relay.Stream // that is being relayed
+	attempts      int            // of all models
+	answering     bool           // the vendor has sent a head that says success
+	content       bool           // output has gone out, or is about to
+	last          *relay.Stream  // that is being relayed
 	firstByte     time.Duration
 	ended         bool // settled, released or recorded
 	reportedBytes int64

@@ -8,6 +8,10 @@
 // and the last event of a stream, or a JSON answer as a whole, waits until the
 // settlement is durable (gate B).
 //
+// Which deployment is tried, and what a failure means for the next call, is
+// package route's to say; a model's fallbacks follow when its deployments have
+// failed. Until the first content has gone out another may answer.
+//
 // # How calls end
 //
 //	refused by us, or by the vendor before content   released

@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -41,6 +42,7 @@ type Needs struct {
 	Credits *credit.Service
 	Usage   *usage.Service
 	Vendors map[string]llm.Vendor // by name
+	Routes  *route.Table          // how the deployments do
 	Terms   money.Terms           // how vendor prices become credits
 	Log     *slog.Logger
 	Now     func() time.Time

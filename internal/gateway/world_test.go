@@ -24,6 +24,7 @@ import (
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/gateway"
+	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
@@ -196,9 +197,13 @@ type world struct {
 	vendor  *brokenVendor // serves the model broken
 	credits *credit.Service
 	calls   *gateway.Service
-	api     *httptest.Server
-	log     *syncBuffer
-	client  *http.Client
+	routes  *route.Table
+	// remembers says that a failed call counts against the next one; else each
+	// request finds all deployments well.
+	remembers bool
+	api       *httptest.Server
+	log       *syncBuffer
+	client    *http.Client
 }
 
 // syncBuffer is what the log is written to.
@@ -247,6 +252,11 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	}
 	cheap := model("cheap")
 	cheap.VendorModel, cheap.Prices = "vc", pricing.Prices{Input: 10_000, Output: 20_000}
+	failing, dear := model("failing"), model("dear")
+	failing.Fallbacks = []catalog.Fallback{{Model: "dear"}, {Model: "cheap", On: []catalog.Cause{catalog.CauseContext, catalog.CauseServer}}}
+	dear.VendorModel, dear.Prices = "vd", pricing.Prices{Input: 4_000_000, Output: 8_000_000}
+	shared := model("shared")
+	shared.Priority = 1
 	configured := func(name string, v *vendor, models ...catalog.ModelConfig) catalog.ProviderConfig {
 		return catalog.ProviderConfig{Name: name, Vendor: "compat", BaseURL: v.URL, Key: secret.New(plantedKey), AllowPrivate: true, Models: models}
 	}
@@ -254,7 +264,9 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	bugs.Vendor = "openai"
 	models := catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Providers: []catalog.ProviderConfig{configured("one", w.one, model("m"), model("single"), cheap), configured("two", w.two, model("m")), bugs},
+		Providers: []catalog.ProviderConfig{
+			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs,
+		},
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
 	w.credits = credit.New(credit.Needs{DB: db, Log: log, Now: time.Now, Node: "node", Records: records})
@@ -267,8 +279,9 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 		w.grant(user, balance)
 	}
 	client := egress.NewClient(egress.Options{})
+	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
-		Auth: fakeAuth{}, Models: models, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
+		Routes: w.routes, Auth: fakeAuth{}, Models: models, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
 		Vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
@@ -328,6 +341,9 @@ type reply struct {
 }
 
 func (w *world) request(ctx context.Context, body string, header ...string) *http.Request {
+	if !w.remembers {
+		w.routes.Forget(func(route.ID) bool { return false })
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.api.URL+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)

@@ -49,6 +49,9 @@ type Options struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	// NoStreamUsage says that the service refuses stream_options.
 	NoStreamUsage bool `json:"noStreamUsage,omitempty"`
+	// Drain reads a stream on for a while when its client has left, because the
+	// service bills it to its end anyway; else it is cancelled at once.
+	Drain bool `json:"drain,omitempty"`
 	// MaxTokensKey names the parameter of the output limit; empty is the
 	// vendor's usual one.
 	MaxTokensKey string `json:"maxTokensKey,omitempty"`

@@ -29,9 +29,12 @@ type Provider struct {
 	AllowPrivate bool              `json:"allow_private"`
 	Headers      map[string]string `json:"headers"`
 	// NoStreamUsage says that the service does not know stream_options.
-	NoStreamUsage bool    `json:"no_stream_usage"`
-	MaxTokensKey  string  `json:"max_tokens_key"` // empty: max_tokens
-	Models        []Model `json:"models"`
+	NoStreamUsage bool `json:"no_stream_usage"`
+	// Drain reads a stream on when its client has left, for services that bill
+	// it to its end.
+	Drain        bool    `json:"drain"`
+	MaxTokensKey string  `json:"max_tokens_key"` // empty: max_tokens
+	Models       []Model `json:"models"`
 }
 
 // Model is one model of a Provider.

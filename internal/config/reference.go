@@ -116,6 +116,7 @@ A JSON list. Unknown and doubled names are mistakes. Prices are US dollars for a
 | ` + "`allow_private`" + ` | permits an address of the own machine or network |
 | ` + "`headers`" + ` | sent with every call |
 | ` + "`no_stream_usage`, `max_tokens_key`" + ` | for services that do not know ` + "`stream_options`" + `, or name the output limit otherwise |
+| ` + "`drain`" + ` | when a client leaves a stream, read it on for up to 15 s for its usage, because the service bills it to its end; without it the stream is cancelled within a second |
 | ` + "`models[].id`, `vendor_model`, `name`" + ` | what clients call it, what the provider calls it, what people read |
 | ` + "`models[].context_length`, `max_output_tokens`" + ` | in tokens |
 | ` + "`models[].input_usd_per_million`, `output_usd_per_million`, `cached_input_usd_per_million`" + ` | the prices; the first two are required |

@@ -68,6 +68,7 @@ type call struct {
 	slow      atomic.Bool // a write took too long
 	started   atomic.Bool // the head of a stream has gone out
 	stopped   atomic.Bool // by our shutdown
+	drains    atomic.Bool // its vendor has begun to answer, and is read on when the client leaves
 	// Guarded by the registry's lock.
 	detached   bool
 	detachedAt int64
@@ -114,8 +115,13 @@ func (s *Service) chat(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if c.scan.Stream {
-		// Who leaves a stream stops paying for it, so the vendor stops at once.
-		defer context.AfterFunc(r.Context(), c.cancel)()
+		// Who leaves a stream stops paying for it, so the vendor stops at once,
+		// unless it would bill the rest all the same.
+		defer context.AfterFunc(r.Context(), func() {
+			if !c.drains.Load() {
+				c.cancel()
+			}
+		})()
 		return c.stream()
 	}
 	return c.answer()

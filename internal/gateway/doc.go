@@ -20,6 +20,7 @@
 //	vendor broke after content                       reported so far, else counted
 //	client left a stream after the vendor's head     reported so far, else counted
 //	client left a stream before the vendor's head    released
+//	the same, of a provider that bills to the end    read on for up to 15 s: reported
 //	client left a call without stream                read on for up to a minute: reported
 //	our shutdown, a panic, a write that took too long  as a vendor that broke
 //

@@ -366,3 +366,47 @@ func TestAChargeIsNeverAboveTheHold(t *testing.T) {
 		}
 	})
 }
+
+// A provider that bills to the end is read on when the client leaves, for its
+// usage; but not for long, and not too many at once.
+func TestAStreamThatIsBilledToItsEndIsReadOn(t *testing.T) {
+	t.Parallel()
+	limits := quick()
+	limits.Drain, limits.Detached = 300*time.Millisecond, 2
+	run(t, limits, plenty, func(t *testing.T, w *world) {
+		leave := func(more chan struct{}) {
+			t.Helper()
+			w.one.does(func(rw http.ResponseWriter, r *http.Request) {
+				streams(role, token("one"))(rw, r)
+				select {
+				case <-more:
+					send(rw, r, token("two"), stop, total, done)
+				case <-r.Context().Done():
+				}
+			})
+			e := w.open(t.Context(), chat("drained", `,"stream":true`))
+			for range 2 {
+				if _, err := e.next(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e.res.Body.Close()
+		}
+		more := make(chan struct{})
+		leave(more)
+		time.Sleep(50 * time.Millisecond)
+		close(more)
+		if got, want := w.last(1), (record{"cancelled", "client_gone", "reported", "drains", false, 10, 0, 5, 0, 10_000}); got != want {
+			t.Errorf("record %+v, want %+v", got, want)
+		}
+		leave(make(chan struct{}))
+		if got := w.last(2); got.Source != "estimated" || got.Ending != "client_gone" {
+			t.Errorf("after the time was over: %+v", got)
+		}
+		for range 3 {
+			leave(make(chan struct{}))
+		}
+		waitFor(t, func() bool { return w.calls.Open() == 2 }) // the third was cancelled at once
+		w.last(5)
+	})
+}

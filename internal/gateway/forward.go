@@ -27,6 +27,7 @@ func (c *call) send(f func(llm.Reply) error) error {
 		return llm.Broken(err)
 	}
 	c.answering = true
+	c.drains.Store(c.scan.Stream && p.Options.Drain)
 	err = f(reply)
 	if cerr := reply.Body.Close(); err == nil && cerr != nil && c.ctx.Err() == nil {
 		c.s.needs.Log.DebugContext(c.ctx, "vendor connection", "provider", p.Name, "err", cerr)

@@ -63,13 +63,14 @@ type Limits struct {
 	Bodies     int64         // bytes of all bodies at once; 256 MiB
 	Answer     int64         // bytes of an answer without stream; 64 MiB
 	Output     int64         // output limit of a call that names none; 16,384 tokens
-	Detached   int64         // answers without stream that nobody waits for; 64
+	Detached   int64         // answers that are read on although nobody waits for them; 64
 	BodyTime   time.Duration // for a body to arrive, and 1 s more per 64 KiB; 10 s
 	Head       time.Duration // without content until a stream's head goes out; 10 s
 	Ping       time.Duration // of silence until a heartbeat; 15 s
 	Write      time.Duration // for one write to a client; 30 s
 	Gate       time.Duration // for the ledger to be durable; 5 s
-	Linger     time.Duration // reading an answer on after its client left; 60 s
+	Linger     time.Duration // reading an answer without stream on after its client left; 60 s
+	Drain      time.Duration // and a stream of a provider that bills it to its end; 15 s
 	Progress   time.Duration // between reports of a running stream; 2 s
 	Renew      time.Duration // between reports of a silent call; 60 s
 	Retry      time.Duration // after which no new try starts; 120 s
@@ -99,6 +100,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.Write, 30*time.Second)
 	span(&l.Gate, 5*time.Second)
 	span(&l.Linger, 60*time.Second)
+	span(&l.Drain, 15*time.Second)
 	span(&l.Progress, 2*time.Second)
 	span(&l.Renew, 60*time.Second)
 	span(&l.Retry, 120*time.Second)

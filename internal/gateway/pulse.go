@@ -126,7 +126,7 @@ func (s *Service) watchVendor(c *call, now int64, age func(int64) time.Duration)
 		c.reported.Store(now)
 		c.hold.Progress(0, nil)
 	}
-	if !c.scan.Stream {
+	if !c.scan.Stream || c.drains.Load() && c.r.Context().Err() != nil {
 		s.watchDetached(c, now, age)
 		return
 	}
@@ -142,8 +142,8 @@ func (s *Service) watchVendor(c *call, now int64, age func(int64) time.Duration)
 	}
 }
 
-// watchDetached notices that the client of a call without stream has left. The
-// vendor's answer is read on for a while, because it will be billed.
+// watchDetached notices that the client of a call has left whose answer is read
+// on for a while, because it will be billed.
 func (s *Service) watchDetached(c *call, now int64, age func(int64) time.Duration) {
 	switch {
 	case c.r.Context().Err() == nil:
@@ -152,7 +152,15 @@ func (s *Service) watchDetached(c *call, now int64, age func(int64) time.Duratio
 		if s.open.detached++; s.open.detached > s.limits.Detached {
 			c.cancel()
 		}
-	case age(c.detachedAt) > s.limits.Linger:
+	case age(c.detachedAt) > s.linger(c):
 		c.cancel()
 	}
+}
+
+// linger is how long the answer of c is read on.
+func (s *Service) linger(c *call) time.Duration {
+	if c.scan.Stream {
+		return s.limits.Drain
+	}
+	return s.limits.Linger
 }

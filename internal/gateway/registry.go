@@ -11,7 +11,7 @@ type registry struct {
 	mu       sync.Mutex
 	head     call  // guarded by mu: the ring's anchor
 	n        int   // guarded by mu
-	detached int64 // guarded by mu: calls without stream whose client left
+	detached int64 // guarded by mu: calls that are read on without their client
 	closed   bool  // guarded by mu
 	idle     chan struct{}
 }

@@ -66,12 +66,18 @@ func (c *call) relay(reply llm.Reply) error {
 			usage = append(usage, chunk.Bytes...)
 			continue
 		}
-		if err := c.write(reply, held, chunk.Bytes); err != nil {
+		if err := c.write(reply, held, chunk.Bytes); err != nil && !c.readsOn(err) {
 			return err
 		}
 		held = nil
 		c.report(st)
 	}
+}
+
+// readsOn reports whether the vendor is read on after a write that failed with
+// err: nobody gets what comes, but its usage is what will be billed.
+func (c *call) readsOn(err error) bool {
+	return errors.Is(err, errGone) && c.drains.Load() && !c.slow.Load() && c.ctx.Err() == nil
 }
 
 // openGate is gate A: from here on output may go to the client.

@@ -28,7 +28,7 @@ func (c *call) try(f func(llm.Reply) error) error {
 	defer c.s.needs.Routes.Leave()
 	err := c.tryModel(f)
 	for i := range c.chain {
-		if err == nil || c.content || c.ctx.Err() != nil || c.late() {
+		if err == nil || c.content || c.ctx.Err() != nil || c.scan.Stream && c.gone() || c.late() {
 			break
 		}
 		if next := &c.chain[i]; next.After(causeOf(err)) {
@@ -135,6 +135,7 @@ func (c *call) tryAt(r *catalog.Route, try route.Try, again bool, f func(llm.Rep
 	c.attempts++
 	c.route, c.answering = r, false
 	c.mu.Unlock()
+	c.drains.Store(false)
 	result := route.Result{Void: true}
 	defer func() {
 		try.End(result)
@@ -157,7 +158,7 @@ func (c *call) tryAt(r *catalog.Route, try route.Try, again bool, f func(llm.Rep
 
 // another reports whether another deployment may answer instead.
 func (c *call) another(err error) bool {
-	return llm.KindOf(err).NextTarget() && c.ctx.Err() == nil && !c.content
+	return llm.KindOf(err).NextTarget() && c.ctx.Err() == nil && !c.content && (!c.scan.Stream || !c.gone())
 }
 
 // pause waits before the n-th try goes to a deployment that has failed already,

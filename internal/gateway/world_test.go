@@ -257,15 +257,18 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	dear.VendorModel, dear.Prices = "vd", pricing.Prices{Input: 4_000_000, Output: 8_000_000}
 	shared := model("shared")
 	shared.Priority = 1
+	drained := model("drained")
 	configured := func(name string, v *vendor, models ...catalog.ModelConfig) catalog.ProviderConfig {
 		return catalog.ProviderConfig{Name: name, Vendor: "compat", BaseURL: v.URL, Key: secret.New(plantedKey), AllowPrivate: true, Models: models}
 	}
 	bugs := configured("bugs", w.one, model("broken"))
 	bugs.Vendor = "openai"
+	drains := configured("drains", w.one, drained)
+	drains.Options.Drain = true
 	models := catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
 		Providers: []catalog.ProviderConfig{
-			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs,
+			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains,
 		},
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})

@@ -81,3 +81,24 @@ test("a refused request comes back as an error", { skip }, async () => {
     return true;
   });
 });
+
+test("a program registers itself, signs in and is removed", { skip }, async () => {
+  const config = await oidc.dynamicClientRegistration(
+    new URL(idp), { client_name: "A program", redirect_uris: [redirect_uri], token_endpoint_auth_method: "none", grant_types: ["authorization_code", "refresh_token"] },
+    oidc.None(), { execute: [oidc.allowInsecureRequests] });
+  const registration = config.clientMetadata();
+  assert.match(registration.client_id, /^dyn_/);
+  const tokens = await signIn(config);
+  const credits = await oidc.fetchProtectedResource(config, tokens.access_token, new URL(`${api}/v1/credits/me`), "GET");
+  assert.equal(credits.status, 200);
+  await oidc.refreshTokenGrant(config, tokens.refresh_token);
+
+  const gone = await fetch(registration.registration_client_uri, {
+    method: "DELETE", headers: { authorization: `Bearer ${registration.registration_access_token}` },
+  });
+  assert.equal(gone.status, 204);
+  await assert.rejects(
+    oidc.fetchProtectedResource(config, tokens.access_token, new URL(`${api}/v1/credits/me`), "GET"),
+    (err) => err instanceof oidc.WWWAuthenticateChallengeError && err.status === 401,
+  );
+});

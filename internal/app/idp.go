@@ -18,6 +18,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/logout"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
+	"github.com/rephlo/rephlo/internal/identity/register"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/identity/token"
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
@@ -65,7 +66,8 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 		return health.OK, ""
 	})
 	s.chores = append(s.chores,
-		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain})
+		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain},
+		chore{"identity.clients", 6 * time.Hour, p.clients.Sweep})
 	s.parts = p
 	return p, nil
 }
@@ -104,7 +106,11 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
 		ui.Assets{},
-		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing},
+		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing, Registration: register.Mode(cfg.ClientRegistration) != register.Off},
+		register.New(register.Needs{
+			Issuer: cfg.IDPURL, Mode: register.Mode(cfg.ClientRegistration), Initial: cfg.ClientRegistrationToken,
+			Clients: p.clients, Grants: p.grants, Algs: p.signing.Algs, Now: core.Now, Address: account.Address,
+		}),
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},

@@ -59,6 +59,7 @@ var Rules = map[string][]string{
 	"identity/token":     {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant"},
 	"identity/userinfo":  {"account", "identity/oauth", "identity/keys", "identity/grant"},
 	"identity/discovery": {"identity/oauth", "identity/keys"},
+	"identity/register":  {"identity/oauth", "identity/client", "identity/grant"},
 	"identity/pages":     {"ui"},
 
 	"ui":       {},

@@ -40,6 +40,9 @@ type Config struct {
 	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that a new account gets once its e-mail address is verified."`
 	Signup      string `setting:"signup" kind:"enum" enum:"open,off" default:"open" help:"Whether people may create accounts by themselves."`
 
+	ClientRegistration      string        `setting:"client_registration" kind:"enum" enum:"open,token,off" default:"open" help:"Who may register an app at the Identity Provider by a request (RFC 7591). open: everybody; users are asked and see that nobody has vouched for the app. token: who has client_registration_token."`
+	ClientRegistrationToken secret.String `setting:"client_registration_token" kind:"secret" default:"" help:"Initial access token for client_registration=token, at least 32 characters."`
+
 	origins map[string]Origin // by setting name
 }
 

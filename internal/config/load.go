@@ -57,6 +57,9 @@ type Input struct {
 	Environ []string
 }
 
+// minToken is how long a token is that an operator chooses.
+const minToken = 32
+
 // ConfigEnv names the settings file in the environment, as --config does.
 const ConfigEnv = Prefix + "CONFIG"
 
@@ -224,6 +227,9 @@ func (l *loader) together() {
 	}
 	if l.c.APIAddr == l.c.IDPAddr && !strings.HasSuffix(l.c.APIAddr, ":0") {
 		l.wrong.add("idp_addr", "api_addr and idp_addr are both %s; the two services need different ports", l.c.APIAddr)
+	}
+	if token := l.c.ClientRegistrationToken.Reveal(); l.c.ClientRegistration == "token" && len(token) < minToken || token != "" && l.c.ClientRegistration != "token" {
+		l.wrong.add("client_registration_token", "set it, with at least %d characters, together with client_registration=token and only then", minToken)
 	}
 }
 

@@ -97,8 +97,9 @@ var Codes = []Code{
 
 	{"client_exists", TopicOAuth, on(409), "There is an app with this client id already.", "Choose another id, or change the app that is there."},
 	{"invalid_client", TopicOAuth, on(401), "The client id is unknown, or its secret or other proof is wrong.", "Check client_id and the way in which the app proves who it is."},
-	{"invalid_client_metadata", TopicOAuth, on(422), "A setting of the app breaks a rule.", "Correct the setting that the message names."},
+	{"invalid_client_metadata", TopicOAuth, on(400, 422), "A setting of the app breaks a rule.", "Correct the setting that the message names."},
 	{"invalid_grant", TopicOAuth, on(400), "The code or refresh token is wrong, expired, revoked or was used before, or code_verifier or redirect_uri does not match it.", "Start the sign-in again. Use each code and each refresh token once."},
+	{"invalid_redirect_uri", TopicOAuth, on(400), "A redirect URI of an app that registers itself is not allowed.", "Register https addresses; for a program on the user's machine loopback http or a scheme of a reverse domain name."},
 	{"invalid_scope", TopicOAuth, on(400), "A scope is unknown, or goes beyond what the user granted.", "Ask only for scopes that the app is registered for and the user agreed to."},
 	{"invalid_target", TopicOAuth, on(400), "The resource parameter names a service that is unknown, or that the sign-in did not cover.", "Send the address of this API as resource, at the authorization endpoint too."},
 	{"slow_down", TopicOAuth, on(429), "Too many failed requests came from this address.", "Wait for the time in Retry-After before the next."},

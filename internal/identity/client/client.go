@@ -1,7 +1,9 @@
 package client
 
 import (
+	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -56,8 +58,15 @@ type Client struct {
 	// DefaultMaxAge is how old a sign-in may be when the request does not say,
 	// in seconds; nil is any age.
 	DefaultMaxAge *int64 `json:"default_max_age,omitempty"`
+	// Dynamic clients registered themselves. Nobody has vouched for them.
+	Dynamic bool `json:"dynamic,omitempty"`
+	// What a dynamic client says about itself besides; nothing here uses it.
+	About json.RawMessage `json:"about,omitempty"`
+
+	CreatedAt time.Time `json:"-"`
 
 	secrets []string // hashes
+	usedAt  time.Time
 }
 
 // Faults of looking up and making clients.

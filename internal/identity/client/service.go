@@ -87,7 +87,7 @@ func (s *Service) Create(ctx context.Context, c Client) (secret string, err erro
 		c.secrets = []string{oauth.Hash(secret)}
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
-		added, err := s.store.add(ctx, c, s.now())
+		added, err := s.store.add(ctx, c, "", s.now())
 		if err != nil {
 			return err
 		}

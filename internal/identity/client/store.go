@@ -43,17 +43,82 @@ func (s store) upsert(ctx context.Context, c Client, now time.Time) error {
 	return nil
 }
 
-func (s store) add(ctx context.Context, c Client, now time.Time) (bool, error) {
+func (s store) add(ctx context.Context, c Client, registration string, now time.Time) (bool, error) {
 	settings, secrets, err := encode(c)
 	if err != nil {
 		return false, err
 	}
 	const q = `
-		INSERT INTO client_client (id, name, settings, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
+		INSERT INTO client_client (id, name, settings, secrets, registration, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $6)
 		ON CONFLICT (id) DO NOTHING`
-	res, err := s.db.Q(ctx).ExecContext(ctx, q, c.ID, c.Name, settings, secrets, now.UnixMicro())
+	return s.changed(ctx, "store", c.ID, q, c.ID, c.Name, settings, secrets, registration, now.UnixMicro())
+}
+
+// replace changes a client whose registration token has the hash was, and
+// gives it the next.
+func (s store) replace(ctx context.Context, c Client, was, next string, now time.Time) (bool, error) {
+	settings, secrets, err := encode(c)
 	if err != nil {
-		return false, fmt.Errorf("store client %s: %w", c.ID, err)
+		return false, err
+	}
+	const q = `
+		UPDATE client_client SET name = $3, settings = $4, secrets = $5, registration = $6, updated_at = $7
+		WHERE id = $1 AND registration = $2`
+	return s.changed(ctx, "change", c.ID, q, c.ID, was, c.Name, settings, secrets, next, now.UnixMicro())
+}
+
+// unregister removes a client whose registration token has this hash.
+func (s store) unregister(ctx context.Context, id, registration string) (bool, error) {
+	const q = `DELETE FROM client_client WHERE id = $1 AND registration = $2`
+	return s.changed(ctx, "remove", id, q, id, registration)
+}
+
+// registered reports whether the client's registration token has this hash.
+func (s store) registered(ctx context.Context, id, registration string) (bool, error) {
+	const q = `SELECT COUNT(*) FROM client_client WHERE id = $1 AND registration = $2`
+	var n int
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, id, registration).Scan(&n); err != nil {
+		return false, fmt.Errorf("read client %s: %w", id, err)
+	}
+	return n == 1, nil
+}
+
+// used notes that a client got a token.
+func (s store) used(ctx context.Context, id string, at time.Time) error {
+	const q = `UPDATE client_client SET used_at = $2 WHERE id = $1 AND used_at < $2`
+	_, err := s.changed(ctx, "note use of", id, q, id, at.UnixMicro())
+	return err
+}
+
+// removeUnused removes dynamic clients that nobody has used since before, and
+// of those that were never used all but the newest keep. It returns their ids.
+func (s store) removeUnused(ctx context.Context, before time.Time, keep int) ([]string, error) {
+	const q = `
+		DELETE FROM client_client WHERE registration <> '' AND (
+			used_at < $1 AND created_at < $1 OR
+			id IN (SELECT id FROM client_client WHERE registration <> '' AND used_at = 0 ORDER BY created_at DESC, id LIMIT 1000000 OFFSET $2))
+		RETURNING id`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, before.UnixMicro(), keep)
+	if err != nil {
+		return nil, fmt.Errorf("remove unused clients: %w", err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("remove unused clients: %w", err)
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// changed runs a statement on one client and reports whether it changed it.
+func (s store) changed(ctx context.Context, what, id, query string, args ...any) (bool, error) {
+	res, err := s.db.Q(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, fmt.Errorf("%s client %s: %w", what, id, err)
 	}
 	n, err := res.RowsAffected()
 	return n == 1, err
@@ -68,7 +133,7 @@ func (s store) remove(ctx context.Context, id string) error {
 }
 
 func (s store) list(ctx context.Context) ([]Client, error) {
-	const q = `SELECT id, name, settings, secrets FROM client_client ORDER BY id`
+	const q = `SELECT id, name, settings, secrets, created_at, used_at FROM client_client ORDER BY id`
 	rows, err := s.db.Q(ctx).QueryContext(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read clients: %w", err)
@@ -78,7 +143,8 @@ func (s store) list(ctx context.Context) ([]Client, error) {
 	for rows.Next() {
 		var c Client
 		var id, name, settings, secrets string
-		if err := rows.Scan(&id, &name, &settings, &secrets); err != nil {
+		var created, used sqldb.Time
+		if err := rows.Scan(&id, &name, &settings, &secrets, &created, &used); err != nil {
 			return nil, fmt.Errorf("read clients: %w", err)
 		}
 		if err := json.Unmarshal([]byte(settings), &c); err != nil {
@@ -87,7 +153,7 @@ func (s store) list(ctx context.Context) ([]Client, error) {
 		if err := json.Unmarshal([]byte(secrets), &c.secrets); err != nil {
 			return nil, fmt.Errorf("read secrets of client %s: %w", id, err)
 		}
-		c.ID, c.Name = id, name
+		c.ID, c.Name, c.CreatedAt, c.usedAt = id, name, created.Time, used.Time
 		out = append(out, c)
 	}
 	return out, rows.Err()

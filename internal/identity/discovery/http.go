@@ -25,6 +25,8 @@ type Keys interface {
 type API struct {
 	Issuer string // the public address, without a trailing slash
 	Keys   Keys
+	// Registration says that clients may register themselves.
+	Registration bool
 }
 
 // metadata has the members of both kinds of document. The packages of the
@@ -37,6 +39,7 @@ type metadata struct {
 	JWKSURI               string   `json:"jwks_uri"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
 	ResponseModes         []string `json:"response_modes_supported"`
@@ -57,7 +60,7 @@ type metadata struct {
 
 func (a API) metadata() metadata {
 	methods := []string{"none", "client_secret_basic", "client_secret_post"}
-	return metadata{
+	m := metadata{
 		Issuer:                a.Issuer,
 		AuthorizationEndpoint: a.Issuer + "/oauth/authorize",
 		TokenEndpoint:         a.Issuer + "/oauth/token",
@@ -79,6 +82,10 @@ func (a API) metadata() metadata {
 		Prompts:               oauth.Prompts(),
 		Issues:                true,
 	}
+	if a.Registration {
+		m.RegistrationEndpoint = a.Issuer + "/oauth/register"
+	}
+	return m
 }
 
 // Mount registers the routes.

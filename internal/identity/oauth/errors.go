@@ -16,7 +16,7 @@ var (
 	ErrUnsupportedGrant = fault.New(fault.Invalid, "unsupported_grant_type", "The grant_type is not supported.")
 	ErrInvalidScope     = fault.New(fault.Invalid, "invalid_scope", "The scope is unknown or goes beyond what was granted.")
 	ErrInvalidTarget    = fault.New(fault.Invalid, "invalid_target", "The resource is unknown or was not authorized.")
-	ErrSlowDown         = fault.New(fault.RateLimited, "slow_down", "Too many failed requests from this address. Wait before the next.")
+	ErrSlowDown         = fault.New(fault.RateLimited, "slow_down", "Too many requests from this address. Wait before the next.")
 	// ErrInvalidToken answers an access token that is malformed, expired,
 	// revoked, or meant for something else (RFC 6750 section 3.1).
 	ErrInvalidToken = fault.New(fault.Unauthenticated, "invalid_token", "The access token is invalid, expired or revoked. Sign in again.")

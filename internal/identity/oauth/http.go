@@ -20,7 +20,7 @@ var codes = map[fault.Kind]string{
 var registered = map[string]bool{
 	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "invalid_scope": true, "invalid_target": true,
 	"invalid_token": true, "insufficient_scope": true, "unauthorized_client": true, "unsupported_grant_type": true,
-	"unsupported_token_type": true, "slow_down": true, "temporarily_unavailable": true, "server_error": true,
+	"invalid_redirect_uri": true, "invalid_client_metadata": true, "unsupported_token_type": true, "slow_down": true, "temporarily_unavailable": true, "server_error": true,
 }
 
 // WriteError writes f as RFC 6749 section 5.2 wants it. It is a

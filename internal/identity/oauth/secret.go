@@ -11,9 +11,10 @@ import (
 
 // Prefixes of the values that we hand out.
 const (
-	PrefixCode    = "rph_ac_"
-	PrefixRefresh = "rph_rt_"
-	PrefixSecret  = "rph_cs_"
+	PrefixCode         = "rph_ac_"
+	PrefixRefresh      = "rph_rt_"
+	PrefixSecret       = "rph_cs_"
+	PrefixRegistration = "rph_rg_"
 )
 
 // NewSecret returns prefix and 256 random bits as 43 characters.

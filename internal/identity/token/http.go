@@ -40,12 +40,12 @@ func (a API) limited(h web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1
 		address := a.address(r)
-		if err := a.Tokens.limit.check(address); err != nil {
+		if err := a.Tokens.limit.Check(address); err != nil {
 			return err
 		}
 		err := h(w, r)
 		if errors.Is(err, oauth.ErrInvalidClient) || errors.Is(err, oauth.ErrInvalidGrant) {
-			a.Tokens.limit.failed(address)
+			a.Tokens.limit.Count(address)
 		}
 		return err
 	}

@@ -51,7 +51,7 @@ type Needs struct {
 type Service struct {
 	Needs
 	tokens *oauth.Verifier // of any audience: for revocation
-	limit  *limiter
+	limit  *oauth.Limiter
 }
 
 // New returns a Service.
@@ -62,7 +62,7 @@ func New(n Needs) *Service {
 	return &Service{
 		Needs:  n,
 		tokens: oauth.NewVerifier(n.Keys, n.Server.Issuer, "", n.Now),
-		limit:  newLimiter(n.FailuresPerMinute, n.Now),
+		limit:  oauth.NewLimiter(n.FailuresPerMinute, time.Minute, n.Now),
 	}
 }
 
@@ -109,6 +109,9 @@ func (s *Service) Exchange(ctx context.Context, r Request) (Answer, error) {
 		a, err = s.code(ctx, r)
 	default:
 		a, err = s.refresh(ctx, r)
+	}
+	if err == nil {
+		s.Clients.Used(ctx, r.Client)
 	}
 	if sqldb.IsUnavailable(err) {
 		err = errStorage.Because(err)

@@ -1,0 +1,221 @@
+package register
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+)
+
+// Refusals of a registration (RFC 7591 section 3.2.2).
+var (
+	errMetadata = fault.New(fault.Invalid, "invalid_client_metadata", "The client metadata are not valid.")
+	errRedirect = fault.New(fault.Invalid, "invalid_redirect_uri", "A redirect URI is not allowed for this kind of client.")
+)
+
+const (
+	maxName = 120 // characters
+	maxURIs = 20
+	maxText = 2048
+)
+
+// Metadata is what a client says about itself (RFC 7591 section 2). Members
+// that are not here are ignored. What is not set is left out of answers:
+// clients take a null for a value of the wrong type.
+type Metadata struct {
+	RedirectURIs    []string `json:"redirect_uris"`
+	Method          string   `json:"token_endpoint_auth_method"`
+	Grants          []string `json:"grant_types"`
+	ResponseTypes   []string `json:"response_types"`
+	Name            string   `json:"client_name"`
+	URI             string   `json:"client_uri,omitempty"`
+	Scope           *string  `json:"scope"`
+	ApplicationType string   `json:"application_type"`
+	PostLogout      []string `json:"post_logout_redirect_uris,omitempty"`
+	DefaultMaxAge   *int64   `json:"default_max_age,omitempty"`
+	SubjectType     string   `json:"subject_type"`
+	IDTokenAlg      string   `json:"id_token_signed_response_alg"`
+	UserinfoAlg     string   `json:"userinfo_signed_response_alg,omitempty"`
+	SectorID        string   `json:"sector_identifier_uri,omitempty"`
+
+	about
+}
+
+// about is what is only kept and told again.
+type about struct {
+	Contacts        []string `json:"contacts,omitempty"`
+	TermsURI        string   `json:"tos_uri,omitempty"`
+	PolicyURI       string   `json:"policy_uri,omitempty"`
+	SoftwareID      string   `json:"software_id,omitempty"`
+	SoftwareVersion string   `json:"software_version,omitempty"`
+}
+
+// client returns the client that m describes. algs are the algorithms of ID
+// tokens.
+func (m Metadata) client(algs []string) (client.Client, error) {
+	c := client.Client{
+		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
+		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone,
+	}
+	if m.Method == "" {
+		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
+	}
+	if len(m.Grants) == 0 {
+		c.Grants = []string{client.GrantCode}
+	}
+	c.Public = c.AuthMethod == client.AuthNone
+	if err := m.checkSupport(c, algs); err != nil {
+		return c, err
+	}
+	var err error
+	if c.Native, err = m.native(); err != nil {
+		return c, err
+	}
+	if err := m.checkURIs(c.Native); err != nil {
+		return c, err
+	}
+	if c.Name, err = m.name(); err != nil {
+		return c, err
+	}
+	if c.Scopes, err = m.scopes(); err != nil {
+		return c, err
+	}
+	if c.About, err = m.checkAbout(); err != nil {
+		return c, err
+	}
+	return c, nil
+}
+
+// checkSupport refuses what this server does not do.
+func (m Metadata) checkSupport(c client.Client, algs []string) error {
+	switch {
+	case !slices.Contains([]client.AuthMethod{client.AuthNone, client.AuthBasic, client.AuthPost}, c.AuthMethod):
+		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic or client_secret_post.")
+	case slices.ContainsFunc(c.Grants, func(g string) bool { return g != client.GrantCode && g != client.GrantRefresh }):
+		return errMetadata.Saying("grant_types may have authorization_code and refresh_token.")
+	case !slices.Contains(c.Grants, client.GrantCode):
+		return errMetadata.Saying("grant_types must have authorization_code: refresh tokens come from it.")
+	case slices.ContainsFunc(m.ResponseTypes, func(r string) bool { return r != "code" }):
+		return errMetadata.Saying("response_types may only have code.")
+	case m.SubjectType != "" && m.SubjectType != "public":
+		return errMetadata.Saying("subject_type must be public.")
+	case m.SectorID != "":
+		return errMetadata.Saying("sector_identifier_uri is not supported, as subjects are public.")
+	case m.IDTokenAlg != "" && !slices.Contains(algs, m.IDTokenAlg):
+		return errMetadata.Saying("id_token_signed_response_alg must be one of: %s.", strings.Join(algs, ", "))
+	case m.UserinfoAlg != "":
+		return errMetadata.Saying("userinfo_signed_response_alg is not supported; userinfo is JSON.")
+	case m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0:
+		return errMetadata.Saying("default_max_age is in seconds and cannot be negative.")
+	}
+	return nil
+}
+
+// native reports whether the client is a program on the user's machine. Where
+// it does not say, the redirect URIs do.
+func (m Metadata) native() (bool, error) {
+	switch m.ApplicationType {
+	case "native":
+		return true, nil
+	case "web":
+		return false, nil
+	case "":
+		return !slices.ContainsFunc(m.RedirectURIs, func(uri string) bool { return strings.HasPrefix(uri, "https://") }), nil
+	}
+	return false, errMetadata.Saying("application_type must be web or native.")
+}
+
+func (m Metadata) checkURIs(native bool) error {
+	if len(m.RedirectURIs) == 0 || len(m.RedirectURIs) > maxURIs || len(m.PostLogout) > maxURIs {
+		return errRedirect.Saying("redirect_uris must have 1 to %d addresses, post_logout_redirect_uris up to as many.", maxURIs)
+	}
+	for i, uri := range slices.Concat(m.RedirectURIs, m.PostLogout) {
+		if oauth.CheckRedirect(uri, native) {
+			continue
+		}
+		if i >= len(m.RedirectURIs) {
+			return errMetadata.Saying("A post-logout redirect URI is not allowed for this kind of client: https, or for native clients loopback http or a reverse-domain scheme; no fragment, wildcard or dot segment.")
+		}
+		return errRedirect.Saying("A redirect URI is not allowed for this kind of client: https, or for native clients loopback http or a reverse-domain scheme; no fragment, wildcard or dot segment.")
+	}
+	if m.URI != "" && !isHTTPS(m.URI) {
+		return errMetadata.Saying("client_uri must be an https address.")
+	}
+	return nil
+}
+
+func isHTTPS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && len(address) <= maxText
+}
+
+// name is what people see: what the client says, or where it is.
+func (m Metadata) name() (string, error) {
+	name := strings.TrimSpace(m.Name)
+	if name == "" {
+		if name = strings.TrimPrefix(oauth.OriginOf(m.RedirectURIs[0]), "https://"); name == "" || strings.Contains(name, "/") {
+			name = "App on this computer"
+		}
+	}
+	hidden := func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError
+	}
+	if utf8.RuneCountInString(name) > maxName || strings.ContainsFunc(name, hidden) {
+		return "", errMetadata.Saying("client_name must have at most %d characters, and none that control or reverse text.", maxName)
+	}
+	return name, nil
+}
+
+// scopes returns those that the client may ask for: never admin.
+func (m Metadata) scopes() ([]string, error) {
+	if m.Scope == nil {
+		return oauth.UserScopes(), nil
+	}
+	var out []string
+	for _, scope := range strings.Fields(*m.Scope) {
+		if slices.Contains(oauth.UserScopes(), scope) && !slices.Contains(out, scope) {
+			out = append(out, scope)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errMetadata.Saying("scope has none of the scopes that there are: %s.", strings.Join(oauth.UserScopes(), " "))
+	}
+	return out, nil
+}
+
+func (m Metadata) checkAbout() (json.RawMessage, error) {
+	for _, address := range []string{m.TermsURI, m.PolicyURI} {
+		if address != "" && !isHTTPS(address) {
+			return nil, errMetadata.Saying("tos_uri and policy_uri must be https addresses.")
+		}
+	}
+	text, err := json.Marshal(m.about)
+	if err == nil && len(text) > maxText {
+		err = errMetadata.Saying("contacts, tos_uri, policy_uri, software_id and software_version are longer than %d bytes together.", maxText)
+	}
+	return text, err
+}
+
+// describe returns the metadata of a stored client.
+func describe(c client.Client, algs []string) (Metadata, error) {
+	scope := strings.Join(c.Scopes, " ")
+	m := Metadata{
+		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
+		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0],
+	}
+	if c.Native {
+		m.ApplicationType = "native"
+	}
+	if len(c.About) > 0 {
+		if err := json.Unmarshal(c.About, &m.about); err != nil {
+			return m, err
+		}
+	}
+	return m, nil
+}

@@ -102,3 +102,23 @@ test("a program registers itself, signs in and is removed", { skip }, async () =
     (err) => err instanceof oidc.WWWAuthenticateChallengeError && err.status === 401,
   );
 });
+
+test("a confidential program pushes its request and asks about its tokens", { skip }, async () => {
+  const redirect = "https://shop.example/callback";
+  const config = await oidc.dynamicClientRegistration(
+    new URL(idp), { client_name: "Shop", redirect_uris: [redirect], token_endpoint_auth_method: "client_secret_post", grant_types: ["authorization_code", "refresh_token"], require_pushed_authorization_requests: true },
+    undefined, { execute: [oidc.allowInsecureRequests] });
+  assert.ok(config.clientMetadata().client_secret);
+  const pkceCodeVerifier = oidc.randomPKCECodeVerifier(), expectedState = oidc.randomState();
+  const url = await oidc.buildAuthorizationUrlWithPAR(config, {
+    redirect_uri: redirect, scope, state: expectedState,
+    code_challenge: await oidc.calculatePKCECodeChallenge(pkceCodeVerifier), code_challenge_method: "S256",
+  });
+  assert.deepEqual([...url.searchParams.keys()].sort(), ["client_id", "request_uri"]);
+  const tokens = await oidc.authorizationCodeGrant(config, await visit(url.href), { pkceCodeVerifier, expectedState, idTokenExpected: true });
+  const known = await oidc.tokenIntrospection(config, tokens.access_token);
+  assert.equal(known.active, true);
+  assert.equal(known.sub, tokens.claims().sub);
+  await oidc.tokenRevocation(config, tokens.refresh_token);
+  assert.equal((await oidc.tokenIntrospection(config, tokens.access_token)).active, false);
+});

@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/consent"
 	"github.com/rephlo/rephlo/internal/identity/discovery"
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/introspect"
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/login"
 	"github.com/rephlo/rephlo/internal/identity/logout"
@@ -115,6 +116,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		token.API{Tokens: tokens, Address: account.Address},
+		introspect.API{Issuer: cfg.IDPURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
 		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins},
 		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
 	} {

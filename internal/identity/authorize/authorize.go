@@ -36,6 +36,7 @@ type Interaction struct {
 
 	CreatedAt time.Time
 
+	pushed              string // the hash of its request_uri, if it was pushed
 	browser             []byte // nil until the first browser shows it
 	expiresAt, finished time.Time
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/rephlo/rephlo/internal/web"
 )
 
+// PushPath is where clients push requests to.
+const PushPath = "/oauth/par"
+
 // API serves the authorization endpoint and the dispatcher.
 type API struct{ Authorize *Service }
 
@@ -22,6 +25,7 @@ type API struct{ Authorize *Service }
 func (a API) Mount(m *web.Mux) {
 	page := web.Errors(a.Authorize.Screens.WriteError)
 	m.Handle("GET /oauth/authorize", a.start, page)
+	m.Handle("POST "+PushPath, a.push, web.Errors(oauth.WriteError), web.Body(64<<10), web.Origins(a.Authorize.Clients.Origins))
 	m.Handle("POST /oauth/authorize", a.startByForm, page, web.Body(64<<10))
 	m.Handle("GET /interaction/{uid}", a.dispatch, page)
 	m.Handle("GET /interaction/{uid}/abort", a.abort, page)
@@ -43,7 +47,34 @@ func (a API) startByForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if v.Get("request_uri") != "" { // stored already, and bound to the browser that follows
+		only := url.Values{"client_id": {v.Get("client_id")}, "request_uri": {v.Get("request_uri")}}
+		http.Redirect(w, r, "/oauth/authorize?"+only.Encode(), http.StatusSeeOther)
+		return nil
+	}
 	return a.begin(w, r, v, nil)
+}
+
+// push takes a request from the client itself (RFC 9126).
+func (a API) push(w http.ResponseWriter, r *http.Request) error {
+	v, c, err := a.Authorize.Clients.FromRequest(w, r)
+	if err != nil {
+		return err
+	}
+	reference, err := a.Authorize.Push(r.Context(), c, v)
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		return web.JSON(w, http.StatusBadRequest, struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}{e.Code, e.Description})
+	}
+	if err != nil {
+		return err
+	}
+	return web.JSON(w, http.StatusCreated, struct {
+		RequestURI string `json:"request_uri"`
+		ExpiresIn  int64  `json:"expires_in"`
+	}{reference, int64(PushedLife.Seconds())})
 }
 
 func (a API) begin(w http.ResponseWriter, r *http.Request, v url.Values, browser []byte) error {

@@ -43,10 +43,25 @@ type Service struct {
 // New returns a Service.
 func New(n Needs) *Service { return &Service{Needs: n, store: store{n.DB}} }
 
-// begin checks a request and stores it as an interaction. An *oauth.Error that
-// is not for our page goes to the client, at the redirect URI of the
-// interaction returned.
+// begin checks a request and stores it as an interaction, or continues one that
+// was pushed. An *oauth.Error that is not for our page goes to the client, at
+// the redirect URI of the interaction returned.
 func (s *Service) begin(ctx context.Context, v url.Values, browser []byte) (Interaction, client.Client, error) {
+	if v.Get("request_uri") != "" {
+		return s.pulled(ctx, v, browser)
+	}
+	in, c, err := s.check(ctx, v, browser)
+	if err == nil && c.RequirePAR {
+		err = &oauth.Error{Code: "invalid_request", Description: "The client must push its requests to /oauth/par first."}
+	}
+	if err == nil {
+		err = unavailable(s.store.insert(ctx, in))
+	}
+	return in, c, err
+}
+
+// check makes the interaction of a request whose parameters are all right.
+func (s *Service) check(ctx context.Context, v url.Values, browser []byte) (Interaction, client.Client, error) {
 	var in Interaction
 	clientID, err := oauth.ClientID(v)
 	if err != nil {
@@ -74,7 +89,7 @@ func (s *Service) begin(ctx context.Context, v url.Values, browser []byte) (Inte
 	}
 	now := s.Now()
 	in.UID, in.browser, in.CreatedAt, in.expiresAt = strings.ToLower(rand.Text()), browser, now, now.Add(life)
-	return in, c, unavailable(s.store.insert(ctx, in))
+	return in, c, nil
 }
 
 // open returns a live interaction of the browser. One that no browser has

@@ -16,13 +16,13 @@ type store struct{ db *sqldb.DB }
 
 func (s store) insert(ctx context.Context, in Interaction) error {
 	const q = `
-		INSERT INTO authorize_interaction (id, browser, request, hint, user_id, signed_in, consented, confirmed, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, '', FALSE, FALSE, FALSE, $5, $6)`
+		INSERT INTO authorize_interaction (id, pushed, client_id, browser, request, hint, user_id, signed_in, consented, confirmed, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, '', FALSE, FALSE, FALSE, $7, $8)`
 	request, err := json.Marshal(in.Request)
 	if err != nil {
 		return fmt.Errorf("store interaction: %w", err)
 	}
-	_, err = s.db.Q(ctx).ExecContext(ctx, q, in.UID, in.browser, string(request), in.Hint, in.CreatedAt.UnixMicro(), in.expiresAt.UnixMicro())
+	_, err = s.db.Q(ctx).ExecContext(ctx, q, in.UID, in.pushed, in.Request.ClientID, in.browser, string(request), in.Hint, in.CreatedAt.UnixMicro(), in.expiresAt.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("store interaction: %w", err)
 	}
@@ -53,8 +53,30 @@ func (s store) byID(ctx context.Context, uid string) (Interaction, error) {
 
 // bind gives an interaction to the first browser that shows it.
 func (s store) bind(ctx context.Context, uid string, browser []byte) (bool, error) {
-	const q = `UPDATE authorize_interaction SET browser = $2 WHERE id = $1 AND browser IS NULL`
+	const q = `UPDATE authorize_interaction SET browser = $2 WHERE id = $1 AND browser IS NULL AND pushed = ''`
 	return s.change(ctx, "bind interaction", q, uid, browser)
+}
+
+// byHandle returns the id of the client's interaction that was pushed under
+// the handle with this hash, or "".
+func (s store) byHandle(ctx context.Context, hash, clientID string) (uid string, err error) {
+	const q = `SELECT id FROM authorize_interaction WHERE pushed = $1 AND client_id = $2`
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, hash, clientID).Scan(&uid)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up pushed request: %w", err)
+	}
+	return uid, nil
+}
+
+// pull gives a pushed request to the first browser that comes in time.
+func (s store) pull(ctx context.Context, uid string, browser []byte, now, expires time.Time) (bool, error) {
+	const q = `
+		UPDATE authorize_interaction SET browser = $2, expires_at = $4
+		WHERE id = $1 AND browser IS NULL AND done_at IS NULL AND expires_at > $3`
+	return s.change(ctx, "continue pushed request", q, uid, browser, now.UnixMicro(), expires.UnixMicro())
 }
 
 // took records the steps that were taken.

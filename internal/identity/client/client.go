@@ -58,6 +58,8 @@ type Client struct {
 	// DefaultMaxAge is how old a sign-in may be when the request does not say,
 	// in seconds; nil is any age.
 	DefaultMaxAge *int64 `json:"default_max_age,omitempty"`
+	// RequirePAR refuses requests that were not pushed (RFC 9126).
+	RequirePAR bool `json:"require_par,omitempty"`
 	// Dynamic clients registered themselves. Nobody has vouched for them.
 	Dynamic bool `json:"dynamic,omitempty"`
 	// What a dynamic client says about itself besides; nothing here uses it.

@@ -39,6 +39,9 @@ type metadata struct {
 	JWKSURI               string   `json:"jwks_uri"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
+	PushEndpoint          string   `json:"pushed_authorization_request_endpoint"`
+	PushRequired          bool     `json:"require_pushed_authorization_requests"`
 	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
@@ -49,6 +52,8 @@ type metadata struct {
 	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs     []string `json:"introspection_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
@@ -68,6 +73,8 @@ func (a API) metadata() metadata {
 		JWKSURI:               a.Issuer + JWKSPath,
 		RevocationEndpoint:    a.Issuer + "/oauth/revoke",
 		EndSessionEndpoint:    a.Issuer + "/oauth/end-session",
+		IntrospectionEndpoint: a.Issuer + "/oauth/introspect",
+		PushEndpoint:          a.Issuer + "/oauth/par",
 		Scopes:                oauth.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},
@@ -77,6 +84,8 @@ func (a API) metadata() metadata {
 		IDTokenAlgs:           a.Keys.Algs(),
 		TokenAuth:             methods,
 		RevocationAuth:        methods,
+		IntrospectionAuth:     methods[1:],
+		IntrospectionAlgs:     a.Keys.Algs(),
 		Claims:                oauth.ClaimNames(),
 		Challenges:            []string{"S256"},
 		Prompts:               oauth.Prompts(),

@@ -176,6 +176,21 @@ func (s *Service) RevokeRefresh(ctx context.Context, value, clientID string) err
 	})
 }
 
+// InspectRefresh tells what a refresh token of the client is good for, and
+// until when; false when it is nothing, another's, used or ended. Looking
+// changes nothing.
+func (s *Service) InspectRefresh(ctx context.Context, value, clientID string) (Authorization, time.Time, bool, error) {
+	t, ok := s.parseRefresh(value)
+	if !ok {
+		return Authorization{}, time.Time{}, false, nil
+	}
+	f, ok, err := s.store.family(ctx, t.family)
+	if err != nil || !ok || f.ClientID != clientID || f.revoked || t.generation != f.generation || !f.expiresAt.After(s.now()) {
+		return Authorization{}, time.Time{}, false, err
+	}
+	return f.Authorization, f.expiresAt, true, nil
+}
+
 // sealFor encrypts a successor so that only who presents its predecessor can
 // read it: a copy of the database gives no token.
 func sealFor(presented, successor string) ([]byte, error) {

@@ -43,6 +43,7 @@ type Metadata struct {
 	IDTokenAlg      string   `json:"id_token_signed_response_alg"`
 	UserinfoAlg     string   `json:"userinfo_signed_response_alg,omitempty"`
 	SectorID        string   `json:"sector_identifier_uri,omitempty"`
+	RequirePAR      bool     `json:"require_pushed_authorization_requests,omitempty"`
 
 	about
 }
@@ -61,7 +62,7 @@ type about struct {
 func (m Metadata) client(algs []string) (client.Client, error) {
 	c := client.Client{
 		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
-		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone,
+		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone, RequirePAR: m.RequirePAR,
 	}
 	if m.Method == "" {
 		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
@@ -207,7 +208,7 @@ func describe(c client.Client, algs []string) (Metadata, error) {
 	scope := strings.Join(c.Scopes, " ")
 	m := Metadata{
 		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
-		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0],
+		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0], RequirePAR: c.RequirePAR,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

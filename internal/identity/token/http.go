@@ -4,10 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 
-	"github.com/rephlo/rephlo/internal/fault"
-	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -63,7 +60,7 @@ func (a API) address(r *http.Request) string {
 }
 
 func (a API) token(w http.ResponseWriter, r *http.Request) error {
-	v, c, err := a.client(w, r)
+	v, c, err := a.Tokens.Clients.FromRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -78,7 +75,7 @@ func (a API) token(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a API) revoke(w http.ResponseWriter, r *http.Request) error {
-	v, c, err := a.client(w, r)
+	v, c, err := a.Tokens.Clients.FromRequest(w, r)
 	if err != nil {
 		return err
 	}
@@ -101,65 +98,4 @@ func present(values []string) []string {
 		}
 	}
 	return out
-}
-
-// client reads the form and authenticates the client that sent it.
-func (a API) client(w http.ResponseWriter, r *http.Request) (url.Values, client.Client, error) {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return nil, client.Client{}, err
-	}
-	for name, values := range v {
-		if limit := limitOf(name); len(values[0]) > limit {
-			return nil, client.Client{}, oauth.ErrInvalidRequest.Saying("A parameter is longer than %d bytes.", limit)
-		}
-	}
-	cr, err := credentials(r, v)
-	if err == nil {
-		var c client.Client
-		if c, err = a.Tokens.Clients.Authenticate(r.Context(), cr); err == nil {
-			if origin := r.Header.Get("Origin"); origin != "" && !c.AllowsOrigin(origin) {
-				w.Header().Del("Access-Control-Allow-Origin") // another client's page
-			}
-			return v, c, nil
-		}
-	}
-	if fault.From(err).Kind == fault.Unauthenticated && r.Header.Get("Authorization") != "" {
-		w.Header().Set("WWW-Authenticate", `Basic realm="rephlo"`)
-	}
-	return nil, client.Client{}, err
-}
-
-func limitOf(name string) int {
-	if name == "token" {
-		return oauth.MaxToken
-	}
-	return oauth.MaxParameter
-}
-
-// credentials reads how the client presents itself: one way, not several (RFC
-// 6749 section 2.3).
-func credentials(r *http.Request, v url.Values) (client.Credentials, error) {
-	id, secret := v.Get("client_id"), v.Get("client_secret")
-	header := r.Header.Get("Authorization")
-	switch {
-	case v.Get("client_assertion") != "" || v.Get("client_assertion_type") != "":
-		return client.Credentials{}, oauth.ErrInvalidClient.Saying("Client assertions are not supported.")
-	case header == "" && id == "":
-		return client.Credentials{}, oauth.ErrInvalidClient.Saying("The parameter client_id is missing.")
-	case header == "" && secret == "":
-		return client.Credentials{ID: id, Method: client.AuthNone}, nil
-	case header == "":
-		return client.Credentials{ID: id, Secret: secret, Method: client.AuthPost}, nil
-	case secret != "" || len(r.Header["Authorization"]) > 1:
-		return client.Credentials{}, oauth.ErrInvalidRequest.Saying("The client authenticated in more than one way.")
-	}
-	basicID, basicSecret, ok := oauth.ParseBasic(header)
-	switch {
-	case !ok:
-		return client.Credentials{}, oauth.ErrInvalidClient
-	case id != "" && id != basicID:
-		return client.Credentials{}, oauth.ErrInvalidRequest.Saying("The client ids of the header and the body differ.")
-	}
-	return client.Credentials{ID: basicID, Secret: basicSecret, Method: client.AuthBasic}, nil
 }

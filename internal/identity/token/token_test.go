@@ -22,6 +22,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/discovery"
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/introspect"
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/token"
@@ -110,6 +111,10 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 		token.API{Tokens: w.tokens},
 		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Origins: w.clients.Origins},
 		discovery.API{Issuer: w.server.Issuer, Keys: w.keys},
+		introspect.API{
+			Issuer: w.server.Issuer, Clients: w.clients, Grants: w.grants, Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now),
+			Users: w.users, Keys: w.keys, Now: w.now,
+		},
 	} {
 		a.Mount(m)
 	}

@@ -59,13 +59,28 @@ func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, e
 		return nil, errors.Join(err, db.Close())
 	}
 	now := time.Now //nolint:forbidigo // the one clock that everything is given
+	mails, err := Mail(cfg, log, now)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return &Core{
 		Config: cfg, Log: log, Now: now, DB: db, Box: box, Fresh: fresh,
 		Bus:       bus.New(db, log, now),
 		Passwords: seal.NewPasswords(),
-		Mail:      mail.NewFolder(filepath.Join(cfg.Data, "mail"), log, now),
+		Mail:      mails,
 		Cursors:   list.NewCursors(box.Subkey("cursor/v1")),
 	}, nil
+}
+
+// Mail returns what delivers messages: the mail server, or without one a
+// folder.
+func Mail(cfg config.Config, log *slog.Logger, now func() time.Time) (mail.Sender, error) {
+	if cfg.SMTPAddr == "" {
+		return mail.NewFolder(filepath.Join(cfg.Data, "mail"), log, now), nil
+	}
+	return mail.NewSMTP(mail.Options{
+		Addr: cfg.SMTPAddr, User: cfg.SMTPUser, Password: cfg.SMTPPassword, TLS: mail.TLS(cfg.SMTPTLS), From: cfg.MailFrom,
+	}, log)
 }
 
 // Close closes the database.

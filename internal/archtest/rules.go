@@ -97,6 +97,7 @@ var Outside = map[string][]string{
 	"github.com/maypok86/otter/v2":       {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":   {"gateway"},
 	"github.com/alecthomas/kong":         {"cli"},
+	"github.com/wneessen/go-mail":        {"mail"},
 	"golang.org/x/sys":                   {"app", "cli"},
 }
 

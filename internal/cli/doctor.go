@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rephlo/rephlo/internal/app"
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -49,7 +50,7 @@ func (d doctorCommand) Run(e *env) error {
 		all = append(all, checkFolder(cfg), checkSpace(cfg), checkKey(cfg))
 		all = append(all, checkDatabase(ctx, cfg)...)
 		all = append(all, checkService(ctx, "Resource API", "--api-addr", cfg.APIAddr, cfg.APIURL),
-			checkService(ctx, "Identity Provider", "--idp-addr", cfg.IDPAddr, cfg.IDPURL), checkHTTPS(cfg), checkProviders(cfg))
+			checkService(ctx, "Identity Provider", "--idp-addr", cfg.IDPAddr, cfg.IDPURL), checkHTTPS(cfg), checkProviders(cfg), checkMail(ctx, cfg))
 	}
 	return report(e.stdout, d.JSON, all)
 }
@@ -123,6 +124,26 @@ func checkKey(cfg config.Config) finding {
 		return finding{"master key", "error", err.Error(), "restore it from your backup"}
 	}
 	return ok("master key", "%s is whole and private", cfg.MasterKeyFile)
+}
+
+// checkMail connects to the mail server and signs in there; nothing is sent.
+func checkMail(ctx context.Context, cfg config.Config) finding {
+	mails, err := app.Mail(cfg, slog.New(slog.DiscardHandler), time.Now) //nolint:forbidigo // dates of messages
+	server, isServer := mails.(interface {
+		Check(ctx context.Context) error
+	})
+	switch {
+	case err != nil:
+		return finding{"mail", "error", err.Error(), "correct smtp_addr, smtp_user or mail_from"}
+	case !isServer && config.Loopback(cfg.IDPAddr):
+		return ok("mail", "mails are written to files in the data folder; only this machine can sign up")
+	case !isServer:
+		return finding{"mail", "hint", "mails are written to files in the data folder", "set smtp_addr and mail_from before others sign up"}
+	}
+	if err := server.Check(ctx); err != nil {
+		return finding{"mail", "error", fmt.Sprintf("%s: %s", cfg.SMTPAddr, err), "check the address, smtp_tls, smtp_user and smtp_password"}
+	}
+	return ok("mail", "%s takes mails", cfg.SMTPAddr)
 }
 
 // openExisting opens the database without making one.

@@ -36,6 +36,12 @@ type Config struct {
 	// Providers is what ProvidersFile lists.
 	Providers []Provider
 
+	SMTPAddr     string        `setting:"smtp_addr" kind:"addr" default:"" example:"mail.example.com:587" help:"Mail server, host:port. Without one, mails are written to files in the data folder."`
+	SMTPUser     string        `setting:"smtp_user" kind:"text" default:"" help:"User at the mail server; empty for a server that asks for none."`
+	SMTPPassword secret.String `setting:"smtp_password" kind:"secret" default:"" help:"Password of smtp_user."`
+	SMTPTLS      string        `setting:"smtp_tls" kind:"enum" enum:"starttls,tls,none" default:"starttls" help:"How the connection to the mail server is protected. starttls: a server that does not offer it is refused. tls: from the first byte, as on port 465. none: only for a server on this machine."`
+	MailFrom     string        `setting:"mail_from" kind:"mailbox" default:"" example:"Rephlo <no-reply@example.com>" help:"Sender of mails. Required with smtp_addr."`
+
 	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may lose the charges of the last moment."`
 	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that a new account gets once its e-mail address is verified."`
 	Signup      string `setting:"signup" kind:"enum" enum:"open,off" default:"open" help:"Whether people may create accounts by themselves."`

@@ -228,6 +228,12 @@ func (l *loader) together() {
 	if l.c.APIAddr == l.c.IDPAddr && !strings.HasSuffix(l.c.APIAddr, ":0") {
 		l.wrong.add("idp_addr", "api_addr and idp_addr are both %s; the two services need different ports", l.c.APIAddr)
 	}
+	if l.c.SMTPAddr != "" && l.c.MailFrom == "" {
+		l.wrong.add("mail_from", "set it together with smtp_addr: mail servers want to know who sends")
+	}
+	if l.c.SMTPUser != "" && l.c.SMTPPassword.Empty() {
+		l.wrong.add("smtp_password", "set it together with smtp_user")
+	}
 	if token := l.c.ClientRegistrationToken.Reveal(); l.c.ClientRegistration == "token" && len(token) < minToken || token != "" && l.c.ClientRegistration != "token" {
 		l.wrong.add("client_registration_token", "set it, with at least %d characters, together with client_registration=token and only then", minToken)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"reflect"
 	"slices"
@@ -111,13 +112,18 @@ func (s Setting) parse(text string) (any, error) {
 		return s.parseInt(text)
 	case "duration":
 		return s.parseDuration(text)
+	case "mailbox":
+		if _, err := mail.ParseAddress(text); err != nil {
+			return nil, fmt.Errorf("%q is not a sender like Rephlo <no-reply@example.com>", text)
+		}
+		return text, nil
 	case "enum":
 		if !slices.Contains(s.Values, text) {
 			return nil, fmt.Errorf("%q is not possible; write %s", text, strings.Join(s.Values, " or "))
 		}
 		return text, nil
 	}
-	return text, nil // a path
+	return text, nil // a path or other text
 }
 
 func parseAddr(text string) (any, error) {

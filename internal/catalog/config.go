@@ -68,7 +68,7 @@ func checkAll(all []ProviderConfig) error {
 // checkFallbacks says which model falls back to one that is nowhere.
 func checkFallbacks(all []ProviderConfig) error {
 	known := map[string]bool{}
-	for _, p := range append(all[:len(all):len(all)], testProvider()) {
+	for _, p := range append(slices.Clip(all), testProvider()) {
 		for _, m := range p.Models {
 			known[m.ID] = true
 		}

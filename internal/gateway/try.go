@@ -179,7 +179,7 @@ func (c *call) pause(n, others int, last error) bool {
 			return false // they failed as well
 		}
 		if wait == 0 {
-			wait = rand.N(min(firstBackoff<<n, lastBackoff))
+			wait = rand.N(min(firstBackoff<<n, lastBackoff)) //nolint:gosec // it only spreads the retries
 		}
 	default:
 		return false

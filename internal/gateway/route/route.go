@@ -190,7 +190,7 @@ type Result struct {
 func (t Try) End(r Result) {
 	event := t.d.end(t.table.now(), t.trial, r)
 	if event != "" {
-		t.table.log.Warn(event, "provider", t.d.id.Provider, "model", t.d.id.Model, "kind", r.Kind.String())
+		t.table.log.Warn("a deployment failed", "state", event, "provider", t.d.id.Provider, "model", t.d.id.Model, "kind", r.Kind.String())
 	}
 }
 

@@ -2,7 +2,6 @@ package route_test
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -32,7 +31,7 @@ func (c *clock) pass(d time.Duration) {
 
 func newTable() (*route.Table, *clock) {
 	c := &clock{at: time.Unix(1_800_000_000, 0)}
-	return route.NewTable(slog.New(slog.NewTextHandler(io.Discard, nil)), c.now), c
+	return route.NewTable(slog.New(slog.DiscardHandler), c.now), c
 }
 
 func candidate(name string, priority, weight int64) route.Candidate {
@@ -111,7 +110,7 @@ func TestABreakerClosesAfterThreeTrialsOneAtATime(t *testing.T) {
 
 func TestABreakerOpensWhenHalfOfTheCallsFail(t *testing.T) {
 	t.Parallel()
-	table, clock := newTable()
+	table, _ := newTable()
 	cs := []route.Candidate{candidate("only", 1, 1)}
 	for n := range 20 {
 		kind := llm.Kind(0)
@@ -126,7 +125,7 @@ func TestABreakerOpensWhenHalfOfTheCallsFail(t *testing.T) {
 		t.Fatal("not open after 10 faults of 20 calls")
 	}
 
-	table, clock = newTable()
+	table, clock := newTable()
 	for n := range 60 { // the same, but spread so that no ten seconds have 20 calls
 		kind := llm.Kind(0)
 		if n%2 == 1 {

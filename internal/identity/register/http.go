@@ -206,7 +206,7 @@ func parse(data []byte, algs []string) (client.Client, string, error) {
 	if web.Depth(data) > web.MaxDepth || json.Unmarshal(data, &m) != nil || !strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
 		return client.Client{}, "", errMetadata.Saying("The body is not a JSON object, or a member has the wrong type.")
 	}
-	c, err := m.Metadata.client(algs)
+	c, err := m.client(algs)
 	return c, m.ID, err
 }
 

@@ -179,7 +179,7 @@ func (m Metadata) scopes() ([]string, error) {
 		return oauth.UserScopes(), nil
 	}
 	var out []string
-	for _, scope := range strings.Fields(*m.Scope) {
+	for scope := range strings.FieldsSeq(*m.Scope) {
 		if slices.Contains(oauth.UserScopes(), scope) && !slices.Contains(out, scope) {
 			out = append(out, scope)
 		}

@@ -177,7 +177,7 @@ func newTally() *tally {
 	return y
 }
 
-func (y *tally) bucket(ref string) int { return int(hashOf(ref) % tallyBuckets) } //nolint:gosec // small
+func (y *tally) bucket(ref string) int { return int(hashOf(ref) % tallyBuckets) }
 
 func (y *tally) add(ref string, amount int64) {
 	b := &y.buckets[y.bucket(ref)]

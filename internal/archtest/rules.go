@@ -68,7 +68,7 @@ var Rules = map[string][]string{
 	"manual":   {"ui"},
 	"archtest": {},
 	"app":      {"..."},
-	"cli":      {"account", "apikey", "app", "credit"},
+	"cli":      {"account", "apikey", "app", "credit", "usage"},
 }
 
 // Files says which file of a slice may import what. A rule file (credit.go)

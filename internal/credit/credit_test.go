@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,18 +78,21 @@ func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, 
 	return record{o.Ref, o.Charged}, nil
 }
 
-func (r *records) Charges(ctx context.Context, each func(string, money.Credits) error) error {
-	rows, err := r.db.Q(ctx).QueryContext(ctx, `SELECT call_id, charged FROM test_record WHERE charged > 0`)
+func (r *records) Charges(ctx context.Context, w credit.Which, each func(credit.Recorded) error) error {
+	rows, err := r.db.Q(ctx).QueryContext(ctx, `SELECT call_id, charged FROM test_record WHERE charged > 0 AND call_id >= $1`, w.From)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var rec record
-		if err := rows.Scan(&rec.call, &rec.charged); err != nil {
+		var rec credit.Recorded
+		if err := rows.Scan(&rec.Call, &rec.Charged); err != nil {
 			return err
 		}
-		if err := each(rec.call, rec.charged); err != nil {
+		if len(w.Calls) > 0 && !slices.Contains(w.Calls, rec.Call) {
+			continue
+		}
+		if err := each(rec); err != nil {
 			return err
 		}
 	}

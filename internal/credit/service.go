@@ -22,7 +22,10 @@ type Needs struct {
 	// one runs, by a lock on the data folder.
 	Node    string
 	Records Records
-	Policy  Policy
+	// Spool is the file for endings that the database does not take; empty for
+	// none.
+	Spool  string
+	Policy Policy
 }
 
 // Policy are numbers that tests change; zero means the default.
@@ -35,6 +38,7 @@ type Policy struct {
 	Idle   time.Duration // after which a user's lease is returned: 10 min
 	Forget time.Duration // after which an open hold without renewal is resolved: 5 min
 	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s
+	Spool  int           // bytes set aside for endings that the database does not take: 64 MiB
 }
 
 func (p Policy) filled(engine sqldb.Engine) Policy {
@@ -45,7 +49,7 @@ func (p Policy) filled(engine sqldb.Engine) Policy {
 	return Policy{
 		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
 		Beat: or(p.Beat, 2*time.Second), Watch: or(p.Watch, 2500*time.Millisecond), Idle: or(p.Idle, 10*time.Minute),
-		Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, 15*time.Second),
+		Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, 15*time.Second), Spool: or(p.Spool, spoolSize),
 	}
 }
 
@@ -70,6 +74,11 @@ type Service struct {
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
+	spoolPath string
+	spool     *spooler           // set by Start; nil without a file
+	replay    map[string]spooled // what the spool held at the start; nil afterwards
+	failed    chan error         // gets why nothing can be written any more
+
 	mu       sync.Mutex
 	state    state   // guarded by mu
 	lanes    []*lane // guarded by mu
@@ -85,6 +94,7 @@ const (
 	stateStarting
 	stateServing
 	stateFenced
+	stateBroken
 	stateStopped
 )
 
@@ -94,12 +104,13 @@ func New(n Needs) *Service {
 	return &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
+		spoolPath: n.Spool, failed: make(chan error, 1),
 	}
 }
 
 // stats count what somebody should know about.
 type stats struct {
-	batches, operations, refused, fenced, forgotten, orphans, overruns atomic.Int64
+	batches, operations, refused, fenced, forgotten, orphans, overruns, spooled, replayed atomic.Int64
 }
 
 // Stats are counters since the start, and how much waits.
@@ -109,6 +120,7 @@ type Stats struct {
 	Fenced              int64 // lanes lost to another process
 	Forgotten, Orphans  int64 // holds resolved without their caller: in this process, after a dead one
 	Overruns            int64 // calls that cost more than was held
+	Spooled, Replayed   int64 // endings that the database did not take at once, and that a start found
 	Queued, Open        int   // operations that wait, holds without an ending
 }
 
@@ -117,7 +129,7 @@ func (s *Service) Stats() Stats {
 	out := Stats{
 		Batches: s.stats.batches.Load(), Operations: s.stats.operations.Load(), Refused: s.stats.refused.Load(),
 		Fenced: s.stats.fenced.Load(), Forgotten: s.stats.forgotten.Load(), Orphans: s.stats.orphans.Load(),
-		Overruns: s.stats.overruns.Load(),
+		Overruns: s.stats.overruns.Load(), Spooled: s.stats.spooled.Load(), Replayed: s.stats.replayed.Load(),
 	}
 	for _, l := range s.owned() {
 		waiting, open := l.queue.counts()
@@ -153,9 +165,12 @@ func (s *Service) Start(ctx context.Context) error {
 	s.state = stateStarting
 	s.mu.Unlock()
 
+	if err := s.openSpool(); err != nil {
+		return fmt.Errorf("start the ledger: %w", err)
+	}
 	rows, err := s.claim(ctx)
 	if err != nil {
-		return fmt.Errorf("start the ledger: %w", err)
+		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
 	}
 	lanes := make([]*lane, 0, len(rows))
 	for _, r := range rows {
@@ -166,12 +181,16 @@ func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	s.lanes = lanes
 	s.mu.Unlock()
-	if err := s.recover(ctx, lanes); err != nil {
+	err = s.recover(ctx, lanes)
+	if err == nil {
+		err = s.settleReplayed(ctx, lanes[0])
+	}
+	if err != nil {
 		for _, l := range lanes {
 			l.abandon()
 			<-l.stopped
 		}
-		return fmt.Errorf("start the ledger: %w", err)
+		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,11 +204,14 @@ func (s *Service) Start(ctx context.Context) error {
 }
 
 func (s *Service) newLane(r laneRow) *lane {
-	return &lane{
+	l := &lane{
 		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		kill: make(chan struct{}), stopped: make(chan struct{}),
+		broken: s.breakDown, spool: s.spool, kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	saved := make(chan struct{})
+	l.saved.Store(&saved)
+	return l
 }
 
 // fenced stops admission for good: another process owns a lane of ours.
@@ -199,6 +221,30 @@ func (s *Service) fenced() {
 	defer s.mu.Unlock()
 	s.state = stateFenced
 }
+
+// breakDown stops everything that writes: after a failed flush nothing in
+// memory proves anything.
+func (s *Service) breakDown(err error) {
+	s.open.Store(nil)
+	s.mu.Lock()
+	if s.state != stateStopped {
+		s.state = stateBroken
+	}
+	lanes := s.lanes
+	s.mu.Unlock()
+	for _, l := range lanes {
+		l.abandon()
+	}
+	s.log.Error("the ledger cannot be written; this process must end", "err", err)
+	select {
+	case s.failed <- fmt.Errorf("%w: %w", ErrBroken, err):
+	default: // it was said before
+	}
+}
+
+// Failed gives ErrBroken, once, when nothing can be written any more: the
+// process has to end, and its next start recovers.
+func (s *Service) Failed() <-chan error { return s.failed }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
 // context has ended already.
@@ -227,7 +273,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	for _, l := range lanes {
 		errs = append(errs, s.close(ctx, l))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.spool.end(ctx))...)
 }
 
 // drain waits until every hold has ended or ctx has.
@@ -252,6 +298,7 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	select {
 	case <-l.stopped:
 	case <-ctx.Done():
+		s.spool.pass(true)
 		l.abandon()
 		<-l.stopped
 	}
@@ -265,7 +312,8 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	return s.store.leaveLane(ctx, l.no, l.epoch)
 }
 
-// Health returns "ok" or "down", and why new holds are not taken.
+// Health returns "ok", "degraded" while endings are in the spool, or "down"
+// while new holds are not taken, and why.
 func (s *Service) Health() (string, string) {
 	s.mu.Lock()
 	st, lanes := s.state, s.lanes
@@ -277,6 +325,8 @@ func (s *Service) Health() (string, string) {
 		return "down", "the ledger has stopped"
 	case stateFenced:
 		return "down", "another process has taken over this database"
+	case stateBroken:
+		return "down", "the disk or the database cannot be written any more"
 	case stateServing:
 	}
 	for _, l := range lanes {
@@ -285,6 +335,9 @@ func (s *Service) Health() (string, string) {
 		} else if err != nil {
 			return "down", "the database does not take batches"
 		}
+	}
+	if n, _ := s.spool.usage(); n > 0 {
+		return "degraded", fmt.Sprintf("%d endings are in the spool and not yet in the database", n)
 	}
 	return "ok", ""
 }

@@ -19,6 +19,7 @@ import (
 
 type ledgerCommands struct {
 	Verify ledgerVerify `cmd:"" help:"Recompute every balance from the transfers; exit status 1 when something differs."`
+	Roots  ledgerRoots  `cmd:"" help:"Print the signed root of each day, as lines of JSON."`
 }
 
 // ledgerFile names the database of a ledger command.
@@ -147,6 +148,39 @@ func reportLedger(w io.Writer, asJSON bool, s credit.Summary, findings []credit.
 	}
 	_, last := fmt.Fprintf(w, "%s in %.1f s\n", counted(s.Findings, "finding"), took.Seconds())
 	return errors.Join(err, last)
+}
+
+type ledgerRoots struct {
+	ledgerFile
+	Since string `placeholder:"DAY" help:"From this day on, like 2026-03-20 (UTC)."`
+}
+
+func (c ledgerRoots) Run(e *env) error {
+	var from time.Time
+	if c.Since != "" {
+		day, err := parseDay("--since", c.Since)
+		if err != nil {
+			return err
+		}
+		from = day
+	}
+	return e.withBooks(c.ledgerFile, func(b books) error {
+		return b.credits.Roots(e.ctx, from, func(r credit.Root) error {
+			if err := json.NewEncoder(e.stdout).Encode(r); err != nil {
+				return Exit(exitIO, err)
+			}
+			return nil
+		})
+	})
+}
+
+// parseDay reads the value of a flag as a day.
+func parseDay(flag, text string) (time.Time, error) {
+	day, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return time.Time{}, Exit(exitUsage, fmt.Errorf("%s: %q is not a day like 2026-03-20", flag, text))
+	}
+	return day, nil
 }
 
 // counted returns "1 lane" or "3 lanes".

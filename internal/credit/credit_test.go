@@ -18,6 +18,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
@@ -113,6 +114,15 @@ func (r *records) Charges(ctx context.Context, w credit.Which, each func(credit.
 	return rows.Err()
 }
 
+// testBox seals keys under a master key of zeros.
+var testBox = func() *seal.Box {
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		panic(err)
+	}
+	return box
+}()
+
 // clock is a time that tests move.
 type clock struct {
 	micros atomic.Int64
@@ -172,7 +182,8 @@ func (w *world) start(node string, p credit.Policy) {
 
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
-		DB: w.db, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Spool: w.spool,
+		DB: w.db, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
+		Spool: w.spool,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -22,6 +23,7 @@ type Needs struct {
 	// one runs, by a lock on the data folder.
 	Node    string
 	Records Records
+	Box     *seal.Box // seals the key that signs roots; nil where none are signed
 	// Spool is the file for endings that the database does not take; empty for
 	// none.
 	Spool  string
@@ -71,6 +73,8 @@ type Service struct {
 	policy  Policy
 	purses  *purses
 	stats   stats
+	box     *seal.Box
+	rootDay atomic.Int64 // every day up to this one has a root
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
@@ -102,7 +106,7 @@ const (
 // What reads and grants works at once.
 func New(n Needs) *Service {
 	return &Service{
-		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records,
+		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 		spoolPath: n.Spool, failed: make(chan error, 1),
 	}

@@ -64,8 +64,9 @@ type verifier struct {
 	ends    map[holdPart]ended    // endings whose hold has not been seen
 	undone  []transfer            // reversals
 	total   totals
-	charges *tally // of the transfers
-	usage   *tally // of the records
+	roots   map[int64][]expected // by lane
+	charges *tally               // of the transfers
+	usage   *tally               // of the records
 }
 
 func (v *verifier) report(check, user, format string, args ...any) {
@@ -79,6 +80,9 @@ func (v *verifier) report(check, user, format string, args ...any) {
 func (v *verifier) run(ctx context.Context) error {
 	lanes, err := v.store.lanesIssued(ctx)
 	if err != nil {
+		return err
+	}
+	if err := v.checkRoots(ctx); err != nil {
 		return err
 	}
 	var latest int64

@@ -3,6 +3,7 @@ package credit
 import (
 	"context"
 	"crypto/sha256"
+	"math"
 )
 
 // tree computes the root over leaves that arrive one by one, in little memory:
@@ -54,12 +55,13 @@ type laneWalk struct {
 	missing int64      // the first seq that waiting[0] lacks, or 0
 	wrongAt int64      // the first seq whose time is not its batch's, or 0
 	issued  int64
+	roots   []expected // of the batches that follow, in order
 }
 
 // lane checks one lane's chain, adds its transfers to the sums and returns when
 // it wrote last.
 func (v *verifier) lane(ctx context.Context, l laneIssued) (at int64, err error) {
-	w := &laneWalk{v: v, lane: l.lane}
+	w := &laneWalk{v: v, lane: l.lane, roots: v.roots[l.lane]}
 	err = v.store.walkLane(ctx, l.lane, head{}, func(c *laneChunk) {
 		w.waiting = append(w.waiting, c.batches...)
 		for i := range c.transfers {
@@ -72,6 +74,7 @@ func (v *verifier) lane(ctx context.Context, l laneIssued) (at int64, err error)
 	for len(w.waiting) > 0 {
 		w.finish()
 	}
+	w.signed(head{batch: math.MaxInt64})
 	end := w.end
 	if end.hash != l.head.hash || end.last != l.head.last || end.batch > l.head.batch {
 		v.report("V1", "", "lane %d: its head is batch %d, seq %d, hash %x; its last batch is %d, ends at seq %d, hash %x",
@@ -128,6 +131,7 @@ func (w *laneWalk) finish() {
 	if hash := v.hash.link(w.lane, b); hash != b.hash {
 		v.report("V1", "", "lane %d batch %d (seq %d to %d): its hash is %x, computed %x", w.lane, b.batch, b.first, b.last, b.hash[:6], hash[:6])
 	}
+	w.signed(b)
 	w.end, w.at = b, row.at
 	w.waiting = w.waiting[1:]
 	w.leaves.reset()

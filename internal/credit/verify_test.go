@@ -35,7 +35,10 @@ func TestMerkleRootIsThatOfRFC6962(t *testing.T) {
 	var leaves [][32]byte
 	for n := range 130 {
 		want := definition(leaves)
-		if got := credit.Root(append([][32]byte(nil), leaves...)); got != want {
+		if got := credit.TreeRoot(leaves); got != want {
+			t.Errorf("root over %d leaves one by one is %x, want %x", n, got, want)
+		}
+		if got := credit.MerkleRoot(append([][32]byte(nil), leaves...)); got != want {
 			t.Errorf("root over %d leaves is %x, want %x", n, got, want)
 		}
 		leaves = append(leaves, sha256.Sum256([]byte{byte(n)}))

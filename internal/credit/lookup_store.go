@@ -19,28 +19,28 @@ func keys(refs []string) []any {
 	return args
 }
 
-// numbered returns "$1, $2, …, $n".
-func numbered(n int) string {
+// lookupArgs is "$1, $2, …, $256".
+var lookupArgs = func() string {
 	var b strings.Builder
-	for i := range n {
+	for i := range lookup {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString("$" + strconv.Itoa(i+1))
 	}
 	return b.String()
-}
+}()
 
 var (
 	sumsSQL = `SELECT grant_id, kind, CAST(SUM(amount) AS BIGINT) FROM credit_transfer
-		WHERE kind <> 'hold' AND user_id IN (` + numbered(lookup) + `) GROUP BY grant_id, kind`
-	callsSQL  = `SELECT ` + transferColumns + ` FROM credit_transfer WHERE ref IN (` + numbered(lookup) + `) ORDER BY ref, part`
+		WHERE kind <> 'hold' AND user_id IN (` + lookupArgs + `) GROUP BY grant_id, kind`
+	callsSQL  = `SELECT ` + transferColumns + ` FROM credit_transfer WHERE ref IN (` + lookupArgs + `) ORDER BY ref, part`
 	debitsSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_transfer
-		WHERE kind IN ('charge', 'clawback', 'adjust') AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
+		WHERE kind IN ('charge', 'clawback', 'adjust') AND ref IN (` + lookupArgs + `) GROUP BY ref`
 	factsSQL = `SELECT ref, kind, cause, user_id, amount, lane, seq FROM credit_transfer
-		WHERE ref IN (` + numbered(lookup) + `) ORDER BY ref, part`
+		WHERE ref IN (` + lookupArgs + `) ORDER BY ref, part`
 	oversSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_uncollected
-		WHERE cause = 'overrun' AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
+		WHERE cause = 'overrun' AND ref IN (` + lookupArgs + `) GROUP BY ref`
 )
 
 // debitsOf returns what the transfers with these refs took, at most lookup.

@@ -152,6 +152,7 @@ type world struct {
 	records *records
 	clock   *clock
 	spool   string // its file; empty: none
+	async   bool
 
 	noRecords bool // calls were settled without usage records, so V6 finds them
 }
@@ -183,7 +184,7 @@ func (w *world) start(node string, p credit.Policy) {
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
 		DB: w.db, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
-		Spool: w.spool,
+		Spool: w.spool, Async: w.async,
 	})
 }
 

@@ -42,6 +42,7 @@ type lane struct {
 	fenced  func() // called once
 	broken  func(error)
 	spool   *spooler
+	async   bool // gate B stands open
 
 	no, epoch int64
 	// Of the last batch; owned by the writer.

@@ -149,11 +149,11 @@ func (p *purse) reserve(c Call, now time.Time, fresh bool) (*Hold, *joining, err
 	if fresh && p.cut {
 		return nil, nil, newShortage(c.Need, money.Credits(max(free, 0)), money.Credits(held))
 	}
-	if p.round != nil {
-		return nil, &joining{p.round, true}, nil
-	}
 	if err := p.lane.refusal(micros); err != nil {
 		return nil, nil, err
+	}
+	if p.round != nil {
+		return nil, &joining{p.round, true}, nil
 	}
 	r := p.startCut()
 	if r == nil {
@@ -180,8 +180,11 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 }
 
 // Room is the most that Reserve would give now, from memory or one read: a
-// hint for the default output maximum.
+// hint for the default output maximum. While no lane takes holds it says why.
 func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) {
+	if err := s.refusal(); err != nil {
+		return 0, err
+	}
 	if p := s.purses.find(user); p != nil {
 		p.mu.Lock()
 		known, room := p.cut && p.round == nil, p.remaining(s.now().UnixMicro())
@@ -190,8 +193,21 @@ func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) 
 			return room, nil
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, cutTimeout)
+	defer cancel()
 	b, err := s.Balance(ctx, user)
 	return b.Available, err
+}
+
+// refusal returns why no lane takes holds, or nil when one does.
+func (s *Service) refusal() (err error) {
+	now := s.now().UnixMicro()
+	for _, l := range s.admitting() {
+		if err = l.refusal(now); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // Recall brings the user's free leases home, so that they can be taken, and so

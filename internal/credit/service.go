@@ -26,7 +26,11 @@ type Needs struct {
 	Box     *seal.Box // seals the key that signs roots; nil where none are signed
 	// Spool is the file for endings that the database does not take; empty for
 	// none.
-	Spool  string
+	Spool string
+	// Async lets gate B stand open: a settlement is acknowledged when it is
+	// queued, and a crash may resolve the calls of the last commit from their
+	// journals.
+	Async  bool
 	Policy Policy
 }
 
@@ -78,6 +82,7 @@ type Service struct {
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
+	async     bool
 	spoolPath string
 	spool     *spooler           // set by Start; nil without a file
 	replay    map[string]spooled // what the spool held at the start; nil afterwards
@@ -108,7 +113,7 @@ func New(n Needs) *Service {
 	return &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
-		spoolPath: n.Spool, failed: make(chan error, 1),
+		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
 	}
 }
 
@@ -211,7 +216,7 @@ func (s *Service) newLane(r laneRow) *lane {
 	l := &lane{
 		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		broken: s.breakDown, spool: s.spool, kill: make(chan struct{}), stopped: make(chan struct{}),
+		broken: s.breakDown, spool: s.spool, async: s.async, kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	saved := make(chan struct{})
 	l.saved.Store(&saved)

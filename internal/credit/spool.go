@@ -169,7 +169,7 @@ func (s *spooler) keep(l *lane) {
 	var records [][]byte
 	var ends []pending
 	for _, p := range l.queue.endings() {
-		if p.end.spooled || !p.hold.committed() {
+		if p.end.spooled || !p.hold.Committed() {
 			continue // what has no hold in the database was not promised to anybody
 		}
 		b, err := encodeSpooled(p.hold, p.end)

@@ -373,3 +373,30 @@ func TestADamagedSpoolStopsTheStart(t *testing.T) {
 		w.expect(100*money.Credit, 0)
 	})
 }
+
+// Where gate B stands open a settlement is acknowledged before it is written.
+func TestAsyncDoesNotWaitForTheSettlement(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		w := &world{t: t, db: db, records: newRecords(t, db), clock: newClock(), async: true}
+		w.start("node", quiet)
+		t.Cleanup(func() { w.stop(); w.clean() })
+		w.grant("ada", "pay:1", 100*money.Credit, time.Time{})
+		holds := w.holds(2, "call_")
+		unlock := w.block()
+		r := w.settle(holds[0], money.Credit/2)
+		if r.Charged != money.Credit/2 || r.Remaining != 98*money.Credit+money.Credit/2 || len(r.Parts) != 1 || r.Parts[0].Charged != money.Credit/2 {
+			t.Errorf("receipt %+v", r)
+		}
+		if again := w.settle(holds[0], money.Credit/2); again.Charged != r.Charged {
+			t.Errorf("the second receipt is %+v", again)
+		}
+		if _, err := holds[0].Settle(t.Context(), outcome(holds[0], money.Credit)); !errors.Is(err, credit.ErrConflict) {
+			t.Errorf("at another price: %v, want ErrConflict", err)
+		}
+		unlock()
+		w.settle(holds[1], 0)
+		w.Idle()
+		w.expect(99*money.Credit+money.Credit/2, 0)
+	})
+}

@@ -80,3 +80,6 @@ func (s *Service) EndThrice(ctx context.Context, h *Hold) (first, again, fenced 
 
 // ErrFenced says that the lane belongs to another process now.
 var ErrFenced = errFenced
+
+// Deafen ends the notifications, so that polling is all there is.
+func (s *Service) Deafen() { s.shared.listener.Close() }

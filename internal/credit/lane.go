@@ -39,7 +39,8 @@ type lane struct {
 	beat    time.Duration
 	stats   *stats
 	queue   *queue
-	fenced  func() // called once
+	shared  *sharing
+	fenced  func(*lane) // called once
 
 	no, epoch int64
 	// Of the last batch; owned by the writer.
@@ -50,6 +51,7 @@ type lane struct {
 	since   atomic.Int64                // when the unfinished batch began, Unix microseconds; 0: none
 	refuses atomic.Pointer[fault.Error] // what new holds are told, nil while they are taken
 
+	lost     atomic.Bool   // another process owns it
 	kill     chan struct{} // closed: give up at once
 	killOnce sync.Once
 	stopped  chan struct{} // closed by the writer when it ends
@@ -59,6 +61,9 @@ type lane struct {
 func (l *lane) refusal(now int64) error {
 	if f := l.refuses.Load(); f != nil {
 		return f
+	}
+	if l.shared.skewed.Load() {
+		return ErrUnavailable
 	}
 	if t := l.since.Load(); t != 0 && now-t > stuckAfter.Microseconds() {
 		return ErrUnavailable
@@ -127,8 +132,9 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			l.log.ErrorContext(ctx, "ledger lane was taken over by another process", "lane", l.no, "epoch", l.epoch)
 			l.stats.fenced.Add(1)
 			l.refuses.Store(ErrUnavailable)
+			l.lost.Store(true)
 			l.abandon()
-			l.fenced()
+			l.fenced(l)
 			return l.fail(ops, errFenced)
 		case len(ops) > 0 && refused(err):
 			if len(ops) == 1 {
@@ -310,5 +316,8 @@ func (l *lane) failEnd(h *Hold, e *ending, err error) (places int) {
 	defer h.purse.mu.Unlock()
 	h.purse.unrefund(h)
 	h.ending, h.late = nil, nil
+	if l.lost.Load() {
+		l.shared.addLate(h.ref, h.purse.user, e.price)
+	}
 	return 0
 }

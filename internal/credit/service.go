@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,10 @@ type Needs struct {
 	// Node names this installation. A process that starts under the name of
 	// another takes its work over at once, so the caller makes sure that only
 	// one runs, by a lock on the data folder.
-	Node    string
+	Node string
+	// Offset measures by how much the database's clock is ahead of Now; nil
+	// when there is one clock.
+	Offset  func(ctx context.Context) (time.Duration, error)
 	Records Records
 	Policy  Policy
 }
@@ -31,21 +35,31 @@ type Policy struct {
 	Queue  int           // places in the queue of a lane: 8,192
 	Batch  int           // operations in one transaction: 1,024
 	Beat   time.Duration // between two signs of life without work: 2 s
-	Watch  time.Duration // how long another process may be silent before it counts as dead: 2.5 s
-	Idle   time.Duration // after which a user's lease is returned: 10 min
+	Idle   time.Duration // after which a user's lease is returned: 10 min, or 10 s when shared
 	Forget time.Duration // after which an open hold without renewal is resolved: 5 min
-	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s
+	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s, or 2 s when shared
+
+	// Shared says that other processes may serve the same database, as always
+	// on PostgreSQL: leases are portions, and come back when another asks.
+	Shared   bool
+	Poll     time.Duration // between two looks for what others ask: 250 ms
+	Answer   time.Duration // how long others have to return their leases: 300 ms
+	Deaf     time.Duration // the same where notifications do not arrive: 600 ms
+	TakeOver time.Duration // how long another process's beat stands still before it counts as dead: 30 s
+	Unseen   time.Duration // a gap between looks at the beats after which the watch begins again: 5 s
 }
 
 func (p Policy) filled(engine sqldb.Engine) Policy {
-	lanes := 2
-	if engine == sqldb.SQLite {
-		lanes = 1
+	lanes, idle, sweep := 1, 10*time.Minute, 15*time.Second
+	shared := p.Shared || engine == sqldb.Postgres
+	if shared {
+		lanes, idle, sweep = 2, 10*time.Second, 2*time.Second
 	}
 	return Policy{
 		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
-		Beat: or(p.Beat, 2*time.Second), Watch: or(p.Watch, 2500*time.Millisecond), Idle: or(p.Idle, 10*time.Minute),
-		Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, 15*time.Second),
+		Beat: or(p.Beat, 2*time.Second), Idle: or(p.Idle, idle), Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, sweep),
+		Shared: shared, Poll: or(p.Poll, 250*time.Millisecond), Answer: or(p.Answer, 300*time.Millisecond),
+		Deaf: or(p.Deaf, 600*time.Millisecond), TakeOver: or(p.TakeOver, 30*time.Second), Unseen: or(p.Unseen, 5*time.Second),
 	}
 }
 
@@ -67,6 +81,7 @@ type Service struct {
 	policy  Policy
 	purses  *purses
 	stats   stats
+	shared  sharing
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
@@ -91,10 +106,13 @@ const (
 // New returns a Service that answers ErrUnavailable until Start has returned.
 // What reads and grants works at once.
 func New(n Needs) *Service {
-	return &Service{
-		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records,
+	s := &Service{
+		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 	}
+	s.shared.init(n.Offset)
+	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
+	return s
 }
 
 // stats count what somebody should know about.
@@ -135,15 +153,15 @@ func (s *Service) owned() []*lane {
 
 // admitting returns the lanes that take holds, or nil.
 func (s *Service) admitting() []*lane {
-	if lanes := s.open.Load(); lanes != nil {
+	if lanes := s.open.Load(); lanes != nil && len(*lanes) > 0 {
 		return *lanes
 	}
 	return nil
 }
 
-// Start claims lanes, resolves what a dead process left, then admits.
-// ErrLocked: another process serves this database. ErrDamaged: a lane's head
-// does not match its last batch; nothing was changed.
+// Start claims lanes, resolves what a dead process of this node left, then
+// admits. ErrDamaged: a lane's head does not match its last batch; nothing was
+// changed.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if s.state != stateNew {
@@ -153,24 +171,9 @@ func (s *Service) Start(ctx context.Context) error {
 	s.state = stateStarting
 	s.mu.Unlock()
 
-	rows, err := s.claim(ctx)
+	s.measureClock(ctx)
+	lanes, err := s.openLanes(ctx)
 	if err != nil {
-		return fmt.Errorf("start the ledger: %w", err)
-	}
-	lanes := make([]*lane, 0, len(rows))
-	for _, r := range rows {
-		l := s.newLane(r)
-		lanes = append(lanes, l)
-		go l.run(context.WithoutCancel(ctx))
-	}
-	s.mu.Lock()
-	s.lanes = lanes
-	s.mu.Unlock()
-	if err := s.recover(ctx, lanes); err != nil {
-		for _, l := range lanes {
-			l.abandon()
-			<-l.stopped
-		}
 		return fmt.Errorf("start the ledger: %w", err)
 	}
 	s.mu.Lock()
@@ -181,23 +184,69 @@ func (s *Service) Start(ctx context.Context) error {
 	s.state = stateServing
 	s.open.Store(&lanes)
 	s.sweeping.Go(s.sweep)
+	if s.policy.Shared {
+		s.shared.listener = s.db.Listen(channel, s.hear)
+		s.sweeping.Go(s.share)
+	}
 	return nil
 }
 
-func (s *Service) newLane(r laneRow) *lane {
-	return &lane{
-		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats,
+// openLanes claims lanes, starts their writers and resolves what was left in
+// them.
+func (s *Service) openLanes(ctx context.Context) ([]*lane, error) {
+	rows, err := s.claim(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lanes := make([]*lane, 0, len(rows))
+	for _, r := range rows {
+		lanes = append(lanes, s.runLane(ctx, r))
+	}
+	s.mu.Lock()
+	s.lanes = append(s.lanes, lanes...)
+	s.mu.Unlock()
+	if err := s.recover(ctx, lanes); err != nil {
+		for _, l := range lanes {
+			l.abandon()
+			<-l.stopped
+		}
+		return nil, err
+	}
+	return lanes, nil
+}
+
+// runLane starts the writer of a lane that is ours.
+func (s *Service) runLane(ctx context.Context, r laneRow) *lane {
+	l := &lane{
+		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, shared: &s.shared,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
 		kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	go l.run(context.WithoutCancel(ctx))
+	return l
 }
 
-// fenced stops admission for good: another process owns a lane of ours.
-func (s *Service) fenced() {
-	s.open.Store(nil)
+// fenced ends the use of a lane that another process owns now. A process that
+// shares the database claims another; else it stops admitting for good.
+func (s *Service) fenced(l *lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state = stateFenced
+	if !s.policy.Shared {
+		s.open.Store(nil)
+		s.state = stateFenced
+		return
+	}
+	s.lanes = without(s.lanes, l)
+	if open := s.open.Load(); open != nil {
+		left := without(*open, l)
+		s.open.Store(&left)
+	}
+	s.purses.each(func(p *purse) bool { return p.leave(l) })
+	s.shared.wantLane()
+}
+
+func without(lanes []*lane, l *lane) []*lane {
+	return slices.DeleteFunc(slices.Clone(lanes), func(x *lane) bool { return x == l })
 }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
@@ -278,6 +327,12 @@ func (s *Service) Health() (string, string) {
 	case stateFenced:
 		return "down", "another process has taken over this database"
 	case stateServing:
+	}
+	if s.shared.skewed.Load() {
+		return "down", "the clock differs from the database's by more than two seconds"
+	}
+	if len(lanes) == 0 {
+		return "down", "another process has taken over; claiming new lanes"
 	}
 	for _, l := range lanes {
 		if err := l.refusal(s.now().UnixMicro()); errors.Is(err, ErrStorageFull) {

@@ -120,7 +120,7 @@ func TestSteadyTransactionsNeedNoConnectionOfThePool(t *testing.T) {
 func TestClockOffset(t *testing.T) {
 	t.Parallel()
 	db := dbtest.Open(t, dbtest.Postgres(t))
-	late := func() time.Time { return time.Now().Add(-time.Hour) } //nolint:forbidigo // a clock that is wrong
+	late := func() time.Time { return time.Now().Add(-time.Hour) }
 	d, err := db.ClockOffset(t.Context(), late)
 	if err != nil || d < 59*time.Minute || d > 61*time.Minute {
 		t.Errorf("offset %s, %v; want an hour", d, err)

@@ -32,7 +32,10 @@ func NewDomains(core *Core, node string) *Domains {
 		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
 		Keys:  apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now}),
 	}
-	d.Credits = credit.New(credit.Needs{DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage})
+	d.Credits = credit.New(credit.Needs{
+		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage,
+		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
+	})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,

@@ -304,6 +304,9 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 		l.abandon()
 		<-l.stopped
 	}
+	if l.lost.Load() {
+		return nil // whoever took it over has resolved what was open
+	}
 	if l.given() {
 		return fmt.Errorf("stop lane %d: %w", l.no, ErrUnavailable)
 	}

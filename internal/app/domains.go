@@ -33,7 +33,7 @@ func NewDomains(core *Core, node string) *Domains {
 		Keys:  apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now}),
 	}
 	d.Credits = credit.New(credit.Needs{
-		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage,
+		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,
 		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
 	})
 	d.Accounts = account.New(account.Needs{

@@ -22,6 +22,10 @@ func (s *Server) startHousekeeping(ctx context.Context) {
 		chore{"credit.expire", 5 * time.Minute, func(ctx context.Context) error {
 			_, err := s.domains.Credits.Expire(ctx, s.core.Now(), expireBatch)
 			return err
+		}},
+		chore{"credit.root", time.Minute, func(ctx context.Context) error {
+			_, err := s.domains.Credits.SignRoots(ctx, s.core.Now())
+			return err
 		}})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup

@@ -9,7 +9,7 @@ var Kernel = []string{"fault", "id", "list", "money", "secret", "similar"}
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what PlatformRules adds.
-var Platform = []string{"bus", "config", "egress", "mail", "obs", "seal", "sqldb", "sqldb/dbtest", "web"}
+var Platform = []string{"bus", "config", "egress", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "web"}
 
 // Rules says which further packages each package may import. A package that is
 // not listed may not exist. Kernel and platform are open to every domain;
@@ -19,7 +19,7 @@ var Rules = map[string][]string{
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/withpg": {"sqldb/dbtest"},
 	"web": {"fault", "id"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
-	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"},
+	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {},
 
 	// Domains of both services.
 	"access":  {},
@@ -68,7 +68,7 @@ var Rules = map[string][]string{
 	"manual":   {"ui"},
 	"archtest": {},
 	"app":      {"..."},
-	"cli":      {"account", "apikey", "app", "credit"},
+	"cli":      {"account", "apikey", "app", "credit", "usage"},
 }
 
 // Files says which file of a slice may import what. A rule file (credit.go)
@@ -98,7 +98,7 @@ var Outside = map[string][]string{
 	"github.com/tiktoken-go/tokenizer":   {"gateway"},
 	"github.com/alecthomas/kong":         {"cli"},
 	"github.com/wneessen/go-mail":        {"mail"},
-	"golang.org/x/sys":                   {"app", "cli"},
+	"golang.org/x/sys":                   {"app", "cli", "spool"},
 }
 
 // MaxLines is how long a file of ours may be, tests aside.

@@ -6,16 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/app"
 	"github.com/rephlo/rephlo/internal/config"
-	"github.com/rephlo/rephlo/internal/credit"
 )
 
 // withDomains opens what a command works on and runs f. It is safe beside a
@@ -71,30 +67,6 @@ func createKey(ctx context.Context, cfg config.Config, email string, n apikey.Ne
 			return err
 		}
 		fmt.Fprintln(stdout, key.Reveal())
-		return nil
-	})
-}
-
-// verifyLedger recomputes the ledger beside a running server, or over a file.
-func verifyLedger(ctx context.Context, cfg config.Config, jsonOut bool, stdout, stderr io.Writer) error {
-	if !cfg.Postgres() {
-		if _, err := os.Stat(filepath.Clean(cfg.SQLitePath())); err != nil {
-			return Exit(exitMissing, fmt.Errorf("there is no database at %s; name the data folder with --data", cfg.SQLitePath()))
-		}
-	}
-	return withDomains(ctx, cfg, stderr, func(_ *app.Core, d *app.Domains) error {
-		started := time.Now() //nolint:forbidigo // for the closing line only
-		var findings []credit.Finding
-		sum, err := d.Credits.Verify(ctx, credit.VerifyOptions{}, func(f credit.Finding) { findings = append(findings, f) })
-		if err != nil {
-			return err
-		}
-		if err := reportLedger(stdout, jsonOut, sum, findings, time.Since(started)); err != nil {
-			return err
-		}
-		if len(findings) > 0 {
-			return Exit(exitFailed, fmt.Errorf("the ledger has %d findings", len(findings)))
-		}
 		return nil
 	})
 }

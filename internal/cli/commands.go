@@ -9,7 +9,6 @@ import (
 
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/app"
-	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -69,41 +68,6 @@ func (c keyCreate) Run(e *env) error {
 		n.ExpiresAt = time.Now().Add(c.Expires) //nolint:forbidigo // the command's own clock
 	}
 	return createKey(e.ctx, cfg, c.User, n, e.stdout, e.stderr)
-}
-
-type ledgerCommands struct {
-	Verify ledgerVerify `cmd:"" help:"Recompute every balance from the transfers; exit status 1 when something differs."`
-}
-
-type ledgerVerify struct {
-	JSON bool `help:"Print JSON."`
-}
-
-func (c ledgerVerify) Run(e *env) error {
-	cfg, err := e.config()
-	if err != nil {
-		return err
-	}
-	return verifyLedger(e.ctx, cfg, c.JSON, e.stdout, e.stderr)
-}
-
-// reportLedger prints what a verification found.
-func reportLedger(w io.Writer, asJSON bool, s credit.Summary, findings []credit.Finding, took time.Duration) error {
-	if asJSON {
-		lines := []string{}
-		for _, f := range findings {
-			lines = append(lines, f.String())
-		}
-		return json.NewEncoder(w).Encode(map[string]any{
-			"transfers": s.Transfers, "lanes": s.Lanes, "grants": s.Grants, "openHolds": s.OpenHolds, "head": s.Head, "findings": lines,
-		})
-	}
-	fmt.Fprintf(w, "ledger verify: %d transfers, %d lanes, %d grants, %d open holds, head %s\n", s.Transfers, s.Lanes, s.Grants, s.OpenHolds, s.Head)
-	for _, f := range findings {
-		fmt.Fprintf(w, "FAIL %s\n", f)
-	}
-	fmt.Fprintf(w, "%d findings in %.1f s\n", len(findings), took.Seconds())
-	return nil
 }
 
 type configCommands struct {

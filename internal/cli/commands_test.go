@@ -1,14 +1,22 @@
 package cli_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
 const (
@@ -79,7 +87,7 @@ func TestLedgerVerifyFindsAChangedRow(t *testing.T) {
 		var clean struct {
 			Transfers int
 			Head      string
-			Findings  []string
+			Findings  []struct{ Check, User, Text string }
 		}
 		r := i.run(t, "", "ledger", "verify", "--json")
 		r.want(t, 0)
@@ -102,7 +110,82 @@ func TestLedgerVerifyFindsAChangedRow(t *testing.T) {
 		if err := json.Unmarshal([]byte(r.out), &clean); err != nil || r.status != 1 || len(clean.Findings) == 0 {
 			t.Errorf("a damaged ledger as JSON: %+v, %v", r, err)
 		}
+		i.run(t, "", "ledger", "verify", "--account", "usr_somebody").want(t, 1, "FAIL V1 ", "3 findings in ")
 	})
+}
+
+func TestLedgerRootsAreLinesOfJSON(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
+		if r := i.run(t, "", "ledger", "roots"); r.status != 0 || r.out != "" {
+			t.Errorf("before the first day has ended: %+v", r)
+		}
+		db := dbtest.Open(t, i.url)
+		box, err := seal.NewBox(make([]byte, seal.KeySize))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := credit.New(credit.Needs{DB: db, Log: slog.New(slog.DiscardHandler), Now: time.Now, Box: box})
+		if n, err := s.SignRoots(t.Context(), time.Now().Add(48*time.Hour)); n == 0 || err != nil {
+			t.Fatalf("%d roots, %v", n, err)
+		}
+		r := i.run(t, "", "ledger", "roots")
+		r.want(t, 0)
+		var root struct{ Day, Root string }
+		first, _, _ := strings.Cut(r.out, "\n")
+		if err := json.Unmarshal([]byte(first), &root); err != nil || root.Day == "" || len(root.Root) != 64 {
+			t.Errorf("the first line is %q, %v", first, err)
+		}
+		if r := i.run(t, "", "ledger", "roots", "--since", "2099-01-01"); r.status != 0 || r.out != "" {
+			t.Errorf("from a later day on: %+v", r)
+		}
+		i.run(t, "", "ledger", "roots", "--since", "yesterday").want(t, 2, `--since: "yesterday" is not a day`)
+	})
+}
+
+// A copy of the file is verified without a server and without being changed.
+func TestLedgerVerifyOfAFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	i := installation{data: dir, flags: []string{"--data", dir}}
+	i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
+	away := filepath.Join(t.TempDir(), "away")
+	if err := os.Mkdir(away, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(away, "copy.db")
+	image, err := os.ReadFile(filepath.Join(dir, config.SQLiteFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string, b []byte) string {
+		t.Helper()
+		path := filepath.Join(away, name)
+		if err := os.WriteFile(path, b, 0o400); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("copy.db", image)
+	elsewhere := filepath.Join(t.TempDir(), "none")
+	verify := func(file string) result { return run(t, "", "ledger", "verify", "--db", file, "--data", elsewhere) }
+	verify(file).want(t, 0, "ledger verify: 1 transfer, 1 lane, 1 grant, 0 open holds, head 20", "0 findings in ")
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("verifying a file made the data folder")
+	}
+	if again, err := os.ReadFile(file); err != nil || !bytes.Equal(again, image) {
+		t.Errorf("verifying changed the file: %v", err)
+	}
+	verify(filepath.Join(away, "none.db")).want(t, 69, "there is no database at "+away, "--db")
+	verify(write("text.db", []byte(strings.Repeat("this is no database. ", 100)))).want(t, 65, "not a database")
+	verify(write("empty.db", nil)).want(t, 65, "older schema", "rephlo migrate up")
+	cut := slices.Clone(image)
+	for at := 4096; at+200 < len(cut); at += 4096 {
+		copy(cut[at:], make([]byte, 200)) // the heads of all pages but the first
+	}
+	verify(write("cut.db", cut)).want(t, 65, "malformed")
+	verify(away).want(t, 74)
 }
 
 func TestNoDatabaseToVerify(t *testing.T) {

@@ -59,11 +59,11 @@ func classify(err error) error {
 		return Exit(exitCreate, err)
 	case errors.Is(err, app.ErrInUse):
 		return Exit(exitAgain, err)
-	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, credit.ErrDamaged):
+	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged), sqldb.IsDamaged(err):
 		return Exit(exitDamaged, err)
 	case errors.Is(err, config.ErrMasterKey):
 		return Exit(exitConfig, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, os.ErrPermission):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, os.ErrPermission), sqldb.IsIO(err):
 		return Exit(exitIO, err)
 	case sqldb.IsUnavailable(err):
 		return Exit(exitMissing, fmt.Errorf("the database does not answer; check that it runs and, on PostgreSQL, --database-url: %w", err))

@@ -72,10 +72,24 @@ type hasher struct {
 func (h *hasher) root(ts []transfer) digest {
 	h.leaves = h.leaves[:0]
 	for i := range ts {
-		h.buf = ts[i].canonical(append(h.buf[:0], 0))
-		h.leaves = append(h.leaves, sha256.Sum256(h.buf))
+		h.leaves = append(h.leaves, h.leaf(&ts[i]))
 	}
 	return merkle(h.leaves)
+}
+
+// leaf returns the hash of one transfer.
+func (h *hasher) leaf(t *transfer) digest {
+	h.buf = t.canonical(append(h.buf[:0], 0))
+	return sha256.Sum256(h.buf)
+}
+
+// join returns the hash of a node over two others.
+func join(left, right *digest) digest {
+	var pair [1 + 2*sha256.Size]byte
+	pair[0] = 1
+	copy(pair[1:], left[:])
+	copy(pair[1+sha256.Size:], right[:])
+	return sha256.Sum256(pair[:])
 }
 
 // merkle reduces leaves, which it overwrites. Joining neighbours and carrying
@@ -84,14 +98,10 @@ func merkle(nodes []digest) digest {
 	if len(nodes) == 0 {
 		return sha256.Sum256(nil)
 	}
-	var pair [1 + 2*sha256.Size]byte
-	pair[0] = 1
 	for len(nodes) > 1 {
 		n := 0
 		for i := 0; i+1 < len(nodes); i += 2 {
-			copy(pair[1:], nodes[i][:])
-			copy(pair[1+sha256.Size:], nodes[i+1][:])
-			nodes[n] = sha256.Sum256(pair[:])
+			nodes[n] = join(&nodes[i], &nodes[i+1])
 			n++
 		}
 		if len(nodes)%2 == 1 {

@@ -108,8 +108,27 @@ type Records interface {
 	WriteRecords(ctx context.Context, rs []Record) error
 	// Recovered returns the record of a call that nobody ended.
 	Recovered(ctx context.Context, o Orphan) (Record, error)
-	// Charges calls each for every record with a charge above zero.
-	Charges(ctx context.Context, each func(callID string, charged money.Credits) error) error
+	// Charges calls each for the records with a charge above zero, in any order.
+	// It reads in the transaction of ctx, as a stream: each must not read there.
+	Charges(ctx context.Context, w Which, each func(Recorded) error) error
+}
+
+// Which selects records. The zero value selects all.
+type Which struct {
+	From  string   // those with this call id or a later one
+	Calls []string // when there are any: those of these calls, at most a few hundred
+}
+
+// Recorded is what a usage record says about the charge of its call.
+type Recorded struct {
+	Call    string
+	Charged money.Credits
+	// Price is computed again from the counts, prices and terms of the record.
+	// It is above Charged when the hold was too small.
+	Price money.Credits
+	// Priced is false for a record that has no terms, because its journal could
+	// not be read; its Price means nothing.
+	Priced bool
 }
 
 // Orphan is a hold that was resolved without its caller.

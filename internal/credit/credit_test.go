@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
@@ -77,23 +79,35 @@ func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, 
 	return record{o.Ref, o.Charged}, nil
 }
 
-func (r *records) Charges(ctx context.Context, each func(string, money.Credits) error) error {
-	rows, err := r.db.Q(ctx).QueryContext(ctx, `SELECT call_id, charged FROM test_record WHERE charged > 0`)
+func (r *records) Charges(ctx context.Context, w credit.Which, each func(credit.Recorded) error) error {
+	rows, err := r.db.Q(ctx).QueryContext(ctx, `SELECT call_id, charged FROM test_record WHERE charged > 0 AND call_id >= $1`, w.From)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var rec record
-		if err := rows.Scan(&rec.call, &rec.charged); err != nil {
+		var rec credit.Recorded
+		if err := rows.Scan(&rec.Call, &rec.Charged); err != nil {
 			return err
 		}
-		if err := each(rec.call, rec.charged); err != nil {
+		if len(w.Calls) > 0 && !slices.Contains(w.Calls, rec.Call) {
+			continue
+		}
+		if err := each(rec); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
+
+// testBox seals keys under a master key of zeros.
+var testBox = func() *seal.Box {
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		panic(err)
+	}
+	return box
+}()
 
 // clock is a time that tests move.
 type clock struct {
@@ -155,7 +169,7 @@ func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
-		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p,
+		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
 	})
 }
 

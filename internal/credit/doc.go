@@ -59,11 +59,20 @@
 // first and so keeps it until its end, which puts all cold batches in one
 // order. Locks are taken in the order cold lane, hot lane, grants by id, leases.
 //
+// # Tamper evidence
+//
+// The transfers of a batch are the leaves of a Merkle tree (RFC 6962), and the
+// batches of a lane a chain of hashes. Once a day a root over the last batches
+// of all lanes is signed, with the root of the day before, and goes to the log:
+// who kept it can prove later what was written before it. Verify recomputes
+// everything from the transfers.
+//
 // # Concurrency
 //
 // A Hold's mutex comes before its purse's, and that before its queue's. No lock
 // is held across I/O. Every goroutine ends with Stop.
 //
 // Tables: credit_lane, credit_grant, credit_lease, credit_hold, credit_recall,
-// credit_transfer, credit_batch, credit_uncollected.
+// credit_transfer, credit_batch, credit_root, credit_root_key,
+// credit_uncollected.
 package credit

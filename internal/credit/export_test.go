@@ -50,8 +50,8 @@ func (s *Service) Purses() (n int) {
 // SetChunkBits sets how many rows a statement takes, for benchmarks.
 func (s *Service) SetChunkBits(_ testing.TB, bits int) { s.store.chunkBits = bits }
 
-// Root returns the Merkle root over leaves.
-func Root(leaves [][32]byte) [32]byte { return merkle(leaves) }
+// MerkleRoot returns the Merkle root over leaves.
+func MerkleRoot(leaves [][32]byte) [32]byte { return merkle(leaves) }
 
 // Idle waits until the lanes have written everything that was queued.
 func (s *Service) Idle() {
@@ -83,3 +83,17 @@ var ErrFenced = errFenced
 
 // Deafen ends the notifications, so that polling is all there is.
 func (s *Service) Deafen() { s.shared.listener.Close() }
+
+// TreeRoot returns the same root, from leaves that arrive one by one.
+func TreeRoot(leaves [][32]byte) [32]byte {
+	var t tree
+	for _, l := range leaves {
+		t.add(l)
+	}
+	return t.root()
+}
+
+// DecodeHeads reads the heads of a stored root, and EncodeHeads writes them.
+func DecodeHeads(text string) ([]RootHead, error) { return decodeHeads(text) }
+
+func EncodeHeads(heads []RootHead) string { return encodeHeads(heads) }

@@ -318,8 +318,8 @@ func (m *model) final(t *rapid.T) {
 		t.Fatal(err)
 	}
 	got := map[string]money.Credits{}
-	err = m.w.records.Charges(ctx, func(call string, c money.Credits) error {
-		got[call] = c
+	err = m.w.records.Charges(ctx, credit.Which{}, func(r credit.Recorded) error {
+		got[r.Call] = r.Charged
 		return nil
 	})
 	if err != nil || len(got) != len(m.charged) {

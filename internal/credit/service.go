@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -26,6 +27,7 @@ type Needs struct {
 	// when there is one clock.
 	Offset  func(ctx context.Context) (time.Duration, error)
 	Records Records
+	Box     *seal.Box // seals the key that signs roots; nil where none are signed
 	Policy  Policy
 }
 
@@ -82,6 +84,8 @@ type Service struct {
 	purses  *purses
 	stats   stats
 	shared  sharing
+	box     *seal.Box
+	rootDay atomic.Int64 // every day up to this one has a root
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
@@ -107,7 +111,7 @@ const (
 // What reads and grants works at once.
 func New(n Needs) *Service {
 	s := &Service{
-		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records,
+		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 	}
 	s.shared.init(n.Offset)

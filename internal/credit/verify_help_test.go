@@ -13,10 +13,13 @@ func disarm(t *testing.T, db *sqldb.DB) {
 	drops := []string{
 		`DROP TRIGGER credit_transfer_no_update`, `DROP TRIGGER credit_transfer_no_delete`,
 		`DROP TRIGGER credit_batch_no_update`, `DROP TRIGGER credit_batch_no_delete`,
+		`DROP TRIGGER credit_root_no_update`, `DROP TRIGGER credit_root_no_delete`,
+		`DROP TRIGGER credit_root_key_no_update`, `DROP TRIGGER credit_root_key_no_delete`,
 	}
 	if db.Engine() == sqldb.Postgres {
 		drops = []string{
 			`DROP TRIGGER credit_transfer_no_change ON credit_transfer`, `DROP TRIGGER credit_batch_no_change ON credit_batch`,
+			`DROP TRIGGER credit_root_no_change ON credit_root`, `DROP TRIGGER credit_root_key_no_change ON credit_root_key`,
 		}
 	}
 	for _, q := range drops {
@@ -30,7 +33,7 @@ func disarm(t *testing.T, db *sqldb.DB) {
 // every table.
 func (w *world) changed(change string, look func() error) error {
 	w.t.Helper()
-	tables := []string{"credit_lane", "credit_grant", "credit_lease", "credit_hold", "credit_transfer", "credit_batch", "test_record"}
+	tables := []string{"credit_lane", "credit_grant", "credit_lease", "credit_hold", "credit_transfer", "credit_batch", "credit_root", "credit_root_key", "test_record"}
 	ctx := context.Background()
 	exec := func(q string) error {
 		_, err := w.db.Q(ctx).ExecContext(ctx, q)
@@ -42,7 +45,7 @@ func (w *world) changed(change string, look func() error) error {
 		}
 	}
 	defer func() {
-		order := []string{"credit_lease", "credit_hold", "credit_transfer", "credit_batch", "credit_grant", "credit_lane", "test_record"}
+		order := []string{"credit_lease", "credit_hold", "credit_transfer", "credit_batch", "credit_grant", "credit_lane", "credit_root", "credit_root_key", "test_record"}
 		for _, t := range order {
 			if err := exec(`DELETE FROM ` + t); err != nil {
 				w.t.Error(err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // page is how many rows a cursor reads at once. A transaction can have one
-// open result at a time, so results are read in pages.
+// open result at a time, so what is read side by side is read in pages.
 const page = 2000
 
 // pages walks the rows of a query page by page.
@@ -31,22 +33,34 @@ func (p *pages[T]) peek(read func() ([]T, error)) (row T, ok bool, err error) {
 	return p.rows[p.at], true, nil
 }
 
-// collect reads a page with scan.
-func collect[T any](ctx context.Context, s store, what string, scan func(*sql.Rows, *T) error, query string, args ...any) ([]T, error) {
+// each runs scan on every row of a query.
+func (s store) each(ctx context.Context, what string, scan func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := s.db.Q(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", what, err)
+		return fmt.Errorf("read %s: %w", what, err)
 	}
 	defer rows.Close()
-	out := make([]T, 0, page)
 	for rows.Next() {
-		var row T
-		if err := scan(rows, &row); err != nil {
-			return nil, fmt.Errorf("read %s: %w", what, err)
+		if err := scan(rows); err != nil {
+			return fmt.Errorf("read %s: %w", what, err)
 		}
-		out = append(out, row)
 	}
-	return out, rows.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", what, err)
+	}
+	return nil
+}
+
+// collect reads the rows of a query with scan.
+func collect[T any](ctx context.Context, s store, what string, scan func(*sql.Rows, *T) error, query string, args ...any) ([]T, error) {
+	var out []T
+	err := s.each(ctx, what, func(r *sql.Rows) error {
+		var row T
+		err := scan(r, &row)
+		out = append(out, row)
+		return err
+	}, query, args...)
+	return out, err
 }
 
 type laneIssued struct {
@@ -59,18 +73,30 @@ func (s store) lanesIssued(ctx context.Context) ([]laneIssued, error) {
 	return collect(ctx, s, "lanes", func(r *sql.Rows, l *laneIssued) error {
 		var hash []byte
 		err := r.Scan(&l.lane, &l.issued, &l.head.batch, &l.head.last, &hash)
-		copy(l.head.hash[:], hash)
+		l.head.hash = stored(hash)
 		return err
 	}, q)
 }
 
-// strayTransfers counts the transfers of lanes that do not exist.
-func (s store) strayTransfers(ctx context.Context) (n int64, err error) {
-	const q = `SELECT COUNT(*) FROM credit_transfer WHERE lane NOT IN (SELECT lane FROM credit_lane)`
-	if err := s.db.Q(ctx).QueryRowContext(ctx, q).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count stray transfers: %w", err)
+// stored reads a hash of the database. One of another length was changed: what
+// comes out then is not a hash that anything has.
+func stored(b []byte) (d digest) {
+	if len(b) == len(d) {
+		copy(d[:], b)
+		return d
 	}
-	return n, nil
+	return damaged
+}
+
+var damaged = digest{0: 0xda, 1: 0x3a, 2: 0x6e, 3: 0xd0}
+
+// lanesUsed returns the lanes that transfers name, each found by its key.
+func (s store) lanesUsed(ctx context.Context) ([]int64, error) {
+	const q = `WITH RECURSIVE used (lane) AS (
+		SELECT MIN(lane) FROM credit_transfer
+		UNION ALL SELECT (SELECT MIN(lane) FROM credit_transfer t WHERE t.lane > used.lane) FROM used WHERE used.lane IS NOT NULL)
+		SELECT lane FROM used WHERE lane IS NOT NULL`
+	return collect(ctx, s, "lanes of transfers", func(r *sql.Rows, lane *int64) error { return r.Scan(lane) }, q)
 }
 
 type batchRow struct {
@@ -78,79 +104,94 @@ type batchRow struct {
 	at   int64
 }
 
-type batchCursor struct {
-	pages[batchRow]
-	store store
-	lane  int64
-	last  int64
+const transferColumns = `lane, seq, kind, user_id, grant_id, amount, ref, part, cause, actor, at`
+
+func scanTransfer(r *sql.Rows, t *transfer) error {
+	return r.Scan(&t.lane, &t.seq, &t.kind, &t.user, &t.grant, &t.amount, &t.ref, &t.part, &t.cause, &t.actor, &t.at)
 }
 
-func (c *batchCursor) next(ctx context.Context) (batchRow, bool, error) {
-	const q = `SELECT batch, first_seq, last_seq, prev, root, hash, at FROM credit_batch
-		WHERE lane = $1 AND batch > $2 ORDER BY batch LIMIT $3`
-	b, ok, err := c.peek(func() ([]batchRow, error) {
-		return collect(ctx, c.store, "batches", func(r *sql.Rows, b *batchRow) error {
-			var prev, root, hash []byte
-			err := r.Scan(&b.head.batch, &b.head.first, &b.head.last, &prev, &root, &hash, &b.at)
-			copy(b.head.prev[:], prev)
-			copy(b.head.root[:], root)
-			copy(b.head.hash[:], hash)
+// laneChunk is a stretch of a lane: batches, whose transfers come in the chunks
+// after it.
+type laneChunk struct {
+	batches   []batchRow
+	transfers []transfer
+}
+
+// walkLane reads a lane's batches after the one of from, and its transfers
+// after that batch's last. It calls use with what it read, in order.
+func (s store) walkLane(ctx context.Context, lane int64, from head, use func(*laneChunk)) error {
+	const (
+		batches = `SELECT batch, first_seq, last_seq, prev, root, hash, at FROM credit_batch
+			WHERE lane = $1 AND batch > $2 ORDER BY batch LIMIT $3`
+		transfers = `SELECT ` + transferColumns + ` FROM credit_transfer WHERE lane = $1 AND seq > $2 AND seq <= $3 ORDER BY seq`
+	)
+	const end = int64(1<<63 - 1)
+	batch, seq := from.batch, from.last
+	for seq < end {
+		rows, err := collect(ctx, s, "batches", scanBatch, batches, lane, batch, page)
+		if err != nil {
 			return err
-		}, q, c.lane, c.last, page)
-	})
-	if ok {
-		c.at++
-		c.last = b.head.batch
+		}
+		upto := end
+		if len(rows) > 0 {
+			batch = rows[len(rows)-1].head.batch
+		}
+		if len(rows) == page {
+			upto = rows[0].head.last
+			for _, b := range rows {
+				upto = max(upto, b.head.last)
+			}
+		}
+		use(&laneChunk{batches: rows})
+		if upto <= seq {
+			continue
+		}
+		chunk := &laneChunk{transfers: make([]transfer, 0, chunkRows)}
+		err = s.each(ctx, "transfers", func(r *sql.Rows) error {
+			if len(chunk.transfers) == chunkRows {
+				use(chunk)
+				chunk.transfers = chunk.transfers[:0]
+			}
+			chunk.transfers = append(chunk.transfers, transfer{})
+			return scanTransfer(r, &chunk.transfers[len(chunk.transfers)-1])
+		}, transfers, lane, seq, upto)
+		if err != nil {
+			return err
+		}
+		use(chunk)
+		seq = upto
 	}
-	return b, ok, err
+	return nil
 }
 
-type transferCursor struct {
-	pages[transfer]
-	store store
-	lane  int64
-	last  int64
+// chunkRows is how many transfers are handed over at once.
+const chunkRows = 512
+
+func scanBatch(r *sql.Rows, b *batchRow) error {
+	var prev, root, hash []byte
+	err := r.Scan(&b.head.batch, &b.head.first, &b.head.last, &prev, &root, &hash, &b.at)
+	b.head.prev, b.head.root, b.head.hash = stored(prev), stored(root), stored(hash)
+	return err
 }
 
-func (c *transferCursor) peek(ctx context.Context) (transfer, bool, error) {
-	const q = `SELECT lane, seq, kind, user_id, grant_id, amount, ref, part, cause, actor, at FROM credit_transfer
-		WHERE lane = $1 AND seq > $2 ORDER BY seq LIMIT $3`
-	return c.pages.peek(func() ([]transfer, error) {
-		return collect(ctx, c.store, "transfers", func(r *sql.Rows, t *transfer) error {
-			return r.Scan(&t.lane, &t.seq, &t.kind, &t.user, &t.grant, &t.amount, &t.ref, &t.part, &t.cause, &t.actor, &t.at)
-		}, q, c.lane, c.last, page)
-	})
-}
-
-// skip moves past what peek returned.
-func (c *transferCursor) skip() {
-	c.last = c.rows[c.at].seq
-	c.at++
-}
-
-// grantLeases is a grant with the sums of its leases.
-type grantLeases struct {
+// grantRead is a grant as it is stored.
+type grantRead struct {
 	id                        int64
-	user                      string
+	user, ref                 string
 	credited, debited, leased int64
-	amount, held, spent       int64
 }
 
 type grantCursor struct {
-	pages[grantLeases]
+	pages[grantRead]
 	store store
 	last  int64
 }
 
-func (c *grantCursor) next(ctx context.Context) (grantLeases, bool, error) {
-	const q = `SELECT g.id, g.user_id, g.credited, g.debited, g.leased,
-			CAST(COALESCE(SUM(l.amount), 0) AS BIGINT), CAST(COALESCE(SUM(l.held), 0) AS BIGINT), CAST(COALESCE(SUM(l.spent), 0) AS BIGINT)
-		FROM (SELECT id, user_id, credited, debited, leased FROM credit_grant WHERE id > $1 ORDER BY id LIMIT $2) g
-		LEFT JOIN credit_lease l ON l.grant_id = g.id
-		GROUP BY g.id, g.user_id, g.credited, g.debited, g.leased ORDER BY g.id`
-	g, ok, err := c.peek(func() ([]grantLeases, error) {
-		return collect(ctx, c.store, "grants", func(r *sql.Rows, g *grantLeases) error {
-			return r.Scan(&g.id, &g.user, &g.credited, &g.debited, &g.leased, &g.amount, &g.held, &g.spent)
+func (c *grantCursor) next(ctx context.Context) (grantRead, bool, error) {
+	const q = `SELECT id, user_id, ref, credited, debited, leased FROM credit_grant WHERE id > $1 ORDER BY id LIMIT $2`
+	g, ok, err := c.peek(func() ([]grantRead, error) {
+		return collect(ctx, c.store, "grants", func(r *sql.Rows, g *grantRead) error {
+			return r.Scan(&g.id, &g.user, &g.ref, &g.credited, &g.debited, &g.leased)
 		}, q, c.last, page)
 	})
 	if ok {
@@ -158,6 +199,30 @@ func (c *grantCursor) next(ctx context.Context) (grantLeases, bool, error) {
 		c.last = g.id
 	}
 	return g, ok, err
+}
+
+type leaseRow struct{ grant, lane, amount, held, spent int64 }
+
+type leaseCursor struct {
+	pages[leaseRow]
+	store store
+	last  leaseRow
+}
+
+func (c *leaseCursor) peek(ctx context.Context) (leaseRow, bool, error) {
+	const q = `SELECT grant_id, lane, amount, held, spent FROM credit_lease
+		WHERE (grant_id, lane) > ($1, $2) ORDER BY grant_id, lane LIMIT $3`
+	return c.pages.peek(func() ([]leaseRow, error) {
+		return collect(ctx, c.store, "leases", func(r *sql.Rows, l *leaseRow) error {
+			return r.Scan(&l.grant, &l.lane, &l.amount, &l.held, &l.spent)
+		}, q, c.last.grant, c.last.lane, page)
+	})
+}
+
+// skip moves past what peek returned.
+func (c *leaseCursor) skip() {
+	c.last = c.rows[c.at]
+	c.at++
 }
 
 type openRow struct {
@@ -185,29 +250,104 @@ func (c *holdCursor) next(ctx context.Context) (openRow, bool, error) {
 	return h, ok, err
 }
 
-type chargeRow struct {
-	lane, seq, amount int64
-	ref               string
+// walkCharges reads all charges.
+func (s store) walkCharges(ctx context.Context, use func(ref string, amount int64)) error {
+	const q = `SELECT ref, amount FROM credit_transfer WHERE kind = 'charge'`
+	return s.each(ctx, "charges", func(r *sql.Rows) error {
+		var ref string
+		var amount int64
+		err := r.Scan(&ref, &amount)
+		if err == nil {
+			use(ref, amount)
+		}
+		return err
+	}, q)
 }
 
-// chargeCursor walks the charges of all lanes.
-type chargeCursor struct {
-	pages[chargeRow]
-	store store
-	last  chargeRow
-}
+// lookup is how many keys one statement looks up.
+const lookup = 256
 
-func (c *chargeCursor) next(ctx context.Context) (chargeRow, bool, error) {
-	const q = `SELECT lane, seq, amount, ref FROM credit_transfer
-		WHERE (lane, seq) > ($1, $2) AND kind = 'charge' ORDER BY lane, seq LIMIT $3`
-	t, ok, err := c.peek(func() ([]chargeRow, error) {
-		return collect(ctx, c.store, "charges", func(r *sql.Rows, t *chargeRow) error {
-			return r.Scan(&t.lane, &t.seq, &t.amount, &t.ref)
-		}, q, c.last.lane, c.last.seq, page)
-	})
-	if ok {
-		c.at++
-		c.last = t
+// keys returns refs as arguments, the last one as often as needed.
+func keys(refs []string) []any {
+	args := make([]any, lookup)
+	for i := range args {
+		args[i] = refs[min(i, len(refs)-1)]
 	}
-	return t, ok, err
+	return args
+}
+
+// numbered returns "$1, $2, …, $n".
+func numbered(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(i+1))
+	}
+	return b.String()
+}
+
+var (
+	debitsSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_transfer
+		WHERE kind IN ('charge', 'clawback', 'adjust') AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
+	factsSQL = `SELECT ref, kind, cause, user_id, amount, lane, seq FROM credit_transfer
+		WHERE ref IN (` + numbered(lookup) + `) ORDER BY ref, part`
+	oversSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_uncollected
+		WHERE cause = 'overrun' AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
+)
+
+// debitsOf returns what the transfers with these refs took, at most lookup.
+func (s store) debitsOf(ctx context.Context, refs []string) (map[string]int64, error) {
+	return s.sumsOf(ctx, debitsSQL, refs)
+}
+
+func (s store) sumsOf(ctx context.Context, query string, refs []string) (map[string]int64, error) {
+	out := map[string]int64{}
+	err := s.each(ctx, "sums by reference", func(r *sql.Rows) error {
+		var ref string
+		var sum int64
+		err := r.Scan(&ref, &sum)
+		out[ref] = sum
+		return err
+	}, query, keys(refs)...)
+	return out, err
+}
+
+// callFact is what the ledger says about one call.
+type callFact struct {
+	user       string
+	held, over int64 // over: above the hold, uncollected
+	lane, seq  int64 // its last transfer
+	orphan     bool  // it was ended without its caller
+}
+
+// callFacts returns the facts of at most lookup calls.
+func (s store) callFacts(ctx context.Context, calls []string) (map[string]callFact, error) {
+	out := map[string]callFact{}
+	err := s.each(ctx, "transfers of calls", func(r *sql.Rows) error {
+		var t transfer
+		if err := r.Scan(&t.ref, &t.kind, &t.cause, &t.user, &t.amount, &t.lane, &t.seq); err != nil {
+			return err
+		}
+		f := out[t.ref]
+		f.user, f.lane, f.seq = t.user, t.lane, t.seq
+		if t.kind == kindHold {
+			f.held += t.amount
+		} else if c := Ending(t.cause); c == Recovered || c == Forgotten {
+			f.orphan = true
+		}
+		out[t.ref] = f
+		return nil
+	}, factsSQL, keys(calls)...)
+	if err != nil {
+		return nil, err
+	}
+	overs, err := s.sumsOf(ctx, oversSQL, calls)
+	for ref, over := range overs {
+		f := out[ref]
+		f.over = over
+		out[ref] = f
+	}
+	return out, err
 }

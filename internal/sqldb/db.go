@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 
@@ -64,6 +65,42 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		if d.steady, err = openSteady(url); err != nil {
 			return nil, errors.Join(err, pool.Close())
 		}
+	}
+	return d, nil
+}
+
+// OpenFile opens the SQLite file at path for reading only, also while another
+// process writes it, or on a medium that cannot be written. It is an error when
+// there is no such file.
+func OpenFile(ctx context.Context, path string) (*DB, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	d, err := openFile(ctx, path, "")
+	if IsUnavailable(err) {
+		// Beside a file in WAL mode SQLite wants to make another. Where it may
+		// not, the file is read as it is, provided that nothing waits in its log.
+		if log, missing := os.Stat(path + "-wal"); missing != nil || log.Size() == 0 {
+			return openFile(ctx, path, "1")
+		}
+	}
+	return d, err
+}
+
+func openFile(ctx context.Context, path, immutable string) (*DB, error) {
+	q := url.Values{"mode": {"ro"}, "_pragma": {"query_only(1)", "busy_timeout(5000)"}, "_dqs": {"0"}}
+	if immutable != "" {
+		q.Set("immutable", immutable)
+	}
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	pool.SetMaxOpenConns(maxConns)
+	d := &DB{engine: SQLite, path: path, pool: pool, writer: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
+	var n int
+	if err := pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&n); err != nil {
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, pool.Close()))
 	}
 	return d, nil
 }

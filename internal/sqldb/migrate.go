@@ -72,6 +72,24 @@ func (d *DB) Migrations(ctx context.Context) ([]Migration, error) {
 	return out, nil
 }
 
+// ErrOlderSchema says that the database lacks migrations of this program.
+var ErrOlderSchema = errors.New("the database has an older schema than this program reads")
+
+// CheckSchema reads the schema's version and changes nothing. One that is not
+// this program's is ErrNewerSchema or ErrOlderSchema.
+func (d *DB) CheckSchema(ctx context.Context) error {
+	current, err := d.version(ctx)
+	switch {
+	case err != nil:
+		return err
+	case current > SchemaVersion():
+		return fmt.Errorf("%w (schema %d, program %d): start the newer program, or restore a backup", ErrNewerSchema, current, SchemaVersion())
+	case current < SchemaVersion():
+		return fmt.Errorf("%w (schema %d, program %d): run rephlo migrate up first", ErrOlderSchema, current, SchemaVersion())
+	}
+	return nil
+}
+
 // SchemaVersion returns the newest migration that this program knows.
 func SchemaVersion() int64 {
 	var newest int64

@@ -75,6 +75,34 @@ func IsFull(err error) bool {
 	return false
 }
 
+// IsDamaged reports whether err says that the file is no database, or a damaged
+// one, or lacks a table.
+func IsDamaged(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "42P01" || e.Code == "42703" || strings.HasPrefix(e.Code, "XX")
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return true
+		case sqlite3.SQLITE_ERROR:
+			return strings.Contains(e.Error(), "no such table") || strings.Contains(e.Error(), "no such column")
+		}
+	}
+	return false
+}
+
+// IsIO reports whether err says that reading or writing a file failed.
+func IsIO(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "58030"
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code()&0xff == sqlite3.SQLITE_IOERR
+	}
+	return false
+}
+
 // IsUnavailable reports whether err says that the database cannot be reached
 // or cannot serve, as opposed to having answered.
 func IsUnavailable(err error) bool {

@@ -10,7 +10,6 @@ import (
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/list"
-	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -88,11 +87,10 @@ func (s *Service) Recovered(_ context.Context, o credit.Orphan) (credit.Record, 
 	return e, nil
 }
 
-// Charges implements credit.Records: it calls each for every record with a
-// charge, in the order of the call ids, reading in the transaction of ctx. An
-// error of each ends it.
-func (s *Service) Charges(ctx context.Context, each func(callID string, charged money.Credits) error) error {
-	return s.store.charges(ctx, each)
+// Charges implements credit.Records. The price is computed again from the
+// record, so that a changed count or price shows.
+func (s *Service) Charges(ctx context.Context, w credit.Which, each func(credit.Recorded) error) error {
+	return s.store.charges(ctx, w, each)
 }
 
 // Filter selects records. Empty fields select all; times are half-open.

@@ -170,26 +170,3 @@ func (s store) one(ctx context.Context, q, user, id string) (Entry, bool, error)
 	}
 	return e, true, nil
 }
-
-func (s store) charges(ctx context.Context, each func(string, money.Credits) error) error {
-	const q = `SELECT id, charged FROM usage_record WHERE charged > 0 ORDER BY id`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q)
-	if err != nil {
-		return fmt.Errorf("read charges: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		var charged int64
-		if err := rows.Scan(&id, &charged); err != nil {
-			return fmt.Errorf("read charges: %w", err)
-		}
-		if err := each(id, money.Credits(charged)); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read charges: %w", err)
-	}
-	return nil
-}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func TestBatchIsWrittenWholeOrNotAtAll(t *testing.T) {
 		}
 		count := func() (n int) {
 			t.Helper()
-			err := s.Charges(t.Context(), func(string, money.Credits) error { n++; return nil })
+			err := s.Charges(t.Context(), credit.Which{}, func(credit.Recorded) error { n++; return nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,33 +117,75 @@ func TestBatchIsWrittenWholeOrNotAtAll(t *testing.T) {
 	})
 }
 
-func TestChargesAreOrderedAndComplete(t *testing.T) {
+func TestChargesAreComplete(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		s := newService(db)
-		var want []string
 		for i := range 5 {
-			e := entry(func(e *usage.Entry) {
+			add(t, s, entry(func(e *usage.Entry) {
 				e.ID, e.Charged = fmt.Sprintf("call_%d", i), money.Credits(i)*10_000
+			}))
+		}
+		for _, tt := range []struct {
+			name  string
+			which credit.Which
+			want  []string
+		}{
+			{"all", credit.Which{}, []string{"call_1 0.01", "call_2 0.02", "call_3 0.03", "call_4 0.04"}},
+			{"from one on", credit.Which{From: "call_3"}, []string{"call_3 0.03", "call_4 0.04"}},
+			{"some", credit.Which{Calls: []string{"call_4", "call_0", "call_2", "call_x"}}, []string{"call_2 0.02", "call_4 0.04"}},
+		} {
+			var got []string
+			err := db.ReadTx(t.Context(), func(ctx context.Context) error {
+				return s.Charges(ctx, tt.which, func(r credit.Recorded) error {
+					got = append(got, r.Call+" "+r.Charged.String())
+					return nil
+				})
 			})
-			add(t, s, e)
-			if i > 0 {
-				want = append(want, e.ID+" "+e.Charged.String())
+			slices.Sort(got)
+			if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+				t.Errorf("%s: %v (-want +got)\n%s", tt.name, err, diff)
 			}
 		}
-		var got []string
-		err := db.ReadTx(t.Context(), func(ctx context.Context) error {
-			return s.Charges(ctx, func(id string, c money.Credits) error {
-				got = append(got, id+" "+c.String())
-				return nil
-			})
-		})
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Errorf("%v (-want +got)\n%s", err, diff)
-		}
 		stop := errors.New("stop")
-		if err := s.Charges(t.Context(), func(string, money.Credits) error { return stop }); !errors.Is(err, stop) {
+		if err := s.Charges(t.Context(), credit.Which{}, func(credit.Recorded) error { return stop }); !errors.Is(err, stop) {
 			t.Errorf("got %v, want the callback's error", err)
+		}
+	})
+}
+
+// A charge is priced again from what its record says.
+func TestChargesArePricedAgain(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		good := entry(nil)
+		add(t, s, good)
+		price := func(change string) (out credit.Recorded) {
+			t.Helper()
+			if _, err := db.Q(t.Context()).ExecContext(t.Context(), `UPDATE usage_record SET `+change); err != nil {
+				t.Fatal(err)
+			}
+			err := s.Charges(t.Context(), credit.Which{}, func(r credit.Recorded) error { out = r; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		if r := price(`charged = charged`); !r.Priced || r.Price != r.Charged || r.Price != good.Charged {
+			t.Errorf("the record as it was written: %+v, want the price %s", r, good.Charged)
+		}
+		if r := price(`output = output + 100000`); !r.Priced || r.Price <= r.Charged {
+			t.Errorf("more output: %+v, want a higher price", r)
+		}
+		if r := price(`input = -1`); !r.Priced || r.Price != -1 {
+			t.Errorf("a negative count: %+v, want no price", r)
+		}
+		if r := price(`pricing = 'x'`); !r.Priced || r.Price != -1 {
+			t.Errorf("prices that cannot be read: %+v, want no price", r)
+		}
+		if r := price(`pricing = '{}'`); r.Priced {
+			t.Errorf("a record without terms: %+v, want that it is not priced", r)
 		}
 	})
 }

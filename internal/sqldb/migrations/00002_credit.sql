@@ -48,6 +48,17 @@ CREATE TABLE credit_batch (                      -- append-only
     prev BYTEA NOT NULL, root BYTEA NOT NULL, hash BYTEA NOT NULL, at BIGINT NOT NULL,
     PRIMARY KEY (lane, batch), UNIQUE (lane, first_seq), CHECK (first_seq <= last_seq)
 );
+CREATE TABLE credit_root (                       -- append-only; where all lanes stood at the end of a day, signed
+    day BIGINT PRIMARY KEY,                      -- days since 1970-01-01
+    heads TEXT NOT NULL,                         -- JSON: the last batch of each lane
+    prev BYTEA NOT NULL, root BYTEA NOT NULL, key_id TEXT NOT NULL, signature BYTEA NOT NULL
+);
+CREATE TABLE credit_root_key (                   -- append-only but for private
+    no BIGINT PRIMARY KEY, id TEXT NOT NULL UNIQUE, public BYTEA NOT NULL,
+    signature BYTEA NOT NULL,                    -- by the key before it; the first signs itself
+    private BYTEA,                               -- sealed; NULL once there is a successor
+    at BIGINT NOT NULL
+);
 CREATE TABLE credit_uncollected (                -- append-only
     ref TEXT NOT NULL, part BIGINT NOT NULL, user_id TEXT NOT NULL, at BIGINT NOT NULL,
     cause TEXT NOT NULL CHECK (cause IN ('overrun', 'late', 'clawback', 'adjust')),

@@ -17,3 +17,9 @@ CREATE TRIGGER credit_batch_no_truncate BEFORE TRUNCATE ON credit_batch EXECUTE 
 CREATE TRIGGER credit_uncollected_no_change BEFORE UPDATE OR DELETE ON credit_uncollected
     FOR EACH ROW EXECUTE FUNCTION credit_append_only();
 CREATE TRIGGER credit_uncollected_no_truncate BEFORE TRUNCATE ON credit_uncollected EXECUTE FUNCTION credit_append_only();
+CREATE TRIGGER credit_root_no_change BEFORE UPDATE OR DELETE ON credit_root
+    FOR EACH ROW EXECUTE FUNCTION credit_append_only();
+CREATE TRIGGER credit_root_no_truncate BEFORE TRUNCATE ON credit_root EXECUTE FUNCTION credit_append_only();
+CREATE TRIGGER credit_root_key_no_change BEFORE UPDATE OF no, id, public, signature, at OR DELETE ON credit_root_key
+    FOR EACH ROW EXECUTE FUNCTION credit_append_only();
+CREATE TRIGGER credit_root_key_no_truncate BEFORE TRUNCATE ON credit_root_key EXECUTE FUNCTION credit_append_only();

@@ -31,3 +31,23 @@ CREATE TRIGGER credit_uncollected_no_delete BEFORE DELETE ON credit_uncollected 
     SELECT RAISE(ABORT, 'credit_uncollected is append-only');
 END;
 -- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER credit_root_no_update BEFORE UPDATE ON credit_root BEGIN
+    SELECT RAISE(ABORT, 'credit_root is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER credit_root_no_delete BEFORE DELETE ON credit_root BEGIN
+    SELECT RAISE(ABORT, 'credit_root is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER credit_root_key_no_update BEFORE UPDATE OF no, id, public, signature, at ON credit_root_key BEGIN
+    SELECT RAISE(ABORT, 'credit_root_key is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER credit_root_key_no_delete BEFORE DELETE ON credit_root_key BEGIN
+    SELECT RAISE(ABORT, 'credit_root_key is append-only');
+END;
+-- +goose StatementEnd

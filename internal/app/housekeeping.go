@@ -26,7 +26,8 @@ func (s *Server) startHousekeeping(ctx context.Context) {
 		chore{"credit.root", time.Minute, func(ctx context.Context) error {
 			_, err := s.domains.Credits.SignRoots(ctx, s.core.Now())
 			return err
-		}})
+		}},
+		chore{"credit.verify", time.Hour, s.nightly()})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	for _, c := range chores {

@@ -140,6 +140,9 @@ func TestLedgerRootsAreLinesOfJSON(t *testing.T) {
 		if r := i.run(t, "", "ledger", "roots", "--since", "2099-01-01"); r.status != 0 || r.out != "" {
 			t.Errorf("from a later day on: %+v", r)
 		}
+		i.run(t, "", "ledger", "verify", "--since", root.Day).want(t, 0, "0 transfers, 1 lane, 1 grant", "0 findings")
+		i.run(t, "", "ledger", "verify", "--since", "2020-01-01").want(t, 2, "--since: ", "no signed root: 2020-01-01; there are roots from "+root.Day)
+		i.run(t, "", "ledger", "verify", "--since", "soon").want(t, 2, `--since: "soon" is not a day`)
 		i.run(t, "", "ledger", "roots", "--since", "yesterday").want(t, 2, `--since: "yesterday" is not a day`)
 	})
 }

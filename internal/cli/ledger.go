@@ -69,6 +69,7 @@ func openBooks(ctx context.Context, cfg config.Config, file string) (*sqldb.DB, 
 
 type ledgerVerify struct {
 	ledgerFile
+	Since   string `placeholder:"DAY" help:"Believe the signed root of this day, like 2026-03-20, and check what is newer."`
 	Account string `placeholder:"USER" help:"Only findings about this user, usr_…, and those about no user."`
 	JSON    bool   `help:"Print JSON."`
 }
@@ -78,14 +79,25 @@ type ledgerVerify struct {
 const maxFindings = 1000
 
 func (c ledgerVerify) Run(e *env) error {
+	o := credit.VerifyOptions{User: c.Account}
+	if c.Since != "" {
+		day, err := parseDay("--since", c.Since)
+		if err != nil {
+			return err
+		}
+		o.Since = day
+	}
 	return e.withBooks(c.ledgerFile, func(b books) error {
 		started := time.Now() //nolint:forbidigo // for the closing line only
 		var findings []credit.Finding
-		sum, err := b.credits.Verify(e.ctx, credit.VerifyOptions{User: c.Account}, func(f credit.Finding) {
+		sum, err := b.credits.Verify(e.ctx, o, func(f credit.Finding) {
 			if len(findings) < maxFindings {
 				findings = append(findings, f)
 			}
 		})
+		if errors.Is(err, credit.ErrNoRoot) {
+			return Exit(exitUsage, fmt.Errorf("--since: %w", err))
+		}
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,9 @@ type VerifyOptions struct {
 	// User limits the findings about grants and calls to one user. Chains and
 	// sums are always checked.
 	User string
+	// Since believes what the signed root of this day names, and checks what is
+	// newer and all that this refers to: ErrNoRoot if there is no such root.
+	Since time.Time
 }
 
 // Finding is one thing that is not as it must be.
@@ -65,6 +68,7 @@ type verifier struct {
 	undone  []transfer            // reversals
 	total   totals
 	roots   map[int64][]expected // by lane
+	since   *since               // nil: everything is checked
 	charges *tally               // of the transfers
 	usage   *tally               // of the records
 }
@@ -85,6 +89,11 @@ func (v *verifier) run(ctx context.Context) error {
 	if err := v.checkRoots(ctx); err != nil {
 		return err
 	}
+	if !v.options.Since.IsZero() {
+		if err := v.beginAt(ctx, v.options.Since); err != nil {
+			return err
+		}
+	}
 	var latest int64
 	for _, l := range lanes {
 		at, err := v.lane(ctx, l)
@@ -97,6 +106,9 @@ func (v *verifier) run(ctx context.Context) error {
 	}
 	v.summary.Lanes = int64(len(lanes))
 	if err := v.checkStrays(ctx, lanes); err != nil {
+		return err
+	}
+	if err := v.complete(ctx); err != nil {
 		return err
 	}
 	v.checkEnds()

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
-	"strings"
 )
 
 // page is how many rows a cursor reads at once. A transaction can have one
@@ -117,12 +115,13 @@ type laneChunk struct {
 	transfers []transfer
 }
 
+const selectBatches = `SELECT batch, first_seq, last_seq, prev, root, hash, at FROM credit_batch `
+
 // walkLane reads a lane's batches after the one of from, and its transfers
 // after that batch's last. It calls use with what it read, in order.
 func (s store) walkLane(ctx context.Context, lane int64, from head, use func(*laneChunk)) error {
 	const (
-		batches = `SELECT batch, first_seq, last_seq, prev, root, hash, at FROM credit_batch
-			WHERE lane = $1 AND batch > $2 ORDER BY batch LIMIT $3`
+		batches   = selectBatches + `WHERE lane = $1 AND batch > $2 ORDER BY batch LIMIT $3`
 		transfers = `SELECT ` + transferColumns + ` FROM credit_transfer WHERE lane = $1 AND seq > $2 AND seq <= $3 ORDER BY seq`
 	)
 	const end = int64(1<<63 - 1)
@@ -250,9 +249,9 @@ func (c *holdCursor) next(ctx context.Context) (openRow, bool, error) {
 	return h, ok, err
 }
 
-// walkCharges reads all charges.
-func (s store) walkCharges(ctx context.Context, use func(ref string, amount int64)) error {
-	const q = `SELECT ref, amount FROM credit_transfer WHERE kind = 'charge'`
+// walkCharges reads the charges of the calls from this id on.
+func (s store) walkCharges(ctx context.Context, from string, use func(ref string, amount int64)) error {
+	const q = `SELECT ref, amount FROM credit_transfer WHERE kind = 'charge' AND ref >= $1`
 	return s.each(ctx, "charges", func(r *sql.Rows) error {
 		var ref string
 		var amount int64
@@ -261,93 +260,5 @@ func (s store) walkCharges(ctx context.Context, use func(ref string, amount int6
 			use(ref, amount)
 		}
 		return err
-	}, q)
-}
-
-// lookup is how many keys one statement looks up.
-const lookup = 256
-
-// keys returns refs as arguments, the last one as often as needed.
-func keys(refs []string) []any {
-	args := make([]any, lookup)
-	for i := range args {
-		args[i] = refs[min(i, len(refs)-1)]
-	}
-	return args
-}
-
-// numbered returns "$1, $2, …, $n".
-func numbered(n int) string {
-	var b strings.Builder
-	for i := range n {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("$" + strconv.Itoa(i+1))
-	}
-	return b.String()
-}
-
-var (
-	debitsSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_transfer
-		WHERE kind IN ('charge', 'clawback', 'adjust') AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
-	factsSQL = `SELECT ref, kind, cause, user_id, amount, lane, seq FROM credit_transfer
-		WHERE ref IN (` + numbered(lookup) + `) ORDER BY ref, part`
-	oversSQL = `SELECT ref, CAST(SUM(amount) AS BIGINT) FROM credit_uncollected
-		WHERE cause = 'overrun' AND ref IN (` + numbered(lookup) + `) GROUP BY ref`
-)
-
-// debitsOf returns what the transfers with these refs took, at most lookup.
-func (s store) debitsOf(ctx context.Context, refs []string) (map[string]int64, error) {
-	return s.sumsOf(ctx, debitsSQL, refs)
-}
-
-func (s store) sumsOf(ctx context.Context, query string, refs []string) (map[string]int64, error) {
-	out := map[string]int64{}
-	err := s.each(ctx, "sums by reference", func(r *sql.Rows) error {
-		var ref string
-		var sum int64
-		err := r.Scan(&ref, &sum)
-		out[ref] = sum
-		return err
-	}, query, keys(refs)...)
-	return out, err
-}
-
-// callFact is what the ledger says about one call.
-type callFact struct {
-	user       string
-	held, over int64 // over: above the hold, uncollected
-	lane, seq  int64 // its last transfer
-	orphan     bool  // it was ended without its caller
-}
-
-// callFacts returns the facts of at most lookup calls.
-func (s store) callFacts(ctx context.Context, calls []string) (map[string]callFact, error) {
-	out := map[string]callFact{}
-	err := s.each(ctx, "transfers of calls", func(r *sql.Rows) error {
-		var t transfer
-		if err := r.Scan(&t.ref, &t.kind, &t.cause, &t.user, &t.amount, &t.lane, &t.seq); err != nil {
-			return err
-		}
-		f := out[t.ref]
-		f.user, f.lane, f.seq = t.user, t.lane, t.seq
-		if t.kind == kindHold {
-			f.held += t.amount
-		} else if c := Ending(t.cause); c == Recovered || c == Forgotten {
-			f.orphan = true
-		}
-		out[t.ref] = f
-		return nil
-	}, factsSQL, keys(calls)...)
-	if err != nil {
-		return nil, err
-	}
-	overs, err := s.sumsOf(ctx, oversSQL, calls)
-	for ref, over := range overs {
-		f := out[ref]
-		f.over = over
-		out[ref] = f
-	}
-	return out, err
+	}, q, from)
 }

@@ -51,6 +51,9 @@ func (v *verifier) transfer(t *transfer) {
 		g = &grantSums{user: hashOf(t.user)}
 		v.grants[t.grant] = g
 	}
+	if v.since != nil {
+		v.since.users[t.user] = struct{}{}
+	}
 	g.lane, g.seq = t.lane, t.seq
 	g.others = g.others || g.user != hashOf(t.user)
 	switch t.kind {
@@ -134,7 +137,7 @@ func (v *verifier) ending(t *transfer, g *grantSums) {
 	if t.kind == kindCharge {
 		g.out += t.amount
 		v.total.used += t.amount
-		v.charges.add(t.ref, t.amount)
+		v.charged(t)
 	}
 }
 

@@ -19,8 +19,7 @@ const (
 func (v *verifier) checkUsage(ctx context.Context) error {
 	var odd []Recorded
 	left := 0
-	err := v.records.Charges(ctx, Which{}, func(r Recorded) error {
-		v.usage.add(r.Call, int64(r.Charged))
+	note := func(r Recorded) {
 		if r.Priced && r.Price != r.Charged {
 			if len(odd) < maxOdd {
 				odd = append(odd, r)
@@ -28,9 +27,17 @@ func (v *verifier) checkUsage(ctx context.Context) error {
 				left++
 			}
 		}
+	}
+	which := v.recent()
+	err := v.records.Charges(ctx, which, func(r Recorded) error {
+		v.usage.add(r.Call, int64(r.Charged))
+		note(r)
 		return nil
 	})
 	if err != nil {
+		return err
+	}
+	if err := v.checkEarly(ctx, note); err != nil {
 		return err
 	}
 	if err := v.checkPrices(ctx, odd); err != nil {
@@ -43,7 +50,15 @@ func (v *verifier) checkUsage(ctx context.Context) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return v.listCharges(ctx, wrong)
+	return v.listCharges(ctx, which, wrong)
+}
+
+// recent selects the records whose charges the walk has added up.
+func (v *verifier) recent() Which {
+	if v.since == nil {
+		return Which{}
+	}
+	return Which{From: v.since.from}
 }
 
 // checkPrices looks at records whose price is not their charge: it may be above
@@ -73,7 +88,7 @@ func (v *verifier) checkPrices(ctx context.Context, odd []Recorded) error {
 }
 
 // listCharges compares call by call in the buckets that differ.
-func (v *verifier) listCharges(ctx context.Context, wrong []int) error {
+func (v *verifier) listCharges(ctx context.Context, which Which, wrong []int) error {
 	fit := max(1, int(maxListed*tallyBuckets/max(1, v.charges.n+v.usage.n)))
 	if len(wrong) > fit {
 		defer v.report("V6", "", "%d of %d groups of calls differ from their usage records; the calls of %d are listed", len(wrong), tallyBuckets, fit)
@@ -93,11 +108,11 @@ func (v *verifier) listCharges(ctx context.Context, wrong []int) error {
 		}
 		diff[ref][side] += amount
 	}
-	err := v.store.walkCharges(ctx, func(ref string, amount int64) { add(0, ref, amount) })
+	err := v.store.walkCharges(ctx, which.From, func(ref string, amount int64) { add(0, ref, amount) })
 	if err != nil {
 		return err
 	}
-	err = v.records.Charges(ctx, Which{}, func(r Recorded) error {
+	err = v.records.Charges(ctx, which, func(r Recorded) error {
 		add(1, r.Call, int64(r.Charged))
 		return nil
 	})

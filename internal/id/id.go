@@ -18,9 +18,21 @@ var encoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddin
 // 1970 and 80 random bits. It is unique without coordination and not
 // guessable, but it is a name, never a secret.
 func New(prefix string, now time.Time) string {
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
+	b := timed(now)
 	_, _ = rand.Read(b[6:]) // never fails (crypto/rand)
+	return encode(prefix, b)
+}
+
+// First returns what is not after any identifier that New makes at the time or
+// later, and after every earlier one: a bound for ranges.
+func First(prefix string, at time.Time) string { return encode(prefix, timed(at)) }
+
+func timed(t time.Time) (b [16]byte) {
+	binary.BigEndian.PutUint64(b[:8], uint64(t.UnixMilli())<<16)
+	return b
+}
+
+func encode(prefix string, b [16]byte) string {
 	out := make([]byte, len(prefix)+1+26)
 	copy(out, prefix)
 	out[len(prefix)] = '_'

@@ -14,6 +14,9 @@ func TestIdentifiersRiseWithTime(t *testing.T) {
 	if a >= b {
 		t.Errorf("%s was made before %s but sorts after it", a, b)
 	}
+	if first := id.First("usr", at); first > a || first <= id.New("usr", at.Add(-time.Millisecond)) {
+		t.Errorf("First is %s, but %s was made at its time", first, a)
+	}
 	if !id.Is("usr", a) || id.Is("key", a) || id.Is("usr", a+"0") || id.Is("usr", "usr_ILOU") {
 		t.Errorf("Is does not recognise what New makes: %s", a)
 	}

@@ -1,6 +1,9 @@
 package credit
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 // late is a settlement of a call whose lane was taken over before it was
 // written.
@@ -22,10 +25,7 @@ func (s *sharing) addLate(ref, user string, price int64) {
 // at, by whoever took the lane over.
 func (s *Service) settleLates(ctx context.Context) {
 	s.shared.mu.Lock()
-	waiting := make(map[string]late, len(s.shared.lates))
-	for ref, l := range s.shared.lates {
-		waiting[ref] = l
-	}
+	waiting := maps.Clone(s.shared.lates)
 	s.shared.mu.Unlock()
 	for ref, l := range waiting {
 		done, err := s.settleLate(ctx, ref, l)

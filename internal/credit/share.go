@@ -96,7 +96,7 @@ func (s *Service) share() {
 }
 
 // started is the zero of monotonic.
-var started = time.Now()
+var started = time.Now() //nolint:forbidigo // how long something lasts, whatever the clocks say
 
 // monotonic is the time of this process alone; no change of a clock moves it.
 func monotonic() time.Duration { return time.Since(started) }

@@ -30,7 +30,7 @@ func join(t *testing.T, db *sqldb.DB, n int, p credit.Policy) *cluster {
 	for i := range n {
 		c.add(fmt.Sprintf("node%d", i), p)
 	}
-	c.world.Service = c.nodes[0]
+	c.Service = c.nodes[0]
 	t.Cleanup(func() {
 		for _, s := range c.nodes {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -70,8 +70,8 @@ func until(t *testing.T, what string, is func() bool) {
 	}
 }
 
-func call(user, ref string, need money.Credits) credit.Call {
-	return credit.Call{User: user, Ref: ref, Need: need, Journal: []byte("{}")}
+func call(ref string, need money.Credits) credit.Call {
+	return credit.Call{User: "ada", Ref: ref, Need: need, Journal: []byte("{}")}
 }
 
 // Several processes spend one user's last credits: as many calls are served as
@@ -109,7 +109,7 @@ func spendTheLast(t *testing.T, c *cluster, calls int) {
 		wg.Go(func() {
 			s := c.nodes[i%len(c.nodes)]
 			for {
-				h, err := s.Reserve(t.Context(), call("ada", fmt.Sprintf("call_%d", i), price))
+				h, err := s.Reserve(t.Context(), call(fmt.Sprintf("call_%d", i), price))
 				switch {
 				case errors.Is(err, credit.ErrInsufficient):
 					refused.Add(1)
@@ -153,14 +153,14 @@ func TestLeasesComeHomeWhenAnotherProcessAsks(t *testing.T) {
 				}
 				c.grant("ada", "pay:1", 100*money.Credit, time.Time{})
 				h := c.reserve("ada", "call_1", money.Credit) // leases half
-				other, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_2", 99*money.Credit))
+				other, err := c.nodes[1].Reserve(t.Context(), call("call_2", 99*money.Credit))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_3", money.Credit)); !errors.Is(err, credit.ErrReserved) {
+				if _, err := c.nodes[1].Reserve(t.Context(), call("call_3", money.Credit)); !errors.Is(err, credit.ErrReserved) {
 					t.Errorf("while everything is held: %v, want ErrReserved", err)
 				}
-				if _, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_3", 101*money.Credit)); !errors.Is(err, credit.ErrInsufficient) {
+				if _, err := c.nodes[1].Reserve(t.Context(), call("call_3", 101*money.Credit)); !errors.Is(err, credit.ErrInsufficient) {
 					t.Errorf("more than there is: %v, want ErrInsufficient", err)
 				}
 				c.settle(h, money.Credit)
@@ -180,7 +180,7 @@ func TestASilentHolderIsNoShortage(t *testing.T) {
 		h := c.reserve("ada", "call_1", money.Credit)
 		c.settle(h, 0)
 		c.nodes[0].Crash()
-		if _, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_2", 99*money.Credit)); !errors.Is(err, credit.ErrReserved) {
+		if _, err := c.nodes[1].Reserve(t.Context(), call("call_2", 99*money.Credit)); !errors.Is(err, credit.ErrReserved) {
 			t.Errorf("while a dead process has leased them: %v, want ErrReserved", err)
 		}
 		if err := c.nodes[1].Recall(t.Context(), "ada"); !errors.Is(err, credit.ErrBusy) {
@@ -190,7 +190,7 @@ func TestASilentHolderIsNoShortage(t *testing.T) {
 		if err := c.nodes[0].Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		h, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_2", 99*money.Credit))
+		h, err := c.nodes[1].Reserve(t.Context(), call("call_2", 99*money.Credit))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestRecallEmptiesEveryLease(t *testing.T) {
 		c.grant("ada", "pay:1", 90*money.Credit, time.Time{})
 		var holds []*credit.Hold
 		for i, s := range c.nodes {
-			h, err := s.Reserve(t.Context(), call("ada", fmt.Sprintf("call_%d", i), money.Credit))
+			h, err := s.Reserve(t.Context(), call(fmt.Sprintf("call_%d", i), money.Credit))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,11 +236,11 @@ func TestAnotherProcessSeesNewCreditsAtOnce(t *testing.T) {
 		c := join(t, db, 2, shared)
 		for i := range 20 {
 			ref := fmt.Sprintf("%d", i)
-			if _, err := c.nodes[1].Reserve(t.Context(), call("ada", "no_"+ref, money.Credit)); !errors.Is(err, credit.ErrInsufficient) {
+			if _, err := c.nodes[1].Reserve(t.Context(), call("no_"+ref, money.Credit)); !errors.Is(err, credit.ErrInsufficient) {
 				t.Fatalf("before the grant: %v, want ErrInsufficient", err)
 			}
 			c.grant("ada", "pay:"+ref, money.Credit, time.Time{})
-			h, err := c.nodes[1].Reserve(t.Context(), call("ada", "call_"+ref, money.Credit))
+			h, err := c.nodes[1].Reserve(t.Context(), call("call_"+ref, money.Credit))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +262,7 @@ func TestPlentyNeedsNoRecall(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range 300 {
-			h, err := c.nodes[i%3].Reserve(t.Context(), call("ada", fmt.Sprintf("call_%d", i), money.Credit))
+			h, err := c.nodes[i%3].Reserve(t.Context(), call(fmt.Sprintf("call_%d", i), money.Credit))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -315,7 +315,7 @@ func TestASilentProcessIsTakenOver(t *testing.T) {
 		})
 		// It goes on with lanes of its own.
 		until(t, "the zombie serves again", func() bool {
-			h, err := zombie.Reserve(t.Context(), call("ada", "call_again", money.Credit))
+			h, err := zombie.Reserve(t.Context(), call("call_again", money.Credit))
 			if err != nil {
 				return false
 			}
@@ -356,7 +356,7 @@ func TestAWrongClockAdmitsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.nodes = append(c.nodes, off)
-		if _, err := off.Reserve(t.Context(), call("ada", "call_1", 1)); !errors.Is(err, credit.ErrUnavailable) {
+		if _, err := off.Reserve(t.Context(), call("call_1", 1)); !errors.Is(err, credit.ErrUnavailable) {
 			t.Errorf("reserve: %v, want ErrUnavailable", err)
 		}
 		if state, reason := off.Health(); state != "down" {

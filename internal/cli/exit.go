@@ -63,6 +63,9 @@ func classify(err error) error {
 		return Exit(exitDamaged, err)
 	case errors.Is(err, config.ErrMasterKey):
 		return Exit(exitConfig, err)
+	case errors.Is(err, credit.ErrBroken), sqldb.IsBroken(err):
+		return Exit(exitIO, fmt.Errorf("%w. Check the disk of the data folder (dmesg, df, mount) and start again: "+
+			"everything that was acknowledged is on disk, and open calls are settled from their last progress report", err))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, os.ErrPermission), sqldb.IsIO(err):
 		return Exit(exitIO, err)
 	case sqldb.IsUnavailable(err):

@@ -29,9 +29,12 @@ var (
 	// ErrDamaged says that the last batch of a lane is not what the lane says
 	// it is. Nothing was changed.
 	ErrDamaged = errors.New("the ledger is damaged")
-	// ErrNotDurable says that ctx ended before a settlement was durable. The
-	// settlement goes on.
-	ErrNotDurable = errors.New("the settlement is not durable yet")
+	// ErrNotDurable says that ctx ended before a hold or a settlement was
+	// durable. A settlement goes on.
+	ErrNotDurable = errors.New("not durable yet")
+	// ErrBroken says that the disk or its file system failed. What memory says
+	// proves nothing any more; the next start recovers from what was written.
+	ErrBroken = errors.New("the disk or its file system failed")
 )
 
 // Ending says how a call ended; it is stored as the cause of a transfer.
@@ -99,13 +102,19 @@ type Part struct {
 }
 
 // Record is one usage record.
-type Record interface{ CallID() string }
+type Record interface {
+	CallID() string
+	// Journal returns what Records.Restore needs, as JSON of at most 4 KiB.
+	Journal() ([]byte, error)
+}
 
 // Records keeps the usage records; package usage implements it.
 type Records interface {
 	// WriteRecords writes those of a batch in the transaction that ctx carries.
 	// Its error fails the batch.
 	WriteRecords(ctx context.Context, rs []Record) error
+	// Restore returns the record that gave journal.
+	Restore(journal []byte) (Record, error)
 	// Recovered returns the record of a call that nobody ended.
 	Recovered(ctx context.Context, o Orphan) (Record, error)
 	// Charges calls each for the records with a charge above zero, in any order.

@@ -2,6 +2,7 @@ package credit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -72,6 +73,19 @@ func (r *records) WriteRecords(ctx context.Context, rs []credit.Record) error {
 	return err
 }
 
+func (r record) Journal() ([]byte, error) {
+	return json.Marshal(map[string]int64{r.call: int64(r.charged)})
+}
+
+func (r *records) Restore(journal []byte) (credit.Record, error) {
+	var m map[string]int64
+	err := json.Unmarshal(journal, &m)
+	for call, charged := range m {
+		return record{call, money.Credits(charged)}, err
+	}
+	return nil, errors.Join(err, errors.New("an empty journal"))
+}
+
 func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, error) {
 	if string(o.Journal) == "broken" {
 		return nil, errors.New("the journal is broken")
@@ -137,6 +151,7 @@ type world struct {
 	db      *sqldb.DB
 	records *records
 	clock   *clock
+	spool   string // its file; empty: none
 
 	noRecords bool // calls were settled without usage records, so V6 finds them
 }
@@ -170,6 +185,7 @@ func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
 		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
+		Spool: w.spool,
 	})
 }
 

@@ -30,7 +30,22 @@
 // One operation that the database refuses (a CHECK, a unique key, a row count)
 // is found by writing the batch in halves; it fails alone. A failing database
 // fails no operation: the batch is tried again for ever, and after three
-// seconds new holds are refused.
+// seconds, or when the disk is full, new holds are refused.
+//
+// # The spool
+//
+// From then on endings also go to the spool, a file whose space was set aside
+// before, with one flush for all that wait. On SQLite an ending that is there
+// counts: gate B opens, since only the next start of this installation can
+// resolve the hold, and it reads the spool first. On PostgreSQL another node
+// may resolve it, so the spool only keeps the exact price. Endings stay queued
+// for the database all the same; when it has taken them the spool is emptied.
+// A start gives each open hold its ending from the spool, drops the others, and
+// notes what another node charged too little. An ending whose hold is not in
+// the database never goes there: nothing was promised for it.
+//
+// When a flush of SQLite or of the spool fails, memory proves nothing any more:
+// everything stops with ErrBroken and the process has to end.
 //
 // At start the lanes of the process before are taken over by raising their
 // epoch. Each of its open holds is settled at its journalled progress or
@@ -70,7 +85,7 @@
 // # Concurrency
 //
 // A Hold's mutex comes before its purse's, and that before its queue's. No lock
-// is held across I/O. Every goroutine ends with Stop.
+// is held across I/O, but the spool's own, which no call takes. Every goroutine ends with Stop.
 //
 // Tables: credit_lane, credit_grant, credit_lease, credit_hold, credit_recall,
 // credit_transfer, credit_batch, credit_root, credit_root_key,

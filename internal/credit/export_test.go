@@ -21,6 +21,9 @@ func (s *Service) Crash() {
 		l.abandon()
 		<-l.stopped
 	}
+	if old != stateStopped {
+		_ = s.spool.leave()
+	}
 }
 
 // Silence stops the lanes' writers without telling the service, which then is

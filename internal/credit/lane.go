@@ -41,6 +41,8 @@ type lane struct {
 	queue   *queue
 	shared  *sharing
 	fenced  func(*lane) // called once
+	broken  func(error)
+	spool   *spooler
 
 	no, epoch int64
 	// Of the last batch; owned by the writer.
@@ -48,8 +50,9 @@ type lane struct {
 	plan plan
 	done []*Hold // that ended in this batch
 
-	since   atomic.Int64                // when the unfinished batch began, Unix microseconds; 0: none
-	refuses atomic.Pointer[fault.Error] // what new holds are told, nil while they are taken
+	since   atomic.Int64                  // when the unfinished batch began, Unix microseconds; 0: none
+	refuses atomic.Pointer[fault.Error]   // what new holds are told, nil while they are taken
+	saved   atomic.Pointer[chan struct{}] // closed and replaced when endings have become durable in the spool
 
 	lost     atomic.Bool   // another process owns it
 	kill     chan struct{} // closed: give up at once
@@ -69,6 +72,12 @@ func (l *lane) refusal(now int64) error {
 		return ErrUnavailable
 	}
 	return nil
+}
+
+// announce wakes who waits for an ending.
+func (l *lane) announce() {
+	next := make(chan struct{})
+	close(*l.saved.Swap(&next))
 }
 
 func (l *lane) abandon() { l.killOnce.Do(func() { close(l.kill) }) }
@@ -143,9 +152,16 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			half := len(ops) / 2
 			return l.write(ctx, ops[:half]) + l.write(ctx, ops[half:])
 		}
+		if sqldb.IsBroken(err) {
+			l.refuses.Store(ErrUnavailable)
+			l.abandon()
+			l.broken(err)
+			return l.fail(ops, err)
+		}
 		l.log.WarnContext(ctx, "ledger batch not written; trying again", "lane", l.no, "operations", len(ops), "err", err)
 		if sqldb.IsFull(err) {
 			l.refuses.Store(ErrStorageFull)
+			l.spool.poke()
 		}
 		select {
 		case <-time.After(wait):

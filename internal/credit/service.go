@@ -28,7 +28,10 @@ type Needs struct {
 	Offset  func(ctx context.Context) (time.Duration, error)
 	Records Records
 	Box     *seal.Box // seals the key that signs roots; nil where none are signed
-	Policy  Policy
+	// Spool is the file for endings that the database does not take; empty for
+	// none.
+	Spool  string
+	Policy Policy
 }
 
 // Policy are numbers that tests change; zero means the default.
@@ -49,6 +52,7 @@ type Policy struct {
 	Deaf     time.Duration // the same where notifications do not arrive: 600 ms
 	TakeOver time.Duration // how long another process's beat stands still before it counts as dead: 30 s
 	Unseen   time.Duration // a gap between looks at the beats after which the watch begins again: 5 s
+	Spool    int           // bytes set aside for endings that the database does not take: 64 MiB
 }
 
 func (p Policy) filled(engine sqldb.Engine) Policy {
@@ -61,7 +65,7 @@ func (p Policy) filled(engine sqldb.Engine) Policy {
 		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
 		Beat: or(p.Beat, 2*time.Second), Idle: or(p.Idle, idle), Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, sweep),
 		Shared: shared, Poll: or(p.Poll, 250*time.Millisecond), Answer: or(p.Answer, 300*time.Millisecond),
-		Deaf: or(p.Deaf, 600*time.Millisecond), TakeOver: or(p.TakeOver, 30*time.Second), Unseen: or(p.Unseen, 5*time.Second),
+		Deaf: or(p.Deaf, 600*time.Millisecond), TakeOver: or(p.TakeOver, 30*time.Second), Unseen: or(p.Unseen, 5*time.Second), Spool: or(p.Spool, spoolSize),
 	}
 }
 
@@ -89,6 +93,11 @@ type Service struct {
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
+	spoolPath string
+	spool     *spooler           // set by Start; nil without a file
+	replay    map[string]spooled // what the spool held at the start; nil afterwards
+	failed    chan error         // gets why nothing can be written any more
+
 	mu       sync.Mutex
 	state    state   // guarded by mu
 	lanes    []*lane // guarded by mu
@@ -104,6 +113,7 @@ const (
 	stateStarting
 	stateServing
 	stateFenced
+	stateBroken
 	stateStopped
 )
 
@@ -113,6 +123,7 @@ func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
+		spoolPath: n.Spool, failed: make(chan error, 1),
 	}
 	s.shared.init(n.Offset)
 	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
@@ -121,7 +132,7 @@ func New(n Needs) *Service {
 
 // stats count what somebody should know about.
 type stats struct {
-	batches, operations, refused, fenced, forgotten, orphans, overruns atomic.Int64
+	batches, operations, refused, fenced, forgotten, orphans, overruns, spooled, replayed atomic.Int64
 }
 
 // Stats are counters since the start, and how much waits.
@@ -131,6 +142,7 @@ type Stats struct {
 	Fenced              int64 // lanes lost to another process
 	Forgotten, Orphans  int64 // holds resolved without their caller: in this process, after a dead one
 	Overruns            int64 // calls that cost more than was held
+	Spooled, Replayed   int64 // endings that the database did not take at once, and that a start found
 	Queued, Open        int   // operations that wait, holds without an ending
 }
 
@@ -139,7 +151,7 @@ func (s *Service) Stats() Stats {
 	out := Stats{
 		Batches: s.stats.batches.Load(), Operations: s.stats.operations.Load(), Refused: s.stats.refused.Load(),
 		Fenced: s.stats.fenced.Load(), Forgotten: s.stats.forgotten.Load(), Orphans: s.stats.orphans.Load(),
-		Overruns: s.stats.overruns.Load(),
+		Overruns: s.stats.overruns.Load(), Spooled: s.stats.spooled.Load(), Replayed: s.stats.replayed.Load(),
 	}
 	for _, l := range s.owned() {
 		waiting, open := l.queue.counts()
@@ -176,9 +188,16 @@ func (s *Service) Start(ctx context.Context) error {
 	s.mu.Unlock()
 
 	s.measureClock(ctx)
-	lanes, err := s.openLanes(ctx)
-	if err != nil {
+	if err := s.openSpool(); err != nil {
 		return fmt.Errorf("start the ledger: %w", err)
+	}
+	lanes, err := s.openLanes(ctx)
+	if err == nil {
+		err = s.settleReplayed(ctx, lanes[0])
+	}
+	if err != nil {
+		giveUp(lanes)
+		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,12 +205,12 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start the ledger: %w", errFenced)
 	}
 	s.state = stateServing
-	s.open.Store(&lanes)
-	s.sweeping.Go(s.sweep)
 	if s.policy.Shared {
 		s.shared.listener = s.db.Listen(channel, s.hear)
 		s.sweeping.Go(s.share)
 	}
+	s.open.Store(&lanes)
+	s.sweeping.Go(s.sweep)
 	return nil
 }
 
@@ -210,13 +229,21 @@ func (s *Service) openLanes(ctx context.Context) ([]*lane, error) {
 	s.lanes = append(s.lanes, lanes...)
 	s.mu.Unlock()
 	if err := s.recover(ctx, lanes); err != nil {
-		for _, l := range lanes {
-			l.abandon()
-			<-l.stopped
-		}
+		giveUp(lanes)
+		s.mu.Lock()
+		s.lanes = slices.DeleteFunc(slices.Clone(s.lanes), func(l *lane) bool { return slices.Contains(lanes, l) })
+		s.mu.Unlock()
 		return nil, err
 	}
 	return lanes, nil
+}
+
+// giveUp ends lanes as a crash would.
+func giveUp(lanes []*lane) {
+	for _, l := range lanes {
+		l.abandon()
+		<-l.stopped
+	}
 }
 
 // runLane starts the writer of a lane that is ours.
@@ -224,8 +251,10 @@ func (s *Service) runLane(ctx context.Context, r laneRow) *lane {
 	l := &lane{
 		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, shared: &s.shared,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		kill: make(chan struct{}), stopped: make(chan struct{}),
+		broken: s.breakDown, spool: s.spool, kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
+	saved := make(chan struct{})
+	l.saved.Store(&saved)
 	go l.run(context.WithoutCancel(ctx))
 	return l
 }
@@ -252,6 +281,30 @@ func (s *Service) fenced(l *lane) {
 func without(lanes []*lane, l *lane) []*lane {
 	return slices.DeleteFunc(slices.Clone(lanes), func(x *lane) bool { return x == l })
 }
+
+// breakDown stops everything that writes: after a failed flush nothing in
+// memory proves anything.
+func (s *Service) breakDown(err error) {
+	s.open.Store(nil)
+	s.mu.Lock()
+	if s.state != stateStopped {
+		s.state = stateBroken
+	}
+	lanes := s.lanes
+	s.mu.Unlock()
+	for _, l := range lanes {
+		l.abandon()
+	}
+	s.log.Error("the ledger cannot be written; this process must end", "err", err)
+	select {
+	case s.failed <- fmt.Errorf("%w: %w", ErrBroken, err):
+	default: // it was said before
+	}
+}
+
+// Failed gives ErrBroken, once, when nothing can be written any more: the
+// process has to end, and its next start recovers.
+func (s *Service) Failed() <-chan error { return s.failed }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
 // context has ended already.
@@ -280,7 +333,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	for _, l := range lanes {
 		errs = append(errs, s.close(ctx, l))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.spool.end(ctx))...)
 }
 
 // drain waits until every hold has ended or ctx has.
@@ -305,6 +358,7 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	select {
 	case <-l.stopped:
 	case <-ctx.Done():
+		s.spool.pass(true)
 		l.abandon()
 		<-l.stopped
 	}
@@ -321,7 +375,8 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	return s.store.leaveLane(ctx, l.no, l.epoch)
 }
 
-// Health returns "ok" or "down", and why new holds are not taken.
+// Health returns "ok", "degraded" while endings are in the spool, or "down"
+// while new holds are not taken, and why.
 func (s *Service) Health() (string, string) {
 	s.mu.Lock()
 	st, lanes := s.state, s.lanes
@@ -333,6 +388,8 @@ func (s *Service) Health() (string, string) {
 		return "down", "the ledger has stopped"
 	case stateFenced:
 		return "down", "another process has taken over this database"
+	case stateBroken:
+		return "down", "the disk or the database cannot be written any more"
 	case stateServing:
 	}
 	if s.shared.skewed.Load() {
@@ -347,6 +404,9 @@ func (s *Service) Health() (string, string) {
 		} else if err != nil {
 			return "down", "the database does not take batches"
 		}
+	}
+	if n, _ := s.spool.usage(); n > 0 {
+		return "degraded", fmt.Sprintf("%d endings are in the spool and not yet in the database", n)
 	}
 	return "ok", ""
 }

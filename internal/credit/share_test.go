@@ -54,22 +54,6 @@ func (c *cluster) add(name string, p credit.Policy) *credit.Service {
 	return s
 }
 
-// until returns once is is true.
-func until(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("it did not happen: %s", what)
-		}
-	}
-}
-
 func call(ref string, need money.Credits) credit.Call {
 	return credit.Call{User: "ada", Ref: ref, Need: need, Journal: []byte("{}")}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,48 +31,6 @@ type Needs struct {
 	// none.
 	Spool  string
 	Policy Policy
-}
-
-// Policy are numbers that tests change; zero means the default.
-type Policy struct {
-	Lanes  int           // writers: 1 on SQLite, 2 on PostgreSQL
-	Queue  int           // places in the queue of a lane: 8,192
-	Batch  int           // operations in one transaction: 1,024
-	Beat   time.Duration // between two signs of life without work: 2 s
-	Idle   time.Duration // after which a user's lease is returned: 10 min, or 10 s when shared
-	Forget time.Duration // after which an open hold without renewal is resolved: 5 min
-	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s, or 2 s when shared
-
-	// Shared says that other processes may serve the same database, as always
-	// on PostgreSQL: leases are portions, and come back when another asks.
-	Shared   bool
-	Poll     time.Duration // between two looks for what others ask: 250 ms
-	Answer   time.Duration // how long others have to return their leases: 300 ms
-	Deaf     time.Duration // the same where notifications do not arrive: 600 ms
-	TakeOver time.Duration // how long another process's beat stands still before it counts as dead: 30 s
-	Unseen   time.Duration // a gap between looks at the beats after which the watch begins again: 5 s
-	Spool    int           // bytes set aside for endings that the database does not take: 64 MiB
-}
-
-func (p Policy) filled(engine sqldb.Engine) Policy {
-	lanes, idle, sweep := 1, 10*time.Minute, 15*time.Second
-	shared := p.Shared || engine == sqldb.Postgres
-	if shared {
-		lanes, idle, sweep = 2, 10*time.Second, 2*time.Second
-	}
-	return Policy{
-		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
-		Beat: or(p.Beat, 2*time.Second), Idle: or(p.Idle, idle), Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, sweep),
-		Shared: shared, Poll: or(p.Poll, 250*time.Millisecond), Answer: or(p.Answer, 300*time.Millisecond),
-		Deaf: or(p.Deaf, 600*time.Millisecond), TakeOver: or(p.TakeOver, 30*time.Second), Unseen: or(p.Unseen, 5*time.Second), Spool: or(p.Spool, spoolSize),
-	}
-}
-
-func or[T int | time.Duration](v, otherwise T) T {
-	if v > 0 {
-		return v
-	}
-	return otherwise
 }
 
 // Service is the ledger. It is safe for concurrent use.
@@ -213,98 +170,6 @@ func (s *Service) Start(ctx context.Context) error {
 	s.sweeping.Go(s.sweep)
 	return nil
 }
-
-// openLanes claims lanes, starts their writers and resolves what was left in
-// them.
-func (s *Service) openLanes(ctx context.Context) ([]*lane, error) {
-	rows, err := s.claim(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lanes := make([]*lane, 0, len(rows))
-	for _, r := range rows {
-		lanes = append(lanes, s.runLane(ctx, r))
-	}
-	s.mu.Lock()
-	s.lanes = append(s.lanes, lanes...)
-	s.mu.Unlock()
-	if err := s.recover(ctx, lanes); err != nil {
-		giveUp(lanes)
-		s.mu.Lock()
-		s.lanes = slices.DeleteFunc(slices.Clone(s.lanes), func(l *lane) bool { return slices.Contains(lanes, l) })
-		s.mu.Unlock()
-		return nil, err
-	}
-	return lanes, nil
-}
-
-// giveUp ends lanes as a crash would.
-func giveUp(lanes []*lane) {
-	for _, l := range lanes {
-		l.abandon()
-		<-l.stopped
-	}
-}
-
-// runLane starts the writer of a lane that is ours.
-func (s *Service) runLane(ctx context.Context, r laneRow) *lane {
-	l := &lane{
-		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, shared: &s.shared,
-		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		broken: s.breakDown, spool: s.spool, kill: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	saved := make(chan struct{})
-	l.saved.Store(&saved)
-	go l.run(context.WithoutCancel(ctx))
-	return l
-}
-
-// fenced ends the use of a lane that another process owns now. A process that
-// shares the database claims another; else it stops admitting for good.
-func (s *Service) fenced(l *lane) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.policy.Shared {
-		s.open.Store(nil)
-		s.state = stateFenced
-		return
-	}
-	s.lanes = without(s.lanes, l)
-	if open := s.open.Load(); open != nil {
-		left := without(*open, l)
-		s.open.Store(&left)
-	}
-	s.purses.each(func(p *purse) bool { return p.leave(l) })
-	s.shared.wantLane()
-}
-
-func without(lanes []*lane, l *lane) []*lane {
-	return slices.DeleteFunc(slices.Clone(lanes), func(x *lane) bool { return x == l })
-}
-
-// breakDown stops everything that writes: after a failed flush nothing in
-// memory proves anything.
-func (s *Service) breakDown(err error) {
-	s.open.Store(nil)
-	s.mu.Lock()
-	if s.state != stateStopped {
-		s.state = stateBroken
-	}
-	lanes := s.lanes
-	s.mu.Unlock()
-	for _, l := range lanes {
-		l.abandon()
-	}
-	s.log.Error("the ledger cannot be written; this process must end", "err", err)
-	select {
-	case s.failed <- fmt.Errorf("%w: %w", ErrBroken, err):
-	default: // it was said before
-	}
-}
-
-// Failed gives ErrBroken, once, when nothing can be written any more: the
-// process has to end, and its next start recovers.
-func (s *Service) Failed() <-chan error { return s.failed }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
 // context has ended already.

@@ -57,7 +57,7 @@ func classify(err error) error {
 		return err
 	case errors.Is(err, app.ErrDataFolder):
 		return Exit(exitCreate, err)
-	case errors.Is(err, app.ErrInUse), errors.Is(err, credit.ErrLocked):
+	case errors.Is(err, app.ErrInUse):
 		return Exit(exitAgain, err)
 	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged), sqldb.IsDamaged(err):
 		return Exit(exitDamaged, err)

@@ -158,7 +158,7 @@ type world struct {
 }
 
 // quiet keeps the background work of a service out of a test's way.
-var quiet = credit.Policy{Beat: time.Hour, Watch: 20 * time.Millisecond, Sweep: time.Hour}
+var quiet = credit.Policy{Beat: time.Hour, Sweep: time.Hour, TakeOver: time.Hour}
 
 // open starts a service and checks at the end that no hold was dropped and that
 // the ledger verifies.
@@ -181,9 +181,11 @@ func (w *world) start(node string, p credit.Policy) {
 	}
 }
 
+func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
-		DB: w.db, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
+		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
 		Spool: w.spool, Async: w.async,
 	})
 }

@@ -208,11 +208,18 @@ func (h *Hold) queueEnd(o Outcome, forgotten bool) (*ending, error) {
 	defer p.mu.Unlock()
 	h.split(e.charge, now) // before the writer can see the ending
 	e.group = h.lane.queue.put(op{kind: opEnd, hold: h, end: e})
+	if e.group == nil && h.lane.lost.Load() {
+		h.lane.shared.addLate(h.ref, p.user, e.price)
+		return nil, fmt.Errorf("settle %s: %w", h.ref, ErrNotDurable)
+	}
 	if e.group == nil {
 		return nil, fmt.Errorf("settle %s: %w", h.ref, ErrUnavailable)
 	}
 	h.ending = e
 	p.refund(h)
+	if p.direct {
+		p.bring()
+	}
 	e.remaining = p.remaining(now)
 	if h.lane.refusal(now) != nil {
 		h.lane.spool.poke()

@@ -39,7 +39,8 @@ type lane struct {
 	beat    time.Duration
 	stats   *stats
 	queue   *queue
-	fenced  func() // called once
+	shared  *sharing
+	fenced  func(*lane) // called once
 	broken  func(error)
 	spool   *spooler
 	async   bool // gate B stands open
@@ -54,6 +55,7 @@ type lane struct {
 	refuses atomic.Pointer[fault.Error]   // what new holds are told, nil while they are taken
 	saved   atomic.Pointer[chan struct{}] // closed and replaced when endings have become durable in the spool
 
+	lost     atomic.Bool   // another process owns it
 	kill     chan struct{} // closed: give up at once
 	killOnce sync.Once
 	stopped  chan struct{} // closed by the writer when it ends
@@ -63,6 +65,9 @@ type lane struct {
 func (l *lane) refusal(now int64) error {
 	if f := l.refuses.Load(); f != nil {
 		return f
+	}
+	if l.shared.skewed.Load() {
+		return ErrUnavailable
 	}
 	if t := l.since.Load(); t != 0 && now-t > stuckAfter.Microseconds() {
 		return ErrUnavailable
@@ -137,8 +142,9 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			l.log.ErrorContext(ctx, "ledger lane was taken over by another process", "lane", l.no, "epoch", l.epoch)
 			l.stats.fenced.Add(1)
 			l.refuses.Store(ErrUnavailable)
+			l.lost.Store(true)
 			l.abandon()
-			l.fenced()
+			l.fenced(l)
 			return l.fail(ops, errFenced)
 		case len(ops) > 0 && refused(err):
 			if len(ops) == 1 {
@@ -151,7 +157,7 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			l.refuses.Store(ErrUnavailable)
 			l.abandon()
 			l.broken(err)
-			return l.fail(ops, err)
+			return l.fail(ops, errors.Join(errKilled, err))
 		}
 		l.log.WarnContext(ctx, "ledger batch not written; trying again", "lane", l.no, "operations", len(ops), "err", err)
 		if sqldb.IsFull(err) {
@@ -327,5 +333,8 @@ func (l *lane) failEnd(h *Hold, e *ending, err error) (places int) {
 	defer h.purse.mu.Unlock()
 	h.purse.unrefund(h)
 	h.ending, h.late = nil, nil
+	if l.lost.Load() {
+		l.shared.addLate(h.ref, h.purse.user, e.price)
+	}
 	return 0
 }

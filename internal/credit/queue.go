@@ -150,6 +150,13 @@ func (q *queue) close() {
 	}
 }
 
+// ended reports whether nothing is taken any more.
+func (q *queue) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}
+
 func (q *queue) link(h *Hold) {
 	q.open++
 	h.next = q.first

@@ -21,7 +21,10 @@ type Needs struct {
 	// Node names this installation. A process that starts under the name of
 	// another takes its work over at once, so the caller makes sure that only
 	// one runs, by a lock on the data folder.
-	Node    string
+	Node string
+	// Offset measures by how much the database's clock is ahead of Now; nil
+	// when there is one clock.
+	Offset  func(ctx context.Context) (time.Duration, error)
 	Records Records
 	Box     *seal.Box // seals the key that signs roots; nil where none are signed
 	// Spool is the file for endings that the database does not take; empty for
@@ -32,38 +35,6 @@ type Needs struct {
 	// journals.
 	Async  bool
 	Policy Policy
-}
-
-// Policy are numbers that tests change; zero means the default.
-type Policy struct {
-	Lanes  int           // writers: 1 on SQLite, 2 on PostgreSQL
-	Queue  int           // places in the queue of a lane: 8,192
-	Batch  int           // operations in one transaction: 1,024
-	Beat   time.Duration // between two signs of life without work: 2 s
-	Watch  time.Duration // how long another process may be silent before it counts as dead: 2.5 s
-	Idle   time.Duration // after which a user's lease is returned: 10 min
-	Forget time.Duration // after which an open hold without renewal is resolved: 5 min
-	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s
-	Spool  int           // bytes set aside for endings that the database does not take: 64 MiB
-}
-
-func (p Policy) filled(engine sqldb.Engine) Policy {
-	lanes := 2
-	if engine == sqldb.SQLite {
-		lanes = 1
-	}
-	return Policy{
-		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
-		Beat: or(p.Beat, 2*time.Second), Watch: or(p.Watch, 2500*time.Millisecond), Idle: or(p.Idle, 10*time.Minute),
-		Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, 15*time.Second), Spool: or(p.Spool, spoolSize),
-	}
-}
-
-func or[T int | time.Duration](v, otherwise T) T {
-	if v > 0 {
-		return v
-	}
-	return otherwise
 }
 
 // Service is the ledger. It is safe for concurrent use.
@@ -77,6 +48,7 @@ type Service struct {
 	policy  Policy
 	purses  *purses
 	stats   stats
+	shared  sharing
 	box     *seal.Box
 	rootDay atomic.Int64 // every day up to this one has a root
 
@@ -110,11 +82,14 @@ const (
 // New returns a Service that answers ErrUnavailable until Start has returned.
 // What reads and grants works at once.
 func New(n Needs) *Service {
-	return &Service{
-		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records, box: n.Box,
+	s := &Service{
+		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
 	}
+	s.shared.init(n.Offset)
+	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
+	return s
 }
 
 // stats count what somebody should know about.
@@ -156,15 +131,15 @@ func (s *Service) owned() []*lane {
 
 // admitting returns the lanes that take holds, or nil.
 func (s *Service) admitting() []*lane {
-	if lanes := s.open.Load(); lanes != nil {
+	if lanes := s.open.Load(); lanes != nil && len(*lanes) > 0 {
 		return *lanes
 	}
 	return nil
 }
 
-// Start claims lanes, resolves what a dead process left, then admits.
-// ErrLocked: another process serves this database. ErrDamaged: a lane's head
-// does not match its last batch; nothing was changed.
+// Start claims lanes, resolves what a dead process of this node left, then
+// admits. ErrDamaged: a lane's head does not match its last batch; nothing was
+// changed.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if s.state != stateNew {
@@ -174,31 +149,16 @@ func (s *Service) Start(ctx context.Context) error {
 	s.state = stateStarting
 	s.mu.Unlock()
 
+	s.measureClock(ctx)
 	if err := s.openSpool(); err != nil {
 		return fmt.Errorf("start the ledger: %w", err)
 	}
-	rows, err := s.claim(ctx)
-	if err != nil {
-		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
-	}
-	lanes := make([]*lane, 0, len(rows))
-	for _, r := range rows {
-		l := s.newLane(r)
-		lanes = append(lanes, l)
-		go l.run(context.WithoutCancel(ctx))
-	}
-	s.mu.Lock()
-	s.lanes = lanes
-	s.mu.Unlock()
-	err = s.recover(ctx, lanes)
+	lanes, err := s.openLanes(ctx)
 	if err == nil {
-		err = s.settleReplayed(ctx, lanes[0])
+		err = s.settleReplayed(ctx)
 	}
 	if err != nil {
-		for _, l := range lanes {
-			l.abandon()
-			<-l.stopped
-		}
+		giveUp(lanes)
 		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
 	}
 	s.mu.Lock()
@@ -207,53 +167,14 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start the ledger: %w", errFenced)
 	}
 	s.state = stateServing
+	if s.policy.Shared {
+		s.shared.listener = s.db.Listen(channel, s.hear)
+		s.sweeping.Go(s.share)
+	}
 	s.open.Store(&lanes)
 	s.sweeping.Go(s.sweep)
 	return nil
 }
-
-func (s *Service) newLane(r laneRow) *lane {
-	l := &lane{
-		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats,
-		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		broken: s.breakDown, spool: s.spool, async: s.async, kill: make(chan struct{}), stopped: make(chan struct{}),
-	}
-	saved := make(chan struct{})
-	l.saved.Store(&saved)
-	return l
-}
-
-// fenced stops admission for good: another process owns a lane of ours.
-func (s *Service) fenced() {
-	s.open.Store(nil)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state = stateFenced
-}
-
-// breakDown stops everything that writes: after a failed flush nothing in
-// memory proves anything.
-func (s *Service) breakDown(err error) {
-	s.open.Store(nil)
-	s.mu.Lock()
-	if s.state != stateStopped {
-		s.state = stateBroken
-	}
-	lanes := s.lanes
-	s.mu.Unlock()
-	for _, l := range lanes {
-		l.abandon()
-	}
-	s.log.Error("the ledger cannot be written; this process must end", "err", err)
-	select {
-	case s.failed <- fmt.Errorf("%w: %w", ErrBroken, err):
-	default: // it was said before
-	}
-}
-
-// Failed gives ErrBroken, once, when nothing can be written any more: the
-// process has to end, and its next start recovers.
-func (s *Service) Failed() <-chan error { return s.failed }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
 // context has ended already.
@@ -311,6 +232,9 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 		l.abandon()
 		<-l.stopped
 	}
+	if l.lost.Load() {
+		return nil // whoever took it over has resolved what was open
+	}
 	if l.given() {
 		return fmt.Errorf("stop lane %d: %w", l.no, ErrUnavailable)
 	}
@@ -337,6 +261,12 @@ func (s *Service) Health() (string, string) {
 	case stateBroken:
 		return "down", "the disk or the database cannot be written any more"
 	case stateServing:
+	}
+	if s.shared.skewed.Load() {
+		return "down", "the clock differs from the database's by more than two seconds"
+	}
+	if len(lanes) == 0 {
+		return "down", "another process has taken over; claiming new lanes"
 	}
 	for _, l := range lanes {
 		if err := l.refusal(s.now().UnixMicro()); errors.Is(err, ErrStorageFull) {

@@ -81,11 +81,12 @@ type pending struct {
 	group *group
 }
 
-// settled reports whether the database has taken p, or has refused it for good.
+// settled reports whether the database has taken p, or has refused it for good,
+// or another node has resolved it.
 func (p pending) settled() bool {
 	select {
 	case <-p.group.done:
-		return !errors.Is(p.end.err, errKilled) && !errors.Is(p.end.err, errFenced)
+		return !errors.Is(p.end.err, errKilled)
 	default:
 		return false
 	}

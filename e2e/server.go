@@ -222,6 +222,9 @@ func (s *Server) Signal(sig syscall.Signal) {
 	}
 }
 
+// PID returns the id of the server's process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
 // Wait returns the exit status once the server has ended, -1 for a signal.
 func (s *Server) Wait(atMost time.Duration) int {
 	s.t.Helper()

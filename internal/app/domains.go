@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
@@ -32,7 +33,11 @@ func NewDomains(core *Core, node string) *Domains {
 		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
 		Keys:  apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now}),
 	}
-	d.Credits = credit.New(credit.Needs{DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box})
+	d.Credits = credit.New(credit.Needs{
+		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,
+		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
+		Spool:  filepath.Join(core.Config.Data, "spool"),
+	})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,

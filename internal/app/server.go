@@ -26,6 +26,8 @@ type Server struct {
 	parts   *identityParts
 	chores  []chore
 
+	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
+
 	stops  []func(context.Context) error // in the order of starting
 	once   sync.Once
 	failed error
@@ -105,10 +107,13 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (s *Server) stop(ctx context.Context) error {
 	s.health.Drain()
-	if s.calls != nil {
+	patience := s.core.Config.DrainTimeout
+	if s.broken {
+		patience = 0
+	} else if s.calls != nil {
 		sleep(ctx, s.core.Config.ShutdownDelay)
 	}
-	drain, cancel := context.WithTimeout(ctx, s.core.Config.DrainTimeout)
+	drain, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var errs []error
 	var wg sync.WaitGroup
@@ -117,7 +122,7 @@ func (s *Server) stop(ctx context.Context) error {
 	}
 	// The gateway ends its streams when the drain time does; what is left then
 	// are connections that hang, and they are cut a moment later.
-	hang, cancelHang := context.WithTimeout(ctx, s.core.Config.DrainTimeout+5*time.Second)
+	hang, cancelHang := context.WithTimeout(ctx, patience+5*time.Second)
 	defer cancelHang()
 	for _, server := range []*web.Server{s.api, s.idp} {
 		wg.Go(func() {
@@ -143,7 +148,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Wait returns when one of the servers ends by itself, or when ctx does.
+// Wait returns when one of the servers ends by itself or the ledger cannot be
+// written any more (credit.ErrBroken), or when ctx does.
 func (s *Server) Wait(ctx context.Context) error {
 	var err error
 	select {
@@ -151,6 +157,9 @@ func (s *Server) Wait(ctx context.Context) error {
 		return nil
 	case err = <-s.api.Done():
 	case err = <-s.idp.Done():
+	case err = <-s.domains.Credits.Failed():
+		s.broken = true
+		return err
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -57,12 +57,15 @@ func classify(err error) error {
 		return err
 	case errors.Is(err, app.ErrDataFolder):
 		return Exit(exitCreate, err)
-	case errors.Is(err, app.ErrInUse), errors.Is(err, credit.ErrLocked):
+	case errors.Is(err, app.ErrInUse):
 		return Exit(exitAgain, err)
 	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged), sqldb.IsDamaged(err):
 		return Exit(exitDamaged, err)
 	case errors.Is(err, config.ErrMasterKey):
 		return Exit(exitConfig, err)
+	case errors.Is(err, credit.ErrBroken), sqldb.IsBroken(err):
+		return Exit(exitIO, fmt.Errorf("%w. Check the disk of the data folder (dmesg, df, mount) and start again: "+
+			"everything that was acknowledged is on disk, and open calls are settled from their last progress report", err))
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, os.ErrPermission), sqldb.IsIO(err):
 		return Exit(exitIO, err)
 	case sqldb.IsUnavailable(err):

@@ -66,6 +66,7 @@ func serve(ctx context.Context, cfg config.Config, stdout, stderr io.Writer) err
 	case <-signals:
 		fmt.Fprintln(stderr, "rephlo: stopping; running calls are finished first. A second signal stops at once; nothing is lost by that.")
 	case err = <-ended:
+		err = classify(err)
 	case <-ctx.Done():
 	}
 	return errors.Join(err, stop(server, cfg, signals))

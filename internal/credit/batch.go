@@ -217,19 +217,12 @@ func (p *plan) move(grant, held, spent int64) {
 	p.moves[i].spent += spent
 }
 
-// apply writes p. The order is that of the checks: the fence before anything
-// else, leases before what they must cover.
+// apply writes p. The fence comes before anything else, and the locks in the
+// order lane, grants by id, leases of the lane.
 func (l *lane) apply(ctx context.Context, p *plan) error {
 	st := l.store
 	if err := st.fence(ctx, l.no, l.epoch, p.head); err != nil {
 		return err
-	}
-	for _, r := range p.cuts {
-		found, err := st.cut(ctx, l.no, r.purse.user, p.at)
-		if err != nil {
-			return err
-		}
-		r.found = found
 	}
 	if err := st.addTransfers(ctx, l.no, p); err != nil {
 		return err
@@ -251,12 +244,14 @@ func (l *lane) apply(ctx context.Context, p *plan) error {
 	if err := st.moveLeases(ctx, l.no, p.moves); err != nil {
 		return err
 	}
-	if err := st.expireLeased(ctx, l.no, p.expiries); err != nil {
+	if err := st.moveGrants(ctx, l.no, p); err != nil {
 		return err
 	}
 	for _, r := range p.returns {
-		if err := st.giveBack(ctx, l.no, r.gives); err != nil {
-			return err
+		if r.tell {
+			if err := st.hint(ctx, hintReturned, l.shared.self, r.purse.user); err != nil {
+				return err
+			}
 		}
 	}
 	if p.fold {

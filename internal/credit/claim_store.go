@@ -70,6 +70,16 @@ func (s store) takeLane(ctx context.Context, r laneRow, node string) error {
 	return nil
 }
 
+// seizeLane is takeLane for a lane whose owner is silent: it fails if there
+// was a beat since r was read.
+func (s store) seizeLane(ctx context.Context, r laneRow, node string) error {
+	const q = `UPDATE credit_lane SET epoch = epoch + 1, beat = beat + 1, node = $4 WHERE lane = $1 AND epoch = $2 AND beat = $3`
+	if err := s.one(ctx, q, r.lane, r.epoch, r.beat, node); err != nil {
+		return fmt.Errorf("seize lane %d: %w", r.lane, err)
+	}
+	return nil
+}
+
 // leaveLane gives a lane back, unless it has an owner since.
 func (s store) leaveLane(ctx context.Context, lane, epoch int64) error {
 	const q = `UPDATE credit_lane SET node = '' WHERE lane = $1 AND epoch = $2`

@@ -18,6 +18,7 @@ var (
 	ErrUnavailable  = fault.New(fault.Unavailable, "service_unavailable", "Credits cannot be recorded right now, so no call is started. Try again in a few seconds.").After(2 * time.Second)
 	ErrStorageFull  = fault.New(fault.Unavailable, "storage_full", "The server's disk is full, so no call is started. Its operator has to free space.").After(30 * time.Second)
 	ErrRefused      = fault.New(fault.Unavailable, "ledger_refused", "The ledger refused to record this call. Nothing was charged; report the request id.").After(time.Minute)
+	ErrBusy         = fault.New(fault.Unavailable, "temporarily_unavailable", "Another server still holds some of these credits and does not answer. Try again in a minute.").After(30 * time.Second)
 	ErrConflict     = fault.New(fault.Conflict, "conflict", "This reference was already used with other values. Use a new one.")
 	ErrInvalid      = fault.New(fault.Unprocessable, "validation_error", "The amount, the reference or the source is not valid.")
 	ErrIssueLimit   = fault.New(fault.Unprocessable, "validation_error", "So many credits cannot be issued: the sum of all grants would be too large.")
@@ -25,14 +26,15 @@ var (
 
 // Errors that no client sees.
 var (
-	// ErrLocked says that another process serves this database.
-	ErrLocked = errors.New("another process serves this database")
 	// ErrDamaged says that the last batch of a lane is not what the lane says
 	// it is. Nothing was changed.
 	ErrDamaged = errors.New("the ledger is damaged")
-	// ErrNotDurable says that ctx ended before a settlement was durable. The
-	// settlement goes on.
-	ErrNotDurable = errors.New("the settlement is not durable yet")
+	// ErrNotDurable says that ctx ended before a hold or a settlement was
+	// durable. A settlement goes on.
+	ErrNotDurable = errors.New("not durable yet")
+	// ErrBroken says that the disk or its file system failed. What memory says
+	// proves nothing any more; the next start recovers from what was written.
+	ErrBroken = errors.New("the disk or its file system failed")
 )
 
 // Ending says how a call ended; it is stored as the cause of a transfer.
@@ -100,13 +102,19 @@ type Part struct {
 }
 
 // Record is one usage record.
-type Record interface{ CallID() string }
+type Record interface {
+	CallID() string
+	// Journal returns what Records.Restore needs, as JSON of at most 4 KiB.
+	Journal() ([]byte, error)
+}
 
 // Records keeps the usage records; package usage implements it.
 type Records interface {
 	// WriteRecords writes those of a batch in the transaction that ctx carries.
 	// Its error fails the batch.
 	WriteRecords(ctx context.Context, rs []Record) error
+	// Restore returns the record that gave journal.
+	Restore(journal []byte) (Record, error)
 	// Recovered returns the record of a call that nobody ended.
 	Recovered(ctx context.Context, o Orphan) (Record, error)
 	// Charges calls each for the records with a charge above zero, in any order.
@@ -143,7 +151,7 @@ type Orphan struct {
 
 // Shortage is why Reserve gave nothing. It wraps ErrInsufficient when the
 // balance is too small, or ErrReserved when only the user's own open holds are
-// in the way.
+// in the way, or a process that does not return what it has leased.
 type Shortage struct {
 	Need, Available, Held money.Credits
 	fault                 *fault.Error
@@ -151,9 +159,12 @@ type Shortage struct {
 
 func newShortage(need, available, held money.Credits) *Shortage {
 	s := &Shortage{Need: need, Available: available, Held: held}
-	if available+held < need {
+	switch {
+	case available+held < need:
 		s.fault = ErrInsufficient.Saying("This request may cost up to %s credits and %s are left. Add credits, or ask for less output.", need, available)
-	} else {
+	case available >= need:
+		s.fault = ErrReserved.Saying("This request may cost up to %s credits, and another server has set some of the %s that are left aside and does not answer. Try again in a few seconds.", need, available)
+	default:
 		s.fault = ErrReserved.Saying("This request may cost up to %s credits; %s are free and your open calls hold %s. Wait until one has ended, or add credits.", need, available, held)
 	}
 	s.fault = s.fault.With("required", need).With("available", available).With("held", held)

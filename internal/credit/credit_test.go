@@ -2,6 +2,7 @@ package credit_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -72,6 +73,19 @@ func (r *records) WriteRecords(ctx context.Context, rs []credit.Record) error {
 	return err
 }
 
+func (r record) Journal() ([]byte, error) {
+	return json.Marshal(map[string]int64{r.call: int64(r.charged)})
+}
+
+func (r *records) Restore(journal []byte) (credit.Record, error) {
+	var m map[string]int64
+	err := json.Unmarshal(journal, &m)
+	for call, charged := range m {
+		return record{call, money.Credits(charged)}, err
+	}
+	return nil, errors.Join(err, errors.New("an empty journal"))
+}
+
 func (r *records) Recovered(_ context.Context, o credit.Orphan) (credit.Record, error) {
 	if string(o.Journal) == "broken" {
 		return nil, errors.New("the journal is broken")
@@ -137,12 +151,13 @@ type world struct {
 	db      *sqldb.DB
 	records *records
 	clock   *clock
+	spool   string // its file; empty: none
 
 	noRecords bool // calls were settled without usage records, so V6 finds them
 }
 
 // quiet keeps the background work of a service out of a test's way.
-var quiet = credit.Policy{Beat: time.Hour, Watch: 20 * time.Millisecond, Sweep: time.Hour}
+var quiet = credit.Policy{Beat: time.Hour, Sweep: time.Hour, TakeOver: time.Hour}
 
 // open starts a service and checks at the end that no hold was dropped and that
 // the ledger verifies.
@@ -165,9 +180,12 @@ func (w *world) start(node string, p credit.Policy) {
 	}
 }
 
+func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
-		DB: w.db, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
+		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
+		Spool: w.spool,
 	})
 }
 

@@ -11,9 +11,10 @@
 //
 // # The hot half
 //
-// Reserve sets credits aside by arithmetic on a lease in memory: the user's
-// whole free balance, which one transaction has set aside in the database at
-// first use. What happens is queued for a lane, a goroutine that writes
+// Reserve sets credits aside by arithmetic on a lease in memory, which one
+// transaction has set aside in the database. On SQLite, with one process, that
+// is the user's whole free balance; where processes share a PostgreSQL it is a
+// portion. What happens is queued for a lane, a goroutine that writes
 // everything that queued during its last commit in one transaction. Gate A,
 // Hold.Durable, opens when the hold is committed; gate B, the return of Settle,
 // when the settlement is. A hold whose settlement queues before it is written
@@ -29,19 +30,49 @@
 // One operation that the database refuses (a CHECK, a unique key, a row count)
 // is found by writing the batch in halves; it fails alone. A failing database
 // fails no operation: the batch is tried again for ever, and after three
-// seconds new holds are refused.
+// seconds, or when the disk is full, new holds are refused.
+//
+// # The spool
+//
+// From then on endings also go to the spool, a file whose space was set aside
+// before, with one flush for all that wait. On SQLite an ending that is there
+// counts: gate B opens, since only the next start of this installation can
+// resolve the hold, and it reads the spool first. On PostgreSQL another node
+// may resolve it, so the spool only keeps the exact price. Endings stay queued
+// for the database all the same; when it has taken them the spool is emptied.
+// A start gives each open hold its ending from the spool, drops the others, and
+// notes what another node charged too little. An ending whose hold is not in
+// the database never goes there: nothing was promised for it.
+//
+// When a flush of SQLite or of the spool fails, memory proves nothing any more:
+// everything stops with ErrBroken and the process has to end.
 //
 // At start the lanes of the process before are taken over by raising their
 // epoch. Each of its open holds is settled at its journalled progress or
-// released, and its leases go home. One process at a time serves a database;
-// another node that is alive is noticed by its beat, and the start refused.
+// released, and its leases go home.
+//
+// # Several processes
+//
+// Each process owns lanes of its own, so no two write one lease. A cut takes a
+// share of what is free, at least what the waiting calls need. Who finds too
+// little asks the others (credit_recall, and a notification that makes it
+// faster); they return what no hold keeps, and lease just what each call needs
+// until there is plenty again. A call is refused only when the balance is too
+// small, or when nobody returned enough in time; then it may try again.
+//
+// A process whose beat stands still for TakeOver, by the watch of one that
+// could read all along, is dead: its lanes are fenced and resolved like those
+// at a start. If it was only paused, its next batch changes nothing. It claims
+// new lanes, and what its calls would have cost more than they were resolved
+// at is noted as uncollected. No step relies on a clock that two processes
+// share, or on a message that arrives.
 //
 // # The cold half
 //
 // Grant and Expire write in their caller's transaction, also from processes
 // that do not serve, on lane 0. It has no owner: a transaction updates its row
 // first and so keeps it until its end, which puts all cold batches in one
-// order. Locks are taken in the order cold lane, hot lane, grants, leases.
+// order. Locks are taken in the order cold lane, hot lane, grants by id, leases.
 //
 // # Tamper evidence
 //
@@ -54,9 +85,9 @@
 // # Concurrency
 //
 // A Hold's mutex comes before its purse's, and that before its queue's. No lock
-// is held across I/O. Every goroutine ends with Stop.
+// is held across I/O, but the spool's own, which no call takes. Every goroutine ends with Stop.
 //
-// Tables: credit_lane, credit_grant, credit_lease, credit_hold,
+// Tables: credit_lane, credit_grant, credit_lease, credit_hold, credit_recall,
 // credit_transfer, credit_batch, credit_root, credit_root_key,
 // credit_uncollected.
 package credit

@@ -21,6 +21,9 @@ func (s *Service) Crash() {
 		l.abandon()
 		<-l.stopped
 	}
+	if old != stateStopped {
+		_ = s.spool.leave()
+	}
 }
 
 // Silence stops the lanes' writers without telling the service, which then is
@@ -80,6 +83,9 @@ func (s *Service) EndThrice(ctx context.Context, h *Hold) (first, again, fenced 
 
 // ErrFenced says that the lane belongs to another process now.
 var ErrFenced = errFenced
+
+// Deafen ends the notifications, so that polling is all there is.
+func (s *Service) Deafen() { s.shared.listener.Close() }
 
 // TreeRoot returns the same root, from leaves that arrive one by one.
 func TreeRoot(leaves [][32]byte) [32]byte {

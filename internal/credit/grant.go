@@ -122,7 +122,7 @@ func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 			return err
 		}
 		s.db.AfterCommit(ctx, func() { s.granted(row) })
-		return nil
+		return s.announceAway(ctx, g.User)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("grant %s: %w", g.Ref, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
@@ -55,8 +56,10 @@ type ending struct {
 	cause               Ending
 	record              Record
 	remaining           money.Credits
-	forgotten           bool  // not by its caller
-	err                 error // why it failed; read after group.done
+	forgotten           bool        // not by its caller
+	err                 error       // why it failed; read after group.done
+	spooled             bool        // in the spool; guarded by the spooler's mu
+	saved               atomic.Bool // durable there
 }
 
 // Ref returns the call id.
@@ -66,8 +69,9 @@ func (h *Hold) Ref() string { return h.ref }
 func (h *Hold) Amount() money.Credits { return money.Credits(h.amount) }
 
 // Durable is gate A: it returns when the hold is committed. After an error
-// nothing may be sent to the client, and the Hold must still be released
-// unless the error is a fault.
+// nothing may be sent to the client, and the Hold must still be released. When
+// ctx ends first the error is ErrNotDurable, with why holds are refused if
+// they are.
 func (h *Hold) Durable(ctx context.Context) error {
 	select {
 	case <-h.begun.done:
@@ -78,7 +82,24 @@ func (h *Hold) Durable(ctx context.Context) error {
 	case <-h.begun.done:
 		return h.refused
 	case <-ctx.Done():
-		return fmt.Errorf("hold %s: %w", h.ref, ctx.Err())
+		if err := h.lane.refusal(h.lane.now().UnixMicro()); err != nil {
+			return fmt.Errorf("hold %s: %w: %w", h.ref, ErrNotDurable, err)
+		}
+		return fmt.Errorf("hold %s: %w", h.ref, ErrNotDurable)
+	}
+}
+
+// committed reports whether the hold is in the database and was not resolved
+// by a start.
+func (h *Hold) committed() bool {
+	if h.begun == nil {
+		return false
+	}
+	select {
+	case <-h.begun.done:
+		return h.refused == nil
+	default:
+		return false
 	}
 }
 
@@ -117,19 +138,31 @@ func (h *Hold) Settle(ctx context.Context, o Outcome) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	select {
-	case <-e.group.done:
-	default:
-		select {
-		case <-e.group.done:
-		case <-ctx.Done():
-			return Receipt{}, fmt.Errorf("settle %s: %w", h.ref, ErrNotDurable)
-		}
-	}
-	if e.err != nil {
-		return Receipt{}, fmt.Errorf("settle %s: %w", h.ref, e.err)
+	if err := h.wait(ctx, e); err != nil {
+		return Receipt{}, fmt.Errorf("settle %s: %w", h.ref, err)
 	}
 	return h.receipt(e), nil
+}
+
+// wait returns when e is durable, in the database or in a spool that counts.
+func (h *Hold) wait(ctx context.Context, e *ending) error {
+	for {
+		saved := *h.lane.saved.Load()
+		if e.saved.Load() {
+			return nil
+		}
+		select {
+		case <-e.group.done:
+			return e.err
+		default:
+		}
+		select {
+		case <-e.group.done:
+		case <-saved:
+		case <-ctx.Done():
+			return ErrNotDurable
+		}
+	}
 }
 
 // Release ends the hold without a charge, as Settle with price 0.
@@ -174,12 +207,22 @@ func (h *Hold) queueEnd(o Outcome, forgotten bool) (*ending, error) {
 	defer p.mu.Unlock()
 	h.split(e.charge, now) // before the writer can see the ending
 	e.group = h.lane.queue.put(op{kind: opEnd, hold: h, end: e})
+	if e.group == nil && h.lane.lost.Load() {
+		h.lane.shared.addLate(h.ref, p.user, e.price)
+		return nil, fmt.Errorf("settle %s: %w", h.ref, ErrNotDurable)
+	}
 	if e.group == nil {
 		return nil, fmt.Errorf("settle %s: %w", h.ref, ErrUnavailable)
 	}
 	h.ending = e
 	p.refund(h)
+	if p.direct {
+		p.bring()
+	}
 	e.remaining = p.remaining(now)
+	if h.lane.refusal(now) != nil {
+		h.lane.spool.poke()
+	}
 	if e.over > 0 {
 		h.lane.stats.overruns.Add(1)
 		h.lane.log.Warn("call cost more than was held", "call", h.ref, "price", e.price, "held", h.amount)
@@ -224,7 +267,9 @@ func (h *Hold) receipt(e *ending) Receipt {
 		Ref: h.ref, Held: money.Credits(h.amount), Charged: money.Credits(e.charge),
 		Uncollected: money.Credits(e.over), Remaining: e.remaining, Parts: make([]Part, len(h.parts)),
 	}
-	for i, t := range h.parts { // fixed since the ending is durable
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, t := range h.parts { // fixed since the ending is in the database
 		r.Parts[i] = Part{Grant: GrantID(t.grant), Held: money.Credits(t.amount), Charged: money.Credits(t.charged)}
 	}
 	return r

@@ -39,7 +39,10 @@ type lane struct {
 	beat    time.Duration
 	stats   *stats
 	queue   *queue
-	fenced  func() // called once
+	shared  *sharing
+	fenced  func(*lane) // called once
+	broken  func(error)
+	spool   *spooler
 
 	no, epoch int64
 	// Of the last batch; owned by the writer.
@@ -47,9 +50,11 @@ type lane struct {
 	plan plan
 	done []*Hold // that ended in this batch
 
-	since   atomic.Int64                // when the unfinished batch began, Unix microseconds; 0: none
-	refuses atomic.Pointer[fault.Error] // what new holds are told, nil while they are taken
+	since   atomic.Int64                  // when the unfinished batch began, Unix microseconds; 0: none
+	refuses atomic.Pointer[fault.Error]   // what new holds are told, nil while they are taken
+	saved   atomic.Pointer[chan struct{}] // closed and replaced when endings have become durable in the spool
 
+	lost     atomic.Bool   // another process owns it
 	kill     chan struct{} // closed: give up at once
 	killOnce sync.Once
 	stopped  chan struct{} // closed by the writer when it ends
@@ -60,10 +65,19 @@ func (l *lane) refusal(now int64) error {
 	if f := l.refuses.Load(); f != nil {
 		return f
 	}
+	if l.shared.skewed.Load() {
+		return ErrUnavailable
+	}
 	if t := l.since.Load(); t != 0 && now-t > stuckAfter.Microseconds() {
 		return ErrUnavailable
 	}
 	return nil
+}
+
+// announce wakes who waits for an ending.
+func (l *lane) announce() {
+	next := make(chan struct{})
+	close(*l.saved.Swap(&next))
 }
 
 func (l *lane) abandon() { l.killOnce.Do(func() { close(l.kill) }) }
@@ -127,8 +141,9 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			l.log.ErrorContext(ctx, "ledger lane was taken over by another process", "lane", l.no, "epoch", l.epoch)
 			l.stats.fenced.Add(1)
 			l.refuses.Store(ErrUnavailable)
+			l.lost.Store(true)
 			l.abandon()
-			l.fenced()
+			l.fenced(l)
 			return l.fail(ops, errFenced)
 		case len(ops) > 0 && refused(err):
 			if len(ops) == 1 {
@@ -137,9 +152,16 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			half := len(ops) / 2
 			return l.write(ctx, ops[:half]) + l.write(ctx, ops[half:])
 		}
+		if sqldb.IsBroken(err) {
+			l.refuses.Store(ErrUnavailable)
+			l.abandon()
+			l.broken(err)
+			return l.fail(ops, err)
+		}
 		l.log.WarnContext(ctx, "ledger batch not written; trying again", "lane", l.no, "operations", len(ops), "err", err)
 		if sqldb.IsFull(err) {
 			l.refuses.Store(ErrStorageFull)
+			l.spool.poke()
 		}
 		select {
 		case <-time.After(wait):
@@ -310,5 +332,8 @@ func (l *lane) failEnd(h *Hold, e *ending, err error) (places int) {
 	defer h.purse.mu.Unlock()
 	h.purse.unrefund(h)
 	h.ending, h.late = nil, nil
+	if l.lost.Load() {
+		l.shared.addLate(h.ref, h.purse.user, e.price)
+	}
 	return 0
 }

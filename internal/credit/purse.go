@@ -12,9 +12,10 @@ import (
 type lease struct {
 	grant, expires int64
 	free, held     int64
-	// home is free of the grant and known not to be leased: we returned it, or
-	// granted it just now.
-	home int64
+	// home is free of the grant and not leased, as far as we know: a cut left
+	// it, we returned it, or granted it just now. away is what the last cut
+	// found free in the leases of other processes.
+	home, away int64
 	// usable is false once a cut found the grant frozen or expired: what is
 	// free waits for its return.
 	usable bool
@@ -29,10 +30,21 @@ type purse struct {
 	mu     sync.Mutex
 	leases []lease   // guarded by mu, in burn order
 	round  *round    // guarded by mu: the cut or return under way
-	cut    bool      // guarded by mu: everything usable was leased, so a shortage is one
+	cut    bool      // guarded by mu: the leases are in the order of all grants
 	lent   bool      // guarded by mu: the database may have something to return
 	used   time.Time // guarded by mu: the last Reserve
 	gone   bool      // guarded by mu: no longer in the Service's map
+
+	// Of a database that is shared; all guarded by mu.
+	waiting  int64         // sum of what calls need that wait
+	news     chan struct{} // closed when another process did something
+	asked    time.Time     // when others were last asked for their leases
+	direct   bool          // credits are short: lease just what a call needs
+	heldAway int64         // by other processes, as of the last cut
+	size     int64         // what was free after the last cut
+	taken    int64         // by holds since then
+	since    time.Time     // the last cut
+	need     int64         // of the last hold
 }
 
 // round is one cut or return on its way through the lane. At most one is under
@@ -40,19 +52,59 @@ type purse struct {
 type round struct {
 	purse *purse
 	cut   bool
-	// Grants that were added meanwhile, which a cut may have missed; everything
-	// is returned when it is done. Guarded by the purse's mu.
-	granted []lease
-	group   *group
-	gives   []give  // of a return
-	found   []found // of a cut: the usable grants in burn order
-	err     error   // why it failed; read after group.done
+	tell  bool // others wait for what is returned
+	// How much a cut leases: all there is, or as divide says.
+	all                    bool
+	own, need, least, most int64
+	live                   int64
+	// Grants that were added meanwhile, which a cut may have missed, or a recall
+	// that came; everything is returned when it is done. Guarded by the purse's
+	// mu.
+	granted  []lease
+	recalled bool
+	group    *group
+	gives    []give  // of a return
+	found    []found // of a cut: the usable grants in burn order
+	err      error   // why it failed; read after group.done
 }
 
 type give struct{ grant, amount int64 }
 
-// found is one usable grant and what a cut leased of it.
-type found struct{ grant, expires, amount int64 }
+// found is one usable grant, what a cut leased of it, what it left, and what
+// the leases of other lanes have free and held of it.
+type found struct{ grant, expires, amount, left, away, heldAway int64 }
+
+// divide decides how much of each grant is leased, front first: at least what
+// the waiting calls lack, and else a share of what is free, so that other
+// processes find some too. When it would not do for the call that began the
+// round, nothing is taken: part of it would only keep others from it.
+func (r *round) divide(fs []found) {
+	var free int64
+	for i := range fs {
+		fs[i].left = max(fs[i].left, 0)
+		free += fs[i].left
+	}
+	want := free
+	if !r.all {
+		if r.own+free < r.need {
+			return
+		}
+		share := free / 2 / r.live
+		if r.live > 1 {
+			share = min(share, r.most)
+		}
+		if r.most == 0 { // in short supply
+			share = 0
+		}
+		want = min(max(r.least, share), free)
+	}
+	for i := range fs {
+		f := &fs[i]
+		f.amount = min(want, f.left)
+		f.left -= f.amount
+		want -= f.amount
+	}
+}
 
 // room returns what can be reserved at now and what open holds of usable
 // grants have set aside.
@@ -64,6 +116,18 @@ func (p *purse) room(now int64) (free, held int64) {
 		}
 	}
 	return free, held
+}
+
+// beyond returns what could be leased of usable grants besides: at home, and
+// free in the leases of other processes.
+func (p *purse) beyond(now int64) (home, away int64) {
+	for i := range p.leases {
+		if l := &p.leases[i]; l.usable && l.expires > now {
+			home += l.home
+			away += l.away
+		}
+	}
+	return home, away
 }
 
 // take moves need from the leases to h's parts, front first. The caller has
@@ -95,15 +159,32 @@ func (p *purse) lease(grant, expires int64) *lease {
 	return &p.leases[len(p.leases)-1]
 }
 
-// startCut queues a cut. It returns nil when the lane takes nothing any more.
-func (p *purse) startCut() *round {
-	return p.start(&round{purse: p, cut: true}, opCut)
+// startCut queues a cut for a call that needs so much; 0 when none waits. It
+// returns nil when the lane takes nothing any more.
+func (p *purse) startCut(need int64, now time.Time, shared *sharing) *round {
+	r := &round{purse: p, cut: true, all: shared == nil}
+	if shared != nil {
+		r.own, _ = p.room(now.UnixMicro())
+		r.need, r.least, r.live = need, max(p.waiting-r.own, 0), max(shared.live.Load(), 1)
+		if !p.direct {
+			r.most = p.portion(now)
+		}
+	}
+	return p.start(r, opCut)
+}
+
+// portion is what holds take in two seconds at the rate since the last cut, and
+// at least enough for four.
+func (p *purse) portion(now time.Time) int64 {
+	const window = int64(2 * time.Second / time.Millisecond)
+	rate := p.taken / max(now.Sub(p.since).Milliseconds(), 1) * window
+	return max(rate, 4*max(p.need, p.waiting), 1)
 }
 
 // startReturn queues the return of everything that is free. It returns nil
 // when the lane takes nothing any more.
 func (p *purse) startReturn() *round {
-	r := &round{purse: p}
+	r := &round{purse: p, tell: p.direct}
 	for i := range p.leases {
 		r.gives = append(r.gives, give{p.leases[i].grant, max(p.leases[i].free, 0)})
 	}
@@ -137,7 +218,7 @@ func (p *purse) finish(r *round) {
 	case !r.cut && r.err == nil:
 		now := p.lane.now().UnixMicro()
 		p.leases = slices.DeleteFunc(p.leases, func(l lease) bool {
-			return l.held == 0 && l.free == 0 && (l.home == 0 || !l.usable || l.expires <= now)
+			return l.held == 0 && l.free == 0 && (l.home+l.away == 0 || !l.usable || l.expires <= now)
 		})
 	case !r.cut:
 		p.lent = true
@@ -146,8 +227,12 @@ func (p *purse) finish(r *round) {
 			l.free, l.home = l.free+g.amount, l.home-g.amount
 		}
 	}
-	if len(r.granted) > 0 && p.lent {
+	switch {
+	case len(r.granted) > 0 && p.lent:
 		p.startReturn()
+	case r.recalled:
+		p.cut = false
+		p.bring()
 	}
 }
 
@@ -155,12 +240,14 @@ func (p *purse) finish(r *round) {
 // have missed what was granted since it began.
 func (p *purse) adopt(usable []found, granted []lease) {
 	old := p.leases
+	p.heldAway = 0
 	for i := range old {
 		old[i].usable = false
 	}
 	p.leases = make([]lease, 0, len(usable)+1)
 	for _, f := range usable {
-		l := lease{grant: f.grant, expires: f.expires, free: f.amount, usable: true}
+		l := lease{grant: f.grant, expires: f.expires, free: f.amount, home: f.left, away: f.away, usable: true}
+		p.heldAway += f.heldAway
 		for _, o := range old {
 			if o.grant == f.grant {
 				l.free += o.free
@@ -172,7 +259,7 @@ func (p *purse) adopt(usable []found, granted []lease) {
 	for _, o := range old {
 		known := slices.ContainsFunc(usable, func(f found) bool { return f.grant == o.grant })
 		if !known && (o.free != 0 || o.held != 0) {
-			o.home = 0
+			o.home, o.away = 0, 0
 			p.leases = append(p.leases, o)
 		}
 	}
@@ -182,6 +269,13 @@ func (p *purse) adopt(usable []found, granted []lease) {
 		}
 	}
 	p.cut, p.lent = true, true
+	now := p.lane.now()
+	micros := now.UnixMicro()
+	p.size, _ = p.room(micros)
+	p.taken, p.since = 0, now
+	if home, away := p.beyond(micros); p.direct && (p.size+home+away)/8 > max(p.need, p.waiting) {
+		p.direct = false
+	}
 }
 
 // refund gives back to the leases what a hold's parts did not need, unless it
@@ -216,7 +310,7 @@ func (p *purse) remaining(now int64) money.Credits {
 	var sum int64
 	for i := range p.leases {
 		if l := &p.leases[i]; l.usable && l.expires > now {
-			sum += l.free + l.home
+			sum += l.free + l.home + l.away
 		}
 	}
 	return money.Credits(max(sum, 0))

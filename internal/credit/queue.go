@@ -40,6 +40,7 @@ type queue struct {
 	used   int      // guarded by mu: places taken
 	open   int      // guarded by mu: holds without a committed ending
 	first  *Hold    // guarded by mu: the open holds, linked
+	taken  *group   // guarded by mu: the group that is being written
 	closed bool     // guarded by mu: nothing is taken any more
 	spare  []op     // guarded by mu: for the next group
 	wake   chan struct{}
@@ -97,15 +98,16 @@ func (q *queue) take() (g *group, more bool) {
 	n := copy(q.groups, q.groups[1:])
 	q.groups[n] = nil
 	q.groups = q.groups[:n]
+	q.taken = g
 	return g, true
 }
 
 // finish frees the places that g's operations took and wakes who waits.
 func (q *queue) finish(g *group, places int, ended []*Hold) {
-	ops := g.ops
-	g.ops = nil
-	clear(ops)
 	q.mu.Lock()
+	ops := g.ops
+	g.ops, q.taken = nil, nil
+	clear(ops)
 	q.used -= places
 	for _, h := range ended {
 		q.unlink(h)
@@ -117,6 +119,26 @@ func (q *queue) finish(g *group, places int, ended []*Hold) {
 	close(g.done)
 }
 
+// endings returns the endings that are not in the database.
+func (q *queue) endings() (out []pending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	add := func(g *group) {
+		for i := range g.ops {
+			if o := &g.ops[i]; o.kind == opEnd {
+				out = append(out, pending{o.hold, o.end, g})
+			}
+		}
+	}
+	if q.taken != nil {
+		add(q.taken)
+	}
+	for _, g := range q.groups {
+		add(g)
+	}
+	return out
+}
+
 // close makes put refuse everything.
 func (q *queue) close() {
 	q.mu.Lock()
@@ -126,6 +148,13 @@ func (q *queue) close() {
 	case q.wake <- struct{}{}:
 	default:
 	}
+}
+
+// ended reports whether nothing is taken any more.
+func (q *queue) ended() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
 }
 
 func (q *queue) link(h *Hold) {

@@ -66,6 +66,9 @@ func waitFor(ctx context.Context, g *group) error {
 // resolve ends h without its caller: at its progress, with a record built from
 // its journal. It returns nil when h has an ending already.
 func (s *Service) resolve(ctx context.Context, h *Hold, why Ending) (*ending, error) {
+	if r, ok := s.replay[h.ref]; ok {
+		return s.replayEnd(h, r)
+	}
 	h.mu.Lock()
 	o := Orphan{
 		Ref: h.ref, User: h.purse.user, Journal: h.journal, Held: money.Credits(h.amount),

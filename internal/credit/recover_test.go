@@ -81,40 +81,11 @@ func TestABrokenJournalDoesNotStopTheStart(t *testing.T) {
 	})
 }
 
-// Two nodes on one PostgreSQL: the second refuses while the first lives, and
-// takes over once it is silent. The first then writes nothing more.
-func TestAnotherNodeIsNoticedAndASilentOneIsFenced(t *testing.T) {
-	t.Parallel()
-	db := dbtest.Open(t, dbtest.Postgres(t))
-	w := open(t, db, credit.Policy{Beat: 2 * time.Millisecond, Watch: 500 * time.Millisecond, Sweep: time.Hour})
-	ctx := t.Context()
-	w.grant("ada", "pay:1", 10*money.Credit, time.Time{})
-	other := w.build("other", quiet)
-	if err := other.Start(ctx); !errors.Is(err, credit.ErrLocked) || !strings.Contains(err.Error(), `"node"`) {
-		t.Fatalf("start beside a live node: %v, want ErrLocked that names it", err)
-	}
-	if state, reason := w.Health(); state != "ok" {
-		t.Errorf("the first node is %s: %s", state, reason)
-	}
-	h := w.reserve("ada", "call_1", 4*money.Credit)
-	if err := h.Durable(ctx); err != nil {
-		t.Fatal(err)
-	}
-	w.Silence()
-	first := w.Service
-	w.start("other", quiet)
-	w.expect(10*money.Credit, 0)
-	if _, err := h.Settle(ctx, outcome(h, money.Credit)); !errors.Is(err, credit.ErrUnavailable) {
-		t.Errorf("settle in the silent node: %v, want ErrUnavailable", err)
-	}
-	first.Crash()
-}
-
 // A process that was only paused goes on writing: its fence stops it.
 func TestAZombieWritesNothing(t *testing.T) {
 	t.Parallel()
-	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-		w := open(t, db, quiet)
+	t.Run("sqlite", func(t *testing.T) { // for shared databases see below
+		w := open(t, dbtest.Open(t, dbtest.SQLite(t)), quiet)
 		ctx := t.Context()
 		w.grant("ada", "pay:1", 10*money.Credit, time.Time{})
 		h := w.reserve("ada", "call_1", 4*money.Credit)

@@ -2,7 +2,6 @@ package credit
 
 import (
 	"context"
-	"fmt"
 	"hash/maphash"
 	"sync"
 	"time"
@@ -73,93 +72,69 @@ func (ps *purses) each(f func(p *purse) (remove bool)) {
 }
 
 // Reserve sets c.Need aside and returns before that is durable. It does no I/O
-// while this process has lease enough; else it waits for a cut. After an error
-// nothing is held: *Shortage wraps ErrInsufficient (402) or ErrReserved (429);
-// ErrOverloaded, ErrUnavailable, ErrStorageFull (503). That c.Ref was used
-// before shows in Hold.Durable, as ErrConflict. Never call it inside a
-// transaction.
+// while this process has lease enough; else it waits for a cut, and, where the
+// database is shared and others have the credits, up to Policy.Answer for these
+// to come home. After an error nothing is held: *Shortage wraps ErrInsufficient
+// (402) or ErrReserved (429); ErrOverloaded, ErrUnavailable, ErrStorageFull
+// (503). That c.Ref was used before shows in Hold.Durable, as ErrConflict.
+// Never call it inside a transaction.
 func (s *Service) Reserve(ctx context.Context, c Call) (*Hold, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	var fresh bool // a cut that began after this call has ended
-	for first := true; ; first = false {
-		lanes := s.admitting()
-		if lanes == nil {
-			return nil, ErrUnavailable
-		}
-		now := s.now()
-		p := s.purses.get(c.User, lanes, now)
-		h, r, err := p.reserve(c, now, fresh)
-		if h != nil || err != nil {
-			return h, err
-		}
-		if r == nil {
-			continue // the purse has just been put away
-		}
-		// A cut that was under way when this call came may have missed what was
-		// granted since.
-		own := !first || !r.joined
-		if err := r.wait(ctx); err != nil {
-			return nil, fmt.Errorf("reserve for %s: %w", c.Ref, err)
-		}
-		fresh = r.cut && own
+	lanes := s.admitting()
+	if lanes == nil {
+		return nil, ErrUnavailable
 	}
-}
-
-// joining is a round that Reserve waits for, and whether it was already under
-// way.
-type joining struct {
-	*round
-	joined bool
-}
-
-func (r *round) wait(ctx context.Context) error {
-	timeout := time.NewTimer(cutTimeout)
-	defer timeout.Stop()
-	select {
-	case <-r.group.done:
-		return r.err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout.C:
-		return ErrUnavailable
+	now := s.now()
+	h, err := s.purses.get(c.User, lanes, now).reserve(c, now)
+	if h != nil || err != nil {
+		return h, err
 	}
+	w := &waiter{s: s, call: c}
+	defer w.leave()
+	return w.wait(ctx)
 }
 
-// reserve takes c.Need if it is there. Else it returns the round to wait for,
-// or, when the leases are fresh, the shortage. Nothing at all means that p is
-// gone.
-func (p *purse) reserve(c Call, now time.Time, fresh bool) (*Hold, *joining, error) {
+// reserve takes c.Need if it is there; else it returns nothing.
+func (p *purse) reserve(c Call, now time.Time) (*Hold, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone {
-		return nil, nil, nil
+		return nil, nil
 	}
 	p.used = now
+	return p.serve(c, now)
+}
+
+// serve is reserve with p.mu held.
+func (p *purse) serve(c Call, now time.Time) (*Hold, error) {
 	micros, need := now.UnixMicro(), int64(c.Need)
-	free, held := p.room(micros)
-	if p.cut && free >= need { // else a grant may come before those of the leases
-		if err := p.lane.refusal(micros); err != nil {
-			return nil, nil, err
-		}
-		h, err := p.hold(c, now)
-		return h, nil, err
-	}
-	if fresh && p.cut {
-		return nil, nil, newShortage(c.Need, money.Credits(max(free, 0)), money.Credits(held))
-	}
-	if p.round != nil {
-		return nil, &joining{p.round, true}, nil
+	free, _ := p.room(micros)
+	if !p.cut || free < need { // not cut: a grant may come before those of the leases
+		return nil, nil
 	}
 	if err := p.lane.refusal(micros); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	r := p.startCut()
-	if r == nil {
-		return nil, nil, ErrUnavailable
+	h, err := p.hold(c, now)
+	if err == nil {
+		p.need = need
+		p.taken += need
+		p.refill(free-need, now)
 	}
-	return nil, &joining{r, false}, nil
+	return h, err
+}
+
+// refill cuts beside the calls when little is left of the last cut and there
+// is more. p.mu is held.
+func (p *purse) refill(free int64, now time.Time) {
+	if p.lane.shared.listener == nil || free >= p.size/4 || p.direct || p.round != nil {
+		return
+	}
+	if home, _ := p.beyond(now.UnixMicro()); home > 2*p.need {
+		p.startCut(0, now, p.lane.shared)
+	}
 }
 
 // hold makes the Hold and queues it. p.mu is held.
@@ -175,6 +150,9 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 		l := p.lease(t.grant, t.expires)
 		l.held -= t.amount
 		l.free += t.amount
+	}
+	if p.lane.queue.ended() {
+		return nil, ErrUnavailable
 	}
 	return nil, ErrOverloaded
 }
@@ -192,52 +170,4 @@ func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) 
 	}
 	b, err := s.Balance(ctx, user)
 	return b.Available, err
-}
-
-// Recall brings the user's free leases home, so that they can be taken, and so
-// that the next Reserve sees all grants in their order. Open holds keep what
-// is theirs. Never call it inside a transaction.
-func (s *Service) Recall(ctx context.Context, user string) error {
-	p := s.purses.find(user)
-	for p != nil {
-		p.mu.Lock()
-		r, own := p.round, false
-		if r == nil && p.lent {
-			r, own = p.startReturn(), true
-			if r == nil {
-				p.mu.Unlock()
-				return ErrUnavailable
-			}
-		}
-		p.mu.Unlock()
-		if r == nil {
-			return nil
-		}
-		if err := r.wait(ctx); own || err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// granted is Recall without waiting, after a grant was added: what is leased
-// goes home, so that the next cut sees all grants in their order.
-func (s *Service) granted(g grantRow) {
-	p := s.purses.find(g.user)
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.cut = false
-	l := lease{grant: int64(g.id), expires: g.expires, home: g.amount, usable: true}
-	if p.round != nil {
-		p.round.granted = append(p.round.granted, l)
-	}
-	if p.round == nil || !p.round.cut {
-		p.leases = append(p.leases, l)
-	}
-	if p.round == nil && p.lent {
-		p.startReturn()
-	}
 }

@@ -21,41 +21,16 @@ type Needs struct {
 	// Node names this installation. A process that starts under the name of
 	// another takes its work over at once, so the caller makes sure that only
 	// one runs, by a lock on the data folder.
-	Node    string
+	Node string
+	// Offset measures by how much the database's clock is ahead of Now; nil
+	// when there is one clock.
+	Offset  func(ctx context.Context) (time.Duration, error)
 	Records Records
 	Box     *seal.Box // seals the key that signs roots; nil where none are signed
-	Policy  Policy
-}
-
-// Policy are numbers that tests change; zero means the default.
-type Policy struct {
-	Lanes  int           // writers: 1 on SQLite, 2 on PostgreSQL
-	Queue  int           // places in the queue of a lane: 8,192
-	Batch  int           // operations in one transaction: 1,024
-	Beat   time.Duration // between two signs of life without work: 2 s
-	Watch  time.Duration // how long another process may be silent before it counts as dead: 2.5 s
-	Idle   time.Duration // after which a user's lease is returned: 10 min
-	Forget time.Duration // after which an open hold without renewal is resolved: 5 min
-	Sweep  time.Duration // between two looks for idle leases and forgotten holds: 15 s
-}
-
-func (p Policy) filled(engine sqldb.Engine) Policy {
-	lanes := 2
-	if engine == sqldb.SQLite {
-		lanes = 1
-	}
-	return Policy{
-		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),
-		Beat: or(p.Beat, 2*time.Second), Watch: or(p.Watch, 2500*time.Millisecond), Idle: or(p.Idle, 10*time.Minute),
-		Forget: or(p.Forget, 5*time.Minute), Sweep: or(p.Sweep, 15*time.Second),
-	}
-}
-
-func or[T int | time.Duration](v, otherwise T) T {
-	if v > 0 {
-		return v
-	}
-	return otherwise
+	// Spool is the file for endings that the database does not take; empty for
+	// none.
+	Spool  string
+	Policy Policy
 }
 
 // Service is the ledger. It is safe for concurrent use.
@@ -69,10 +44,16 @@ type Service struct {
 	policy  Policy
 	purses  *purses
 	stats   stats
+	shared  sharing
 	box     *seal.Box
 	rootDay atomic.Int64 // every day up to this one has a root
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
+
+	spoolPath string
+	spool     *spooler           // set by Start; nil without a file
+	replay    map[string]spooled // what the spool held at the start; nil afterwards
+	failed    chan error         // gets why nothing can be written any more
 
 	mu       sync.Mutex
 	state    state   // guarded by mu
@@ -89,21 +70,26 @@ const (
 	stateStarting
 	stateServing
 	stateFenced
+	stateBroken
 	stateStopped
 )
 
 // New returns a Service that answers ErrUnavailable until Start has returned.
 // What reads and grants works at once.
 func New(n Needs) *Service {
-	return &Service{
-		db: n.DB, store: newStore(n.DB), log: n.Log, now: n.Now, node: n.Node, records: n.Records, box: n.Box,
+	s := &Service{
+		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
+		spoolPath: n.Spool, failed: make(chan error, 1),
 	}
+	s.shared.init(n.Offset)
+	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
+	return s
 }
 
 // stats count what somebody should know about.
 type stats struct {
-	batches, operations, refused, fenced, forgotten, orphans, overruns atomic.Int64
+	batches, operations, refused, fenced, forgotten, orphans, overruns, spooled, replayed atomic.Int64
 }
 
 // Stats are counters since the start, and how much waits.
@@ -113,6 +99,7 @@ type Stats struct {
 	Fenced              int64 // lanes lost to another process
 	Forgotten, Orphans  int64 // holds resolved without their caller: in this process, after a dead one
 	Overruns            int64 // calls that cost more than was held
+	Spooled, Replayed   int64 // endings that the database did not take at once, and that a start found
 	Queued, Open        int   // operations that wait, holds without an ending
 }
 
@@ -121,7 +108,7 @@ func (s *Service) Stats() Stats {
 	out := Stats{
 		Batches: s.stats.batches.Load(), Operations: s.stats.operations.Load(), Refused: s.stats.refused.Load(),
 		Fenced: s.stats.fenced.Load(), Forgotten: s.stats.forgotten.Load(), Orphans: s.stats.orphans.Load(),
-		Overruns: s.stats.overruns.Load(),
+		Overruns: s.stats.overruns.Load(), Spooled: s.stats.spooled.Load(), Replayed: s.stats.replayed.Load(),
 	}
 	for _, l := range s.owned() {
 		waiting, open := l.queue.counts()
@@ -139,15 +126,15 @@ func (s *Service) owned() []*lane {
 
 // admitting returns the lanes that take holds, or nil.
 func (s *Service) admitting() []*lane {
-	if lanes := s.open.Load(); lanes != nil {
+	if lanes := s.open.Load(); lanes != nil && len(*lanes) > 0 {
 		return *lanes
 	}
 	return nil
 }
 
-// Start claims lanes, resolves what a dead process left, then admits.
-// ErrLocked: another process serves this database. ErrDamaged: a lane's head
-// does not match its last batch; nothing was changed.
+// Start claims lanes, resolves what a dead process of this node left, then
+// admits. ErrDamaged: a lane's head does not match its last batch; nothing was
+// changed.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if s.state != stateNew {
@@ -157,25 +144,17 @@ func (s *Service) Start(ctx context.Context) error {
 	s.state = stateStarting
 	s.mu.Unlock()
 
-	rows, err := s.claim(ctx)
+	s.measureClock(ctx)
+	if err := s.openSpool(); err != nil {
+		return fmt.Errorf("start the ledger: %w", err)
+	}
+	lanes, err := s.openLanes(ctx)
+	if err == nil {
+		err = s.settleReplayed(ctx, lanes[0])
+	}
 	if err != nil {
-		return fmt.Errorf("start the ledger: %w", err)
-	}
-	lanes := make([]*lane, 0, len(rows))
-	for _, r := range rows {
-		l := s.newLane(r)
-		lanes = append(lanes, l)
-		go l.run(context.WithoutCancel(ctx))
-	}
-	s.mu.Lock()
-	s.lanes = lanes
-	s.mu.Unlock()
-	if err := s.recover(ctx, lanes); err != nil {
-		for _, l := range lanes {
-			l.abandon()
-			<-l.stopped
-		}
-		return fmt.Errorf("start the ledger: %w", err)
+		giveUp(lanes)
+		return errors.Join(fmt.Errorf("start the ledger: %w", err), s.spool.leave())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,25 +162,13 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("start the ledger: %w", errFenced)
 	}
 	s.state = stateServing
+	if s.policy.Shared {
+		s.shared.listener = s.db.Listen(channel, s.hear)
+		s.sweeping.Go(s.share)
+	}
 	s.open.Store(&lanes)
 	s.sweeping.Go(s.sweep)
 	return nil
-}
-
-func (s *Service) newLane(r laneRow) *lane {
-	return &lane{
-		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats,
-		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		kill: make(chan struct{}), stopped: make(chan struct{}),
-	}
-}
-
-// fenced stops admission for good: another process owns a lane of ours.
-func (s *Service) fenced() {
-	s.open.Store(nil)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.state = stateFenced
 }
 
 // flushTimeout bounds how long Stop tries to write what is queued when its
@@ -231,7 +198,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	for _, l := range lanes {
 		errs = append(errs, s.close(ctx, l))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.spool.end(ctx))...)
 }
 
 // drain waits until every hold has ended or ctx has.
@@ -256,8 +223,12 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	select {
 	case <-l.stopped:
 	case <-ctx.Done():
+		s.spool.pass(true)
 		l.abandon()
 		<-l.stopped
+	}
+	if l.lost.Load() {
+		return nil // whoever took it over has resolved what was open
 	}
 	if l.given() {
 		return fmt.Errorf("stop lane %d: %w", l.no, ErrUnavailable)
@@ -269,7 +240,8 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	return s.store.leaveLane(ctx, l.no, l.epoch)
 }
 
-// Health returns "ok" or "down", and why new holds are not taken.
+// Health returns "ok", "degraded" while endings are in the spool, or "down"
+// while new holds are not taken, and why.
 func (s *Service) Health() (string, string) {
 	s.mu.Lock()
 	st, lanes := s.state, s.lanes
@@ -281,7 +253,15 @@ func (s *Service) Health() (string, string) {
 		return "down", "the ledger has stopped"
 	case stateFenced:
 		return "down", "another process has taken over this database"
+	case stateBroken:
+		return "down", "the disk or the database cannot be written any more"
 	case stateServing:
+	}
+	if s.shared.skewed.Load() {
+		return "down", "the clock differs from the database's by more than two seconds"
+	}
+	if len(lanes) == 0 {
+		return "down", "another process has taken over; claiming new lanes"
 	}
 	for _, l := range lanes {
 		if err := l.refusal(s.now().UnixMicro()); errors.Is(err, ErrStorageFull) {
@@ -289,6 +269,9 @@ func (s *Service) Health() (string, string) {
 		} else if err != nil {
 			return "down", "the database does not take batches"
 		}
+	}
+	if n, _ := s.spool.usage(); n > 0 {
+		return "degraded", fmt.Sprintf("%d endings are in the spool and not yet in the database", n)
 	}
 	return "ok", ""
 }

@@ -12,7 +12,7 @@ import (
 
 // Errors of a spool.
 var (
-	// ErrFull says that the records do not fit. Nothing was written.
+	// ErrFull says that not all of the records fit.
 	ErrFull = errors.New("the spool is full")
 	// ErrDamaged says that the file is not what was written to it.
 	ErrDamaged = errors.New("the spool is damaged")
@@ -107,29 +107,29 @@ func zeros(f *os.File, size int64) error {
 	return nil
 }
 
-// Append writes records and returns when they are flushed. After an error
-// other than ErrFull the file takes nothing more. A record has less than a
-// mebibyte.
-func (s *File) Append(records [][]byte) error {
+// Append writes records and returns when they are flushed. After an error the
+// first n are; after one other than ErrFull the file takes nothing more. A
+// record has less than a mebibyte.
+func (s *File) Append(records [][]byte) (n int, err error) {
 	if s.broken != nil {
-		return s.broken
+		return 0, s.broken
 	}
-	for len(records) > 0 {
-		n, err := s.frame(records)
+	for n < len(records) {
+		more, err := s.frame(records[n:])
 		if err != nil {
-			return err
+			return n, err
 		}
 		if s.end+int64(len(s.buf)) > s.size {
-			return ErrFull
+			return n, ErrFull
 		}
 		if err := s.write(s.buf, s.end); err != nil {
-			return err
+			return n, err
 		}
 		s.end += int64(len(s.buf))
 		s.used.Store(s.end - dataStart)
-		records = records[n:]
+		n += more
 	}
-	return nil
+	return n, nil
 }
 
 // frame puts as many records as fit into one frame in s.buf.

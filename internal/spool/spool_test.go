@@ -43,8 +43,8 @@ func (s *File) add(t *testing.T, records ...string) {
 	for _, r := range records {
 		all = append(all, []byte(r))
 	}
-	if err := s.Append(all); err != nil {
-		t.Fatal(err)
+	if n, err := s.Append(all); err != nil || n != len(all) {
+		t.Fatal(n, err)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestAFullSpoolTakesNothingAndKeepsWhatItHas(t *testing.T) {
 	block := strings.Repeat("x", 100<<10)
 	n := 0
 	for ; ; n++ {
-		if err := f.Append([][]byte{[]byte(block)}); err != nil {
+		if _, err := f.Append([][]byte{[]byte(block)}); err != nil {
 			if !errors.Is(err, ErrFull) {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestAFullSpoolTakesNothingAndKeepsWhatItHas(t *testing.T) {
 		t.Errorf("%d blocks fit, want 10", n)
 	}
 	f.add(t, "small")
-	if err := f.Append([][]byte{make([]byte, maxFrame)}); err == nil || errors.Is(err, ErrFull) {
+	if _, err := f.Append([][]byte{make([]byte, maxFrame)}); err == nil || errors.Is(err, ErrFull) {
 		t.Errorf("a record that is too long: %v", err)
 	}
 	if err := f.Close(); err != nil {
@@ -120,6 +120,34 @@ func TestAFullSpoolTakesNothingAndKeepsWhatItHas(t *testing.T) {
 		t.Fatalf("%d records, %v", len(records), err)
 	}
 	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Of more than fits, the first part is kept.
+func TestAnAppendThatFitsInPart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "spool")
+	f, _, err := Open(path, 2*testSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := make([][]byte, 30)
+	for i := range records {
+		records[i] = make([]byte, 100<<10)
+	}
+	n, err := f.Append(records)
+	if !errors.Is(err, ErrFull) || n != 20 {
+		t.Errorf("%d records were taken, %v; want two frames of 10 and ErrFull", n, err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, kept, err := Open(path, 0)
+	if err != nil || len(kept) != n {
+		t.Fatalf("%d records are kept, %v", len(kept), err)
+	}
+	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -210,7 +238,13 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := errors.Join(s.Append([][]byte{[]byte("one"), []byte("two")}), s.Append([][]byte{[]byte("three")}), s.Close()); err != nil {
+	if _, err := s.Append([][]byte{[]byte("one"), []byte("two")}); err != nil {
+		f.Fatal(err)
+	}
+	if _, err := s.Append([][]byte{[]byte("three")}); err != nil {
+		f.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
 		f.Fatal(err)
 	}
 	whole, err := os.ReadFile(path)

@@ -28,24 +28,28 @@ const maxConns = 20
 // DB is a pool of connections to one database. It is safe for concurrent use.
 type DB struct {
 	pool   *sql.DB
+	steady *sql.DB // PostgreSQL: connections that requests cannot use up
+	url    string  // PostgreSQL
 	engine Engine
 	path   string        // of the SQLite file
 	writer chan struct{} // SQLite: held by the one transaction that may write
 
 	mu    sync.RWMutex
 	stmts map[string]*sql.Stmt // SQLite: the texts that have run, guarded by mu
+
+	listeners listeners
 }
 
 // Open connects to url, "postgres://…" or "sqlite:PATH". It creates the SQLite
 // file if there is none, but no schema: see Migrate.
 func Open(ctx context.Context, url string) (*DB, error) {
-	d := &DB{engine: Postgres, stmts: map[string]*sql.Stmt{}}
+	d := &DB{engine: Postgres, url: url, stmts: map[string]*sql.Stmt{}}
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		driver, dsn = "sqlite", sqliteDSN(path)
 		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
-	} else if !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
-		return nil, errors.New("the database URL must begin with postgres:// or name a file with sqlite:PATH")
+	} else if err := checkURL(url); err != nil {
+		return nil, err
 	}
 	pool, err := sql.Open(driver, dsn)
 	if err != nil {
@@ -57,6 +61,11 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, pool.Close()))
 	}
 	d.pool = pool
+	if d.engine == Postgres {
+		if d.steady, err = openSteady(url); err != nil {
+			return nil, errors.Join(err, pool.Close())
+		}
+	}
 	return d, nil
 }
 
@@ -126,9 +135,8 @@ func (d *DB) Close() error {
 		errs = append(errs, s.Close())
 	}
 	clear(d.stmts)
+	if d.steady != nil {
+		errs = append(errs, d.steady.Close())
+	}
 	return errors.Join(append(errs, d.pool.Close())...)
 }
-
-// Conn returns a connection of its own, for one that lives as long as its
-// owner (a ledger lane). The caller closes it.
-func (d *DB) Conn(ctx context.Context) (*sql.Conn, error) { return d.pool.Conn(ctx) }

@@ -45,7 +45,12 @@ func (d *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 		return err
 	}
 	defer release()
-	tx, err := d.pool.BeginTx(ctx, nil)
+	return d.transact(ctx, d.pool, fn)
+}
+
+// transact runs fn in a transaction on a connection of pool.
+func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context) error) error {
+	tx, err := pool.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

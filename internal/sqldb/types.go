@@ -70,7 +70,9 @@ func IsFull(err error) bool {
 		return e.Code == "53100"
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		return e.Code()&0xff == sqlite3.SQLITE_FULL
+		// The shared index beside the log grows with it: that it cannot is the
+		// same news.
+		return e.Code()&0xff == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
 	}
 	return false
 }
@@ -132,4 +134,21 @@ func IsUnavailable(err error) bool {
 	}
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok || strings.Contains(err.Error(), "bad connection") || strings.Contains(err.Error(), "conn closed")
+}
+
+// IsBroken reports whether err says that the disk or the file system under
+// SQLite failed, or that the file is not what was written: a flush that failed,
+// a file system that has become read-only, damaged pages. What was written
+// before cannot be relied on by this process; the next one finds out. On
+// PostgreSQL the server decides about its disk, so it is false there.
+func IsBroken(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok || IsFull(err) {
+		return false
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return e.Code() != sqlite3.SQLITE_IOERR_NOMEM
+	}
+	return false
 }

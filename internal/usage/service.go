@@ -66,6 +66,15 @@ func (s *Service) complete(e Entry) Entry {
 	return e
 }
 
+// Restore implements credit.Records: it reads what Entry.Journal wrote.
+func (s *Service) Restore(journal []byte) (credit.Record, error) {
+	e, err := FromJournal(journal)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
 // Recovered implements credit.Records: it makes the record of a call whose
 // process died from the journal of its hold. A journal that cannot be read
 // still gives a record, because the charge must have one.

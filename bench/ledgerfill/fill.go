@@ -54,7 +54,7 @@ type user struct {
 	calls  int
 }
 
-type part struct{ grant, held, charged int64 }
+type part struct{ grant, held int64 } // grant: its place among the user's
 
 type call struct {
 	ref   string

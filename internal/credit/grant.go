@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
@@ -22,6 +23,24 @@ func (id GrantID) String() string {
 		b[i] = crockford[v&31]
 	}
 	return string(b)
+}
+
+// ParseGrantID reads an id as String writes it.
+func ParseGrantID(text string) (GrantID, bool) {
+	digits, ok := strings.CutPrefix(text, "grt_")
+	if !ok || len(digits) != 13 {
+		return 0, false
+	}
+	var v uint64
+	for _, c := range []byte(digits) {
+		n := strings.IndexByte(crockford, c)
+		if n < 0 {
+			return 0, false
+		}
+		v = v<<5 | uint64(n) //nolint:gosec // from 0 to 31
+	}
+	id := GrantID(v) //nolint:gosec // compared with what it came from
+	return id, id > 0 && id.String() == text
 }
 
 // newGrantID puts 21 random bits below the milliseconds.

@@ -144,6 +144,35 @@ func (s *Service) Parts(ctx context.Context, user, call string) ([]Part, error) 
 	return out, nil
 }
 
+// Reconcile returns the sum of what the user's transfers did and what the
+// grants have left: the same, or something is wrong.
+func (s *Service) Reconcile(ctx context.Context, user string) (ledger, balance money.Credits, err error) {
+	err = s.db.ReadTx(ctx, func(ctx context.Context) error {
+		sums, err := s.store.kindSums(ctx, user)
+		if err != nil {
+			return err
+		}
+		for k, sum := range sums {
+			t := transfer{kind: k, amount: sum}
+			ledger += money.Credits(t.change())
+		}
+		left, err := s.store.left(ctx, user)
+		balance = money.Credits(left)
+		return err
+	})
+	return ledger, balance, err
+}
+
+// Happened reports whether something has happened under this reference.
+func (s *Service) Happened(ctx context.Context, ref string) (bool, error) {
+	done, err := s.store.effects(ctx, ref)
+	if err != nil || len(done) > 0 {
+		return len(done) > 0, err
+	}
+	missing, err := s.store.uncollected(ctx, ref)
+	return missing > 0, err
+}
+
 // GrantInfo is one grant as its user sees it.
 type GrantInfo struct {
 	ID                   GrantID

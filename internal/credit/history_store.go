@@ -23,6 +23,28 @@ func (s store) left(ctx context.Context, user string) (sum int64, err error) {
 	return sum, nil
 }
 
+// kindSums returns the sums of the user's transfers.
+func (s store) kindSums(ctx context.Context, user string) (map[kind]int64, error) {
+	const q = `SELECT kind, CAST(SUM(amount) AS BIGINT) FROM credit_transfer WHERE user_id = $1 AND kind <> 'hold' GROUP BY kind`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user)
+	if err != nil {
+		return nil, fmt.Errorf("sum transfers: %w", err)
+	}
+	defer rows.Close()
+	out := map[kind]int64{}
+	for rows.Next() {
+		var (
+			k   kind
+			sum int64
+		)
+		if err := rows.Scan(&k, &sum); err != nil {
+			return nil, fmt.Errorf("sum transfers: %w", err)
+		}
+		out[k] = sum
+	}
+	return out, rows.Err()
+}
+
 // historyPage returns transfers before a position, newest first.
 func (s store) historyPage(ctx context.Context, user string, p Position, limit int) ([]transfer, error) {
 	const q = `SELECT ` + transferColumns + ` FROM credit_transfer

@@ -66,6 +66,10 @@ e2e/npm/node_modules: e2e/npm/package-lock.json
 bench-gateway: ## CPU and latency of a call beside a bare reverse proxy
 	$(WITHPG) go run ./bench/gateway $(ARGS)
 
+.PHONY: bench-verify
+bench-verify: ## reading a ledger of 1 and 10 million transfers: verify, balance, start
+	$(WITHPG) go run ./bench/verify $(ARGS)
+
 .PHONY: generate
 generate: ## rewrite generated pages and golden files; the tree must be clean afterwards
 	@set -e; grep -rl 'flag.Bool("update"' --include='*_test.go' internal | xargs -n 1 dirname | sort -u | while read -r dir; do \

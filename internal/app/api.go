@@ -60,7 +60,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Routes: route.NewTable(core.Log, core.Now),
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
 		Vendors: map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()},
-		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg),
+		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 	})
 	setup, err := console.New(console.Needs{
 		Accounts: d.Accounts, Name: "Rephlo", Version: Version(), APIURL: cfg.APIURL, IDPURL: cfg.IDPURL, Model: "test-echo",

@@ -50,7 +50,7 @@ func (d doctorCommand) Run(e *env) error {
 		all = append(all, checkFolder(cfg), checkSpace(cfg), checkKey(cfg))
 		all = append(all, checkDatabase(ctx, cfg)...)
 		all = append(all, checkService(ctx, "Resource API", "--api-addr", cfg.APIAddr, cfg.APIURL),
-			checkService(ctx, "Identity Provider", "--idp-addr", cfg.IDPAddr, cfg.IDPURL), checkHTTPS(cfg), checkProviders(cfg), checkMail(ctx, cfg))
+			checkService(ctx, "Identity Provider", "--idp-addr", cfg.IDPAddr, cfg.IDPURL), checkHTTPS(cfg), checkProviders(cfg), checkLedger(cfg), checkMail(ctx, cfg))
 	}
 	return report(e.stdout, d.JSON, all)
 }
@@ -225,6 +225,14 @@ func checkHTTPS(cfg config.Config) finding {
 		}
 	}
 	return ok("TLS", "addresses are https or on this machine")
+}
+
+// checkLedger names the settings that give up a promise.
+func checkLedger(cfg config.Config) finding {
+	if cfg.LedgerAck == "async" {
+		return finding{"ledger", "hint", "ledger_ack is async: a crash may charge the calls of the last moment less than they cost", "set ledger_ack to durable unless that is wanted"}
+	}
+	return ok("ledger", "a charge is on disk before the answer ends")
 }
 
 func checkProviders(cfg config.Config) finding {

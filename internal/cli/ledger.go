@@ -13,12 +13,14 @@ import (
 
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/usage"
 )
 
 type ledgerCommands struct {
 	Verify ledgerVerify `cmd:"" help:"Recompute every balance from the transfers; exit status 1 when something differs."`
+	Show   ledgerShow   `cmd:"" help:"Explain a user's credits, or a call with its price, its transfers and their proof."`
 	Roots  ledgerRoots  `cmd:"" help:"Print the signed root of each day, as lines of JSON."`
 }
 
@@ -48,7 +50,7 @@ func (e *env) withBooks(file ledgerFile, f func(books) error) error {
 		return errors.Join(classify(err), db.Close())
 	}
 	now := time.Now //nolint:forbidigo // the command's own clock
-	b := books{usage: usage.New(usage.Needs{DB: db, Now: now})}
+	b := books{usage: usage.New(usage.Needs{DB: db, Now: now, Cursors: list.NewCursors(nil)})}
 	b.credits = credit.New(credit.Needs{DB: db, Log: slog.New(slog.DiscardHandler), Now: now, Records: b.usage})
 	return errors.Join(classify(f(b)), db.Close())
 }

@@ -42,7 +42,8 @@ type Config struct {
 	SMTPTLS      string        `setting:"smtp_tls" kind:"enum" enum:"starttls,tls,none" default:"starttls" help:"How the connection to the mail server is protected. starttls: a server that does not offer it is refused. tls: from the first byte, as on port 465. none: only for a server on this machine."`
 	MailFrom     string        `setting:"mail_from" kind:"mailbox" default:"" example:"Rephlo <no-reply@example.com>" help:"Sender of mails. Required with smtp_addr."`
 
-	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may lose the charges of the last moment."`
+	LedgerHold  string `setting:"ledger_hold" kind:"enum" enum:"overlap,before" default:"overlap" help:"overlap: a call goes to its provider while its credits are being set aside; nothing reaches the client before that is on disk. before: the provider waits too, so that no crash leaves a call that we pay for without a record; it costs a commit more."`
+	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may charge the calls of the last moment by their last progress report."`
 	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that a new account gets once its e-mail address is verified."`
 	Signup      string `setting:"signup" kind:"enum" enum:"open,off" default:"open" help:"Whether people may create accounts by themselves."`
 

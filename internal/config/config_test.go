@@ -43,8 +43,8 @@ func load(t *testing.T, in config.Input) config.Config {
 func TestZeroConfigurationWorks(t *testing.T) {
 	t.Parallel()
 	c := load(t, config.Input{Environ: []string{"PATH=/bin", "REPHLO_TEST_POSTGRES=x", "REPHLO_DRAIN_TIMEOUT="}})
-	got := []any{c.APIAddr, c.IDPAddr, c.APIURL, c.IDPURL, c.Database(), c.MasterKeyFile, c.ShutdownDelay, c.DrainTimeout, c.FreeCredits, c.OpenAIAPIKey.Empty(), c.LedgerAck, c.Signup}
-	want := []any{"127.0.0.1:7150", "127.0.0.1:7151", "http://localhost:7150", "http://localhost:7151", "sqlite:data/rephlo.db", "data/master.key", time.Duration(0), time.Minute, int64(200), true, "durable", "open"}
+	got := []any{c.APIAddr, c.IDPAddr, c.APIURL, c.IDPURL, c.Database(), c.MasterKeyFile, c.ShutdownDelay, c.DrainTimeout, c.FreeCredits, c.OpenAIAPIKey.Empty(), c.LedgerHold, c.LedgerAck, c.Signup}
+	want := []any{"127.0.0.1:7150", "127.0.0.1:7151", "http://localhost:7150", "http://localhost:7151", "sqlite:data/rephlo.db", "data/master.key", time.Duration(0), time.Minute, int64(200), true, "overlap", "durable", "open"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

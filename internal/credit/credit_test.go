@@ -152,6 +152,7 @@ type world struct {
 	records *records
 	clock   *clock
 	spool   string // its file; empty: none
+	async   bool
 
 	noRecords bool // calls were settled without usage records, so V6 finds them
 }
@@ -185,7 +186,7 @@ func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
 		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
-		Spool: w.spool,
+		Spool: w.spool, Async: w.async,
 	})
 }
 

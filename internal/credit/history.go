@@ -173,8 +173,8 @@ func (s *Service) Happened(ctx context.Context, ref string) (bool, error) {
 	return missing > 0, err
 }
 
-// GrantInfo is one grant as its user sees it.
-type GrantInfo struct {
+// GrantState is one grant as its user sees it.
+type GrantState struct {
 	ID                   GrantID
 	Source               Source
 	Amount, Remaining    money.Credits // Amount: everything that was ever put in
@@ -186,7 +186,7 @@ type GrantInfo struct {
 // Grants returns the user's grants, newest first, at most limit from before on
 // (0: the newest). active leaves out what has expired or is used up; source,
 // unless empty, all others.
-func (s *Service) Grants(ctx context.Context, user string, source Source, active bool, before GrantID, limit int) ([]GrantInfo, error) {
+func (s *Service) Grants(ctx context.Context, user string, source Source, active bool, before GrantID, limit int) ([]GrantState, error) {
 	now := int64(0)
 	if active {
 		now = s.now().UnixMicro()

@@ -55,7 +55,7 @@ func (s store) historyPage(ctx context.Context, user string, p Position, limit i
 
 // grantList returns grants with an id below before, the highest first. now
 // above 0 leaves out what is used up or has expired.
-func (s store) grantList(ctx context.Context, user, source string, now, before int64, limit int) ([]GrantInfo, error) {
+func (s store) grantList(ctx context.Context, user, source string, now, before int64, limit int) ([]GrantState, error) {
 	const q = `SELECT g.id, g.source, g.frozen <> 0, g.credited, g.credited - g.debited - CAST(COALESCE(SUM(l.spent), 0) AS BIGINT),
 			CAST(COALESCE(SUM(l.held), 0) AS BIGINT), g.expires_at, g.granted_at
 		FROM credit_grant g LEFT JOIN credit_lease l ON l.grant_id = g.id
@@ -71,10 +71,10 @@ func (s store) grantList(ctx context.Context, user, source string, now, before i
 		return nil, fmt.Errorf("list grants: %w", err)
 	}
 	defer rows.Close()
-	var out []GrantInfo
+	var out []GrantState
 	for rows.Next() {
 		var (
-			g                GrantInfo
+			g                GrantState
 			expires, granted int64
 		)
 		if err := rows.Scan(&g.ID, &g.Source, &g.Frozen, &g.Amount, &g.Remaining, &g.Held, &expires, &granted); err != nil {

@@ -89,9 +89,8 @@ func (h *Hold) Durable(ctx context.Context) error {
 	}
 }
 
-// committed reports whether the hold is in the database and was not resolved
-// by a start.
-func (h *Hold) committed() bool {
+// Committed reports whether gate A is open: the hold is in the database.
+func (h *Hold) Committed() bool {
 	if h.begun == nil {
 		return false
 	}
@@ -144,9 +143,10 @@ func (h *Hold) Settle(ctx context.Context, o Outcome) (Receipt, error) {
 	return h.receipt(e), nil
 }
 
-// wait returns when e is durable, in the database or in a spool that counts.
+// wait returns when e is durable, in the database or in a spool that counts,
+// or at once where gate B stands open.
 func (h *Hold) wait(ctx context.Context, e *ending) error {
-	for {
+	for !h.lane.async {
 		saved := *h.lane.saved.Load()
 		if e.saved.Load() {
 			return nil
@@ -163,6 +163,7 @@ func (h *Hold) wait(ctx context.Context, e *ending) error {
 			return ErrNotDurable
 		}
 	}
+	return nil
 }
 
 // Release ends the hold without a charge, as Settle with price 0.

@@ -43,6 +43,7 @@ type lane struct {
 	fenced  func(*lane) // called once
 	broken  func(error)
 	spool   *spooler
+	async   bool // gate B stands open
 
 	no, epoch int64
 	// Of the last batch; owned by the writer.
@@ -156,7 +157,7 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 			l.refuses.Store(ErrUnavailable)
 			l.abandon()
 			l.broken(err)
-			return l.fail(ops, err)
+			return l.fail(ops, errors.Join(errKilled, err))
 		}
 		l.log.WarnContext(ctx, "ledger batch not written; trying again", "lane", l.no, "operations", len(ops), "err", err)
 		if sqldb.IsFull(err) {

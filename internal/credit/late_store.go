@@ -14,10 +14,12 @@ const (
 	callEnded
 )
 
-// outcomeOf returns where a call stands, and what it was charged.
+// outcomeOf returns where a call stands, and what it was charged, with what it
+// cost above its hold.
 func (s store) outcomeOf(ctx context.Context, ref string) (callState, int64, error) {
 	const q = `SELECT (SELECT COUNT(*) FROM credit_hold WHERE ref = $1), COUNT(*),
-		CAST(COALESCE(SUM(CASE WHEN kind = 'charge' THEN amount ELSE 0 END), 0) AS BIGINT)
+		CAST(COALESCE(SUM(CASE WHEN kind = 'charge' THEN amount ELSE 0 END), 0) AS BIGINT) +
+		(SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM credit_uncollected WHERE ref = $1 AND cause = 'overrun')
 		FROM credit_transfer WHERE ref = $1 AND part % 2 = 1`
 	var open, ends, charged int64
 	if err := s.db.Q(ctx).QueryRowContext(ctx, q, ref).Scan(&open, &ends, &charged); err != nil {

@@ -57,32 +57,17 @@ func (s *Service) replayEnd(h *Hold, r spooled) (*ending, error) {
 // settleReplayed drops the endings of the spool that are in the database
 // already, and empties it. Where another node has resolved the hold at less,
 // the difference is noted, once.
-func (s *Service) settleReplayed(ctx context.Context, l *lane) error {
+func (s *Service) settleReplayed(ctx context.Context) error {
 	if s.spool == nil {
 		return nil
 	}
 	for ref, r := range s.replay {
-		late, err := s.store.uncharged(ctx, ref, r.Price)
-		if errors.Is(err, errUnknownCall) {
-			s.log.ErrorContext(ctx, "the spool has an ending of a call that the database does not know", "call", ref, "price", r.Price)
-			continue
-		}
+		done, err := s.settleLate(ctx, ref, late{r.User, r.Price})
 		if err != nil {
 			return err
 		}
-		if late <= 0 {
-			continue
-		}
-		e := &ending{over: late}
-		e.group = l.queue.put(op{kind: opLate, hold: &Hold{ref: ref, purse: &purse{user: r.User}}, end: e})
-		if e.group == nil {
-			return ErrUnavailable
-		}
-		if err := waitFor(ctx, e.group); err != nil {
-			return err
-		}
-		if e.err != nil {
-			return e.err
+		if !done { // another node is about to resolve it
+			s.shared.addLate(ref, r.User, r.Price)
 		}
 	}
 	if n := s.stats.replayed.Load(); n > 0 {

@@ -158,8 +158,11 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 }
 
 // Room is the most that Reserve would give now, from memory or one read: a
-// hint for the default output maximum.
+// hint for the default output maximum. While no lane takes holds it says why.
 func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) {
+	if err := s.refusal(); err != nil {
+		return 0, err
+	}
 	if p := s.purses.find(user); p != nil {
 		p.mu.Lock()
 		known, room := p.cut && p.round == nil, p.remaining(s.now().UnixMicro())
@@ -168,6 +171,19 @@ func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) 
 			return room, nil
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, cutTimeout)
+	defer cancel()
 	b, err := s.Balance(ctx, user)
 	return b.Available, err
+}
+
+// refusal returns why no lane takes holds, or nil when one does.
+func (s *Service) refusal() (err error) {
+	now := s.now().UnixMicro()
+	for _, l := range s.admitting() {
+		if err = l.refusal(now); err == nil {
+			return nil
+		}
+	}
+	return err
 }

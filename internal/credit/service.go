@@ -29,7 +29,11 @@ type Needs struct {
 	Box     *seal.Box // seals the key that signs roots; nil where none are signed
 	// Spool is the file for endings that the database does not take; empty for
 	// none.
-	Spool  string
+	Spool string
+	// Async lets gate B stand open: a settlement is acknowledged when it is
+	// queued, and a crash may resolve the calls of the last commit from their
+	// journals.
+	Async  bool
 	Policy Policy
 }
 
@@ -50,6 +54,7 @@ type Service struct {
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
+	async     bool
 	spoolPath string
 	spool     *spooler           // set by Start; nil without a file
 	replay    map[string]spooled // what the spool held at the start; nil afterwards
@@ -80,7 +85,7 @@ func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
-		spoolPath: n.Spool, failed: make(chan error, 1),
+		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
 	}
 	s.shared.init(n.Offset)
 	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
@@ -150,7 +155,7 @@ func (s *Service) Start(ctx context.Context) error {
 	}
 	lanes, err := s.openLanes(ctx)
 	if err == nil {
-		err = s.settleReplayed(ctx, lanes[0])
+		err = s.settleReplayed(ctx)
 	}
 	if err != nil {
 		giveUp(lanes)

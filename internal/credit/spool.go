@@ -81,11 +81,12 @@ type pending struct {
 	group *group
 }
 
-// settled reports whether the database has taken p, or has refused it for good.
+// settled reports whether the database has taken p, or has refused it for good,
+// or another node has resolved it.
 func (p pending) settled() bool {
 	select {
 	case <-p.group.done:
-		return !errors.Is(p.end.err, errKilled) && !errors.Is(p.end.err, errFenced)
+		return !errors.Is(p.end.err, errKilled)
 	default:
 		return false
 	}
@@ -169,7 +170,7 @@ func (s *spooler) keep(l *lane) {
 	var records [][]byte
 	var ends []pending
 	for _, p := range l.queue.endings() {
-		if p.end.spooled || !p.hold.committed() {
+		if p.end.spooled || !p.hold.Committed() {
 			continue // what has no hold in the database was not promised to anybody
 		}
 		b, err := encodeSpooled(p.hold, p.end)

@@ -269,7 +269,7 @@ func TestReplayHappensOnce(t *testing.T) {
 		ctx := t.Context()
 		w.grant("ada", "pay:1", 100*money.Credit, time.Time{})
 		holds := w.holds(3, "call_")
-		w.settle(holds[0], money.Credit/2)
+		w.settle(holds[0], 3*money.Credit) // more than was held
 		holds[1].Progress(200_000, nil)
 		w.settle(w.reserve("ada", "call_last", money.Credit), 0) // a batch after the progress
 		w.Crash()
@@ -280,13 +280,13 @@ func TestReplayHappensOnce(t *testing.T) {
 		w.spool = kept
 		for range 2 {
 			w.putSpooled(
-				map[string]any{"ref": "call_0", "user": "ada", "price": 500_000, "ending": "finished"},
+				map[string]any{"ref": "call_0", "user": "ada", "price": 3_000_000, "ending": "finished"},
 				map[string]any{"ref": "call_1", "user": "ada", "price": 500_000, "ending": "finished"},
 				map[string]any{"ref": "call_2", "user": "ada", "price": 0, "ending": "failed"},
 				map[string]any{"ref": "call_unknown", "user": "ada", "price": 1, "ending": "finished"},
 			)
 			w.start("node", spooling)
-			w.expect(99_300_000, 0)
+			w.expect(98_800_000, 0)
 			var lines, sum int64
 			const q = `SELECT COUNT(*), CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM credit_uncollected WHERE cause = 'late'`
 			if err := db.Q(ctx).QueryRowContext(ctx, q).Scan(&lines, &sum); err != nil || lines != 1 || sum != 300_000 {
@@ -371,5 +371,32 @@ func TestADamagedSpoolStopsTheStart(t *testing.T) {
 		}
 		w.start("node", spooling)
 		w.expect(100*money.Credit, 0)
+	})
+}
+
+// Where gate B stands open a settlement is acknowledged before it is written.
+func TestAsyncDoesNotWaitForTheSettlement(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		w := &world{t: t, db: db, records: newRecords(t, db), clock: newClock(), async: true}
+		w.start("node", quiet)
+		t.Cleanup(func() { w.stop(); w.clean() })
+		w.grant("ada", "pay:1", 100*money.Credit, time.Time{})
+		holds := w.holds(2, "call_")
+		unlock := w.block()
+		r := w.settle(holds[0], money.Credit/2)
+		if r.Charged != money.Credit/2 || r.Remaining != 98*money.Credit+money.Credit/2 || len(r.Parts) != 1 || r.Parts[0].Charged != money.Credit/2 {
+			t.Errorf("receipt %+v", r)
+		}
+		if again := w.settle(holds[0], money.Credit/2); again.Charged != r.Charged {
+			t.Errorf("the second receipt is %+v", again)
+		}
+		if _, err := holds[0].Settle(t.Context(), outcome(holds[0], money.Credit)); !errors.Is(err, credit.ErrConflict) {
+			t.Errorf("at another price: %v, want ErrConflict", err)
+		}
+		unlock()
+		w.settle(holds[1], 0)
+		w.Idle()
+		w.expect(99*money.Credit+money.Credit/2, 0)
 	})
 }

@@ -82,11 +82,11 @@ func (w *waiter) look(p *purse, now time.Time) (*Hold, next, error) {
 			return nil, n, err
 		}
 	}
-	if p.round != nil {
-		return nil, next{round: p.round}, nil
-	}
 	if err := p.lane.refusal(now.UnixMicro()); err != nil {
 		return nil, next{}, err
+	}
+	if p.round != nil {
+		return nil, next{round: p.round}, nil
 	}
 	r := p.startCut(int64(w.call.Need), now, w.sharing())
 	if r == nil {

@@ -129,6 +129,7 @@ func (c *call) setAside(room money.Credits) (err error) {
 	if err != nil {
 		c.entry.ID = "" // there is nothing to end
 	}
+	c.heldAt = c.s.pulse.clock.Load()
 	return err
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -50,6 +51,9 @@ func (c *call) answer() error {
 	if err != nil {
 		return c.noAnswer(err)
 	}
+	if err := c.held(); err != nil {
+		return c.notHeld(err)
+	}
 	c.firstByte = c.s.needs.Now().Sub(c.began)
 	use = use.Bounded(c.model.ContextLength, c.output*c.scan.N)
 	u, end := c.reportedUse(use), credit.Finished
@@ -61,8 +65,8 @@ func (c *call) answer() error {
 		end, status = credit.ClientGone, usage.Cancelled
 	}
 	paid, err := c.settle(end, status, u)
-	if err != nil && c.hold.Durable(c.s.pulse.gate()) != nil {
-		return credit.ErrUnavailable.Because(err) // not even the hold is recorded
+	if err != nil && !errors.Is(err, credit.ErrNotDurable) {
+		return unavailable(err) // it will not be charged, so it is not given away
 	}
 	return c.writeAnswer(head, body, paid)
 }
@@ -71,6 +75,8 @@ func (c *call) answer() error {
 // its answer read on; if even that was cut, the input was used.
 func (c *call) noAnswer(err error) error {
 	switch {
+	case c.unheld.Load():
+		return c.notHeld(err)
 	case c.stopped.Load():
 		c.release(usage.Failed)
 	case c.gone() && c.ctx.Err() != nil:

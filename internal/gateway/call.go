@@ -43,6 +43,7 @@ type call struct {
 	output  int64           // output limit per choice that is sent
 	need    money.Credits
 	hold    *credit.Hold // nil for a call that cannot cost anything
+	heldAt  int64        // on the pulse's clock
 	entry   usage.Entry
 
 	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
@@ -68,6 +69,7 @@ type call struct {
 	slow      atomic.Bool // a write took too long
 	started   atomic.Bool // the head of a stream has gone out
 	stopped   atomic.Bool // by our shutdown
+	unheld    atomic.Bool // gate A did not open in time
 	drains    atomic.Bool // its vendor has begun to answer, and is read on when the client leaves
 	// Guarded by the registry's lock.
 	detached   bool
@@ -113,6 +115,11 @@ func (s *Service) chat(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := c.admit(); err != nil {
 		return err
+	}
+	if s.needs.HoldFirst {
+		if err := c.held(); err != nil {
+			return c.notHeld(err)
+		}
 	}
 	if c.scan.Stream {
 		// Who leaves a stream stops paying for it, so the vendor stops at once,

@@ -19,3 +19,6 @@ func (s *Service) TakeBodies(n int64) (give func(), ok bool) {
 
 // Bodies returns how many bytes of the budget are taken.
 func (s *Service) Bodies() int64 { return s.bodies.used.Load() }
+
+// HoldFirst lets vendors wait for gate A; before the first call.
+func (s *Service) HoldFirst() { s.needs.HoldFirst = true }

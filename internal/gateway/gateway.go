@@ -51,6 +51,9 @@ type Needs struct {
 	TopUpURL string
 	// DocURL precedes an error's code in its doc_url.
 	DocURL string
+	// HoldFirst lets the vendor wait until the hold is durable, so that no call
+	// costs us anything without a record; else both happen at the same time.
+	HoldFirst bool
 	// HideVendor leaves out the header that names who served a call.
 	HideVendor bool
 

@@ -122,6 +122,11 @@ func (c *call) cutBody() {
 }
 
 func (s *Service) watchVendor(c *call, now int64, age func(int64) time.Duration) {
+	if c.hold != nil && age(c.heldAt) > s.limits.Gate && !c.hold.Committed() {
+		c.unheld.Store(true)
+		c.cancel()
+		return
+	}
 	if c.hold != nil && age(c.reported.Load()) > s.limits.Renew {
 		c.reported.Store(now)
 		c.hold.Progress(0, nil)

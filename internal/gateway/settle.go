@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -81,13 +84,48 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 		}
 		return receipt{}, nil
 	}
-	r, err := c.hold.Settle(c.s.pulse.gate(), credit.Outcome{Price: price, Ending: end, Record: e})
+	gate := c.s.pulse.gate()
+	if c.unheld.Load() {
+		gate = closed // it was waited for already, and nothing is promised
+	}
+	r, err := c.hold.Settle(gate, credit.Outcome{Price: price, Ending: end, Record: e})
 	if err != nil {
 		c.s.needs.Log.WarnContext(c.ctx, "settlement not confirmed", "call", e.ID, "err", err)
 		return receipt{}, err
 	}
 	return receipt{charged: r.Charged, remaining: r.Remaining, durable: true}, nil
 }
+
+// held is gate A: it returns when the hold is durable, or an error with which
+// nothing may go to the client.
+func (c *call) held() error {
+	if c.hold == nil {
+		return nil
+	}
+	if err := c.hold.Durable(c.s.pulse.gate()); err != nil {
+		return errors.Join(errGate, err)
+	}
+	return nil
+}
+
+// notHeld ends a call whose gate A did not open: its vendor is cancelled, its
+// hold released, and nothing was sent.
+func (c *call) notHeld(err error) error {
+	c.cancel()
+	c.unheld.Store(true)
+	c.release(usage.Failed)
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind == fault.Unavailable {
+		return f.Because(err)
+	}
+	return credit.ErrUnavailable.Because(err)
+}
+
+// closed is a context that has ended.
+var closed = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // release ends a call that nobody pays for.
 func (c *call) release(status usage.Status) {

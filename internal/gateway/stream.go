@@ -82,10 +82,8 @@ func (c *call) readsOn(err error) bool {
 
 // openGate is gate A: from here on output may go to the client.
 func (c *call) openGate() error {
-	if c.hold != nil {
-		if err := c.hold.Durable(c.s.pulse.gate()); err != nil {
-			return errors.Join(errGate, err)
-		}
+	if err := c.held(); err != nil {
+		return err
 	}
 	c.content = true
 	c.dropBody()
@@ -131,9 +129,8 @@ func (c *call) broken(err error) error {
 	c.cancel()
 	f := c.refusal(err)
 	switch {
-	case errors.Is(err, errGate):
-		c.release(usage.Failed)
-		f = credit.ErrUnavailable.Because(err)
+	case errors.Is(err, errGate) || c.unheld.Load():
+		return c.notHeld(err)
 	case gone && c.answering:
 		_, _ = c.settle(credit.ClientGone, usage.Cancelled, c.soFar()) // logged there; nobody is told
 		return nil

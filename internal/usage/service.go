@@ -166,6 +166,12 @@ func (s *Service) CallIDs(ctx context.Context, user, requestID string) ([]string
 	return ids, outage(err)
 }
 
+// Calls returns the record of the call with this id, or else those with this
+// request id, newest first and at most 20: of any user, for administrators.
+func (s *Service) Calls(ctx context.Context, callOrRequest string) ([]Entry, error) {
+	return s.store.calls(ctx, callOrRequest)
+}
+
 // outage turns an error of an unreachable database into the fault that says so.
 func outage(err error) error {
 	if sqldb.IsUnavailable(err) {

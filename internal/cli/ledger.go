@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/config"
@@ -197,9 +198,13 @@ func parseDay(flag, text string) (time.Time, error) {
 	return day, nil
 }
 
-// counted returns "1 lane" or "3 lanes".
+// counted returns "1 lane", "3 lanes" or "3 batches".
 func counted(n int64, what string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(what, "h"):
+		what += "es"
+	default:
 		what += "s"
 	}
 	return grouped(n) + " " + what

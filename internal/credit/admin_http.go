@@ -301,7 +301,7 @@ func (a API) reverse(ctx context.Context, in *reverseInput) (*reverseOutput, err
 	if err != nil {
 		return nil, err
 	}
-	if _, err := in.OnceInput.ref(actor); err != nil {
+	if _, err := in.ref(actor); err != nil {
 		return nil, err // the call itself is what happens once
 	}
 	out := &reverseOutput{}

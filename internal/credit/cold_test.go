@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -332,10 +333,10 @@ func TestHistory(t *testing.T) {
 			}
 		}
 		balance := money.Credits(0)
-		for i := len(all) - 1; i >= 0; i-- {
-			balance += all[i].Change
-			if all[i].BalanceAfter != balance {
-				t.Errorf("after %s %s: %s, want %s", all[i].Kind, all[i].Ref, all[i].BalanceAfter, balance)
+		for _, l := range slices.Backward(all) {
+			balance += l.Change
+			if l.BalanceAfter != balance {
+				t.Errorf("after %s %s: %s, want %s", l.Kind, l.Ref, l.BalanceAfter, balance)
 			}
 		}
 		if len(all) != 10 || balance != 76*money.Credit {

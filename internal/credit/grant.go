@@ -37,9 +37,9 @@ func ParseGrantID(text string) (GrantID, bool) {
 		if n < 0 {
 			return 0, false
 		}
-		v = v<<5 | uint64(n) //nolint:gosec // from 0 to 31
+		v = v<<5 | uint64(n)
 	}
-	id := GrantID(v) //nolint:gosec // compared with what it came from
+	id := GrantID(v)
 	return id, id > 0 && id.String() == text
 }
 

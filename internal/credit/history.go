@@ -2,6 +2,7 @@ package credit
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
@@ -92,15 +93,7 @@ func (f Filter) takes(t transfer) bool {
 	if f.Kind != "" && f.Kind != string(t.kind) {
 		return false
 	}
-	if f.Refs == nil {
-		return true
-	}
-	for _, ref := range f.Refs {
-		if ref == t.ref {
-			return true
-		}
-	}
-	return false
+	return f.Refs == nil || slices.Contains(f.Refs, t.ref)
 }
 
 func line(t transfer, balance int64) Line {

@@ -3,6 +3,7 @@ package credit_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,9 +66,7 @@ func (a answer) code() any {
 
 func (c caller) with(pairs ...string) caller {
 	heads := map[string]string{}
-	for k, v := range c.heads {
-		heads[k] = v
-	}
+	maps.Copy(heads, c.heads)
 	for i := 0; i < len(pairs); i += 2 {
 		heads[pairs[i]] = pairs[i+1]
 	}

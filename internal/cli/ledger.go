@@ -9,16 +9,19 @@ import (
 	"io/fs"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/usage"
 )
 
 type ledgerCommands struct {
 	Verify ledgerVerify `cmd:"" help:"Recompute every balance from the transfers; exit status 1 when something differs."`
+	Show   ledgerShow   `cmd:"" help:"Explain a user's credits, or a call with its price, its transfers and their proof."`
 	Roots  ledgerRoots  `cmd:"" help:"Print the signed root of each day, as lines of JSON."`
 }
 
@@ -48,7 +51,7 @@ func (e *env) withBooks(file ledgerFile, f func(books) error) error {
 		return errors.Join(classify(err), db.Close())
 	}
 	now := time.Now //nolint:forbidigo // the command's own clock
-	b := books{usage: usage.New(usage.Needs{DB: db, Now: now})}
+	b := books{usage: usage.New(usage.Needs{DB: db, Now: now, Cursors: list.NewCursors(nil)})}
 	b.credits = credit.New(credit.Needs{DB: db, Log: slog.New(slog.DiscardHandler), Now: now, Records: b.usage})
 	return errors.Join(classify(f(b)), db.Close())
 }
@@ -195,9 +198,13 @@ func parseDay(flag, text string) (time.Time, error) {
 	return day, nil
 }
 
-// counted returns "1 lane" or "3 lanes".
+// counted returns "1 lane", "3 lanes" or "3 batches".
 func counted(n int64, what string) string {
-	if n != 1 {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(what, "h"):
+		what += "es"
+	default:
 		what += "s"
 	}
 	return grouped(n) + " " + what

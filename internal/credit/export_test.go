@@ -100,3 +100,10 @@ func TreeRoot(leaves [][32]byte) [32]byte {
 func DecodeHeads(text string) ([]RootHead, error) { return decodeHeads(text) }
 
 func EncodeHeads(heads []RootHead) string { return encodeHeads(heads) }
+
+// AuditPath and Climb are the two directions of an inclusion proof.
+func AuditPath(m int, leaves [][32]byte) []Hash { return auditPath(m, leaves) }
+
+func Climb(index, size int64, leaf [32]byte, path []Hash) ([32]byte, bool) {
+	return climb(index, size, leaf, path)
+}

@@ -71,8 +71,12 @@ func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context
 	return nil
 }
 
-// ReadTx runs fn on one consistent snapshot. Writing in it fails or is lost.
+// ReadTx runs fn on one consistent snapshot. Writing in it fails or is lost. A
+// call inside InTx reads in that transaction.
 func (d *DB) ReadTx(ctx context.Context, fn func(context.Context) error) error {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d {
+		return fn(ctx)
+	}
 	tx, err := d.pool.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: d.snapshot()})
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

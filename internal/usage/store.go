@@ -125,13 +125,27 @@ func (s store) list(ctx context.Context, user string, f Filter, after position, 
 			AND ($9 = '' OR key_id = $9) AND ($10 = '' OR client_id = $10)
 		ORDER BY at DESC, id DESC
 		LIMIT $11`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, after.At, after.ID,
+	return s.many(ctx, limit, q, user, after.At, after.ID,
 		bound(f.From, 0), bound(f.Until, math.MaxInt64), f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
+}
+
+// calls returns the record with this id, or else those with it as request id.
+func (s store) calls(ctx context.Context, id string) ([]Entry, error) {
+	const limit = 20
+	entries, err := s.many(ctx, 1, selectRecord+`WHERE id = $1`, id)
+	if err != nil || len(entries) > 0 {
+		return entries, err
+	}
+	return s.many(ctx, limit, selectRecord+`WHERE request_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, id, limit)
+}
+
+func (s store) many(ctx context.Context, room int, q string, args ...any) ([]Entry, error) {
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list usage: %w", err)
 	}
 	defer rows.Close()
-	entries := make([]Entry, 0, limit)
+	entries := make([]Entry, 0, room)
 	for rows.Next() {
 		e, err := scan(rows)
 		if err != nil {

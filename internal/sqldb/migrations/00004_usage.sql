@@ -19,4 +19,4 @@ CREATE TABLE usage_record (                      -- one model call; written once
     at BIGINT NOT NULL
 );
 CREATE INDEX usage_record_user ON usage_record (user_id, at, id);
-CREATE INDEX usage_record_request ON usage_record (user_id, request_id);
+CREATE INDEX usage_record_request ON usage_record (request_id, user_id);

@@ -31,6 +31,7 @@ type Actor struct {
 	Test     bool   // an API key that may only use the test models, for free
 	Verified bool   // the user's e-mail address is proven
 	Scopes   []string
+	Roles    []string  // of an administrator
 	AuthTime time.Time // when the user signed in; zero for an API key
 }
 

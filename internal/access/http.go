@@ -25,6 +25,18 @@ func Needs(scopes ...string) web.Option {
 	})
 }
 
+// Allows lets only administrators with a permission through.
+func Allows(p Permission) web.Option {
+	return web.With(func(next web.Handler) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			if _, err := Admin(r.Context(), p); err != nil {
+				return err
+			}
+			return next(w, r)
+		}
+	})
+}
+
 // Challenge returns the WWW-Authenticate header of a 401, or of a 403 for a
 // missing scope (RFC 6750 section 3, RFC 9728 section 5.1). metadata is the
 // address of the protected resource's metadata.

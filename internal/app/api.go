@@ -94,8 +94,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		gateway.API{Calls: s.calls},
 		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
-		credit.API{Credits: d.Credits},
-		usage.API{Usage: d.Usage},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
+		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 	} {
 		part.Mount(m)

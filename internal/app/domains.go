@@ -56,7 +56,7 @@ func (d *Domains) welcome(ctx context.Context, core *Core, u account.User) error
 	}
 	_, err := d.Credits.Grant(ctx, credit.NewGrant{
 		User: u.ID, Source: credit.Plan, Ref: "plan:" + u.ID + ":0",
-		Amount: money.Credits(core.Config.FreeCredits) * money.Credit, ExpiresAt: monthAfter(core.Now()),
+		Amount: money.Credits(core.Config.FreeCredits) * money.Credit, ExpiresAt: credit.CycleStart(core.Now(), 1),
 	})
 	return err
 }
@@ -70,12 +70,8 @@ func (d *Domains) equip(ctx context.Context, core *Core, u account.User) error {
 	return err
 }
 
-// monthAfter returns the same day of the next month, or that month's last day
-// when it is shorter.
-func monthAfter(t time.Time) time.Time {
-	next := t.AddDate(0, 1, 0)
-	if next.Day() != t.Day() { // it ran over into the month after
-		next = next.AddDate(0, 0, -next.Day())
-	}
-	return next
+// knownUser returns an error for a user that does not exist.
+func (d *Domains) knownUser(ctx context.Context, id string) error {
+	_, err := d.Accounts.ByID(ctx, id)
+	return err
 }

@@ -18,7 +18,7 @@ var Rules = map[string][]string{
 	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/withpg": {"sqldb/dbtest"},
-	"web": {"fault", "id"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
+	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {},
 
 	// Domains of both services.

@@ -171,8 +171,11 @@ func (s *Service) allowed(ctx context.Context, a access.Actor, unknown error) (a
 		return access.Actor{}, unknown
 	}
 	a.Verified = u.Verified
-	if u.Role != account.RoleSuperAdmin && slices.Contains(a.Scopes, access.ScopeAdmin) {
-		// The role decides now, not when the token was made.
+	switch {
+	case !slices.Contains(a.Scopes, access.ScopeAdmin):
+	case u.Role != "":
+		a.Roles = []string{u.Role}
+	default: // the role decides now, not when the token was made
 		a.Scopes = slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return scope == access.ScopeAdmin })
 	}
 	return a, nil

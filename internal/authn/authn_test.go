@@ -185,7 +185,7 @@ func TestKeysAndTokensBecomeActors(t *testing.T) {
 			}
 		}
 		got, err := w.ask("Authorization", "Bearer "+w.token(t, nil))
-		want = access.Actor{UserID: w.user.ID, ClientID: "cli", Verified: true, Scopes: []string{"llm.inference", "user.info", "admin"}, AuthTime: w.now()}
+		want = access.Actor{UserID: w.user.ID, ClientID: "cli", Verified: true, Scopes: []string{"llm.inference", "user.info", "admin"}, Roles: []string{"super_admin"}, AuthTime: w.now()}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("token: %v %s", err, diff)
 		}

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// grantState is a grant with what all leases on it hold and have spent.
-type grantState struct {
+// grantTotals is a grant with what all leases on it hold and have spent.
+type grantTotals struct {
 	id                GrantID
 	source            Source
 	granted, expires  int64
@@ -16,7 +16,7 @@ type grantState struct {
 }
 
 // grantsOf returns the user's grants that have not expired, in burn order.
-func (s store) grantsOf(ctx context.Context, user string, now int64) ([]grantState, error) {
+func (s store) grantsOf(ctx context.Context, user string, now int64) ([]grantTotals, error) {
 	const q = `SELECT g.id, g.source, g.granted_at, g.expires_at, g.frozen <> 0, g.credited, g.debited,
 			COALESCE(l.held, 0), COALESCE(l.spent, 0)
 		FROM credit_grant g LEFT JOIN (
@@ -30,9 +30,9 @@ func (s store) grantsOf(ctx context.Context, user string, now int64) ([]grantSta
 		return nil, fmt.Errorf("read balance: %w", err)
 	}
 	defer rows.Close()
-	var out []grantState
+	var out []grantTotals
 	for rows.Next() {
-		var g grantState
+		var g grantTotals
 		err := rows.Scan(&g.id, &g.source, &g.granted, &g.expires, &g.frozen, &g.credited, &g.debited, &g.held, &g.spent)
 		if err != nil {
 			return nil, fmt.Errorf("read balance: %w", err)

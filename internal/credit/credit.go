@@ -55,8 +55,10 @@ const (
 
 // Causes of what could not be collected.
 const (
-	causeOverrun = "overrun"
-	causeLate    = "late"
+	causeOverrun  = "overrun"
+	causeLate     = "late"
+	causeAdjust   = "adjust"
+	causeClawback = "clawback"
 )
 
 // never is the expiry of a grant that does not expire.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
@@ -22,6 +23,24 @@ func (id GrantID) String() string {
 		b[i] = crockford[v&31]
 	}
 	return string(b)
+}
+
+// ParseGrantID reads an id as String writes it.
+func ParseGrantID(text string) (GrantID, bool) {
+	digits, ok := strings.CutPrefix(text, "grt_")
+	if !ok || len(digits) != 13 {
+		return 0, false
+	}
+	var v uint64
+	for _, c := range []byte(digits) {
+		n := strings.IndexByte(crockford, c)
+		if n < 0 {
+			return 0, false
+		}
+		v = v<<5 | uint64(n)
+	}
+	id := GrantID(v)
+	return id, id > 0 && id.String() == text
 }
 
 // newGrantID puts 21 random bits below the milliseconds.
@@ -63,6 +82,7 @@ func (s Source) priority() int64 {
 // no sum of balances can overflow.
 const (
 	maxTransfer = int64(money.MaxTransfer)
+	maxGrant    = int64(100_000_000_000_000_000)
 	maxIssued   = int64(4_000_000_000_000_000_000)
 )
 
@@ -79,6 +99,10 @@ type NewGrant struct {
 	ExpiresAt time.Time     // zero: never
 	Actor     string        // who gives it; empty: the system
 	Cause     string        // a word; empty: the source
+	// Of what was paid for: the payment, its amount in minor units and their
+	// currency.
+	Payment, Currency string
+	PaidMinor         int64
 }
 
 // Grant gives credits in the transaction that ctx carries, or in its own. The
@@ -88,18 +112,14 @@ type NewGrant struct {
 // The transaction holds the cold lane from here to its end: keep it short.
 func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 	now := s.now()
-	if g.User == "" || g.Ref == "" || len(g.Ref) > maxRef || g.Source.priority() == 0 || g.Amount < 1 || g.Amount > money.MaxTransfer ||
+	if g.User == "" || g.Ref == "" || len(g.Ref) > maxRef || g.Source.priority() == 0 || g.Amount < 1 || g.Amount > money.MaxTransfer || g.PaidMinor < 0 ||
 		(!g.ExpiresAt.IsZero() && !g.ExpiresAt.After(now)) {
 		return 0, fmt.Errorf("grant %s: %w", g.Ref, ErrInvalid)
 	}
-	if g.Actor == "" {
-		g.Actor = actorSystem
-	}
-	if g.Cause == "" {
-		g.Cause = string(g.Source)
-	}
+	g.Actor, g.Cause = orSystem(g.Actor), orWord(g.Cause, string(g.Source))
 	row := grantRow{
 		id: newGrantID(now), user: g.User, source: g.Source, ref: g.Ref, amount: int64(g.Amount), granted: now.UnixMicro(), expires: never,
+		payment: g.Payment, currency: g.Currency, paid: g.PaidMinor,
 	}
 	if !g.ExpiresAt.IsZero() {
 		row.expires = g.ExpiresAt.UnixMicro()

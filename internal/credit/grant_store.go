@@ -9,19 +9,22 @@ import (
 
 // grantRow is a new row of credit_grant.
 type grantRow struct {
-	id               GrantID
-	user             string
-	source           Source
-	ref              string
-	amount           int64
-	granted, expires int64
+	id                GrantID
+	user              string
+	source            Source
+	ref               string
+	amount            int64
+	granted, expires  int64
+	payment, currency string
+	paid              int64
 }
 
 // addGrant writes g unless its ref is there already.
 func (s store) addGrant(ctx context.Context, g grantRow) (added bool, err error) {
-	const q = `INSERT INTO credit_grant (id, user_id, source, priority, ref, granted_at, expires_at, credited)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (ref) DO NOTHING`
-	res, err := s.db.Q(ctx).ExecContext(ctx, q, int64(g.id), g.user, string(g.source), g.source.priority(), g.ref, g.granted, g.expires, g.amount)
+	const q = `INSERT INTO credit_grant (id, user_id, source, priority, ref, granted_at, expires_at, credited, paid_minor, currency, payment)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (ref) DO NOTHING`
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, int64(g.id), g.user, string(g.source), g.source.priority(), g.ref, g.granted, g.expires, g.amount,
+		g.paid, g.currency, g.payment)
 	if err != nil {
 		return false, fmt.Errorf("write grant: %w", err)
 	}

@@ -5,18 +5,26 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
-	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
-	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
 // API is the JSON endpoints of the ledger.
-type API struct{ Credits *Service }
+type API struct {
+	Credits  *Service
+	Cursors  list.Cursors
+	Requests Requests
+	// Known returns an error for a user that does not exist.
+	Known func(ctx context.Context, user string) error
+}
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/credits/me", a.me, access.Needs(access.ScopeCredits), web.Doc("Your credits"))
+	web.Route(m, "GET /v1/credits/grants", a.grants, access.Needs(access.ScopeCredits), web.Doc("List your grants of credits, newest first"))
+	web.Route(m, "GET /v1/credits/ledger", a.ledger, access.Needs(access.ScopeCredits), web.Doc("List what happened to your credits, newest first"))
+	a.mountAdmin(m)
 }
 
 type meOutput struct{ Body balanceBody }
@@ -44,15 +52,16 @@ func (a API) me(ctx context.Context, _ *struct{}) (*meOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := a.Credits.Balance(ctx, actor.UserID)
-	if sqldb.IsUnavailable(err) {
-		return nil, fault.ErrUnavailable.Because(err)
-	}
+	return a.show(ctx, actor.UserID)
+}
+
+func (a API) show(ctx context.Context, user string) (*meOutput, error) {
+	b, err := a.Credits.Balance(ctx, user)
 	if err != nil {
-		return nil, err
+		return nil, outage(err)
 	}
 	out := balanceBody{
-		UserID: actor.UserID, TotalCredits: b.Granted, UsedCredits: b.Used, RemainingCredits: b.Available, HeldCredits: b.Held,
+		UserID: user, TotalCredits: b.Granted, UsedCredits: b.Used, RemainingCredits: b.Available, HeldCredits: b.Held,
 		BillingPeriodStart: timeOrNull(b.Start), BillingPeriodEnd: timeOrNull(b.End), Buckets: []bucketBody{},
 		UsagePercentage: percent(int64(b.Used), int64(b.Granted)),
 	}

@@ -186,7 +186,7 @@ const flushTimeout = 5 * time.Second
 func (s *Service) Stop(ctx context.Context) error {
 	s.open.Store(nil)
 	s.mu.Lock()
-	old, lanes := s.state, s.lanes
+	old := s.state
 	s.state = stateStopped
 	s.mu.Unlock()
 	if old == stateStopped || old == stateNew || old == stateStarting {
@@ -194,7 +194,9 @@ func (s *Service) Stop(ctx context.Context) error {
 	}
 	close(s.stopping)
 	s.sweeping.Wait()
+	lanes := s.owned()
 	if old == stateServing {
+		s.sendHome()
 		s.drain(ctx, lanes)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)

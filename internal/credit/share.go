@@ -197,6 +197,18 @@ func (p *purse) bring() {
 	}
 }
 
+// sendHome returns what no hold keeps, and what open holds return as soon as
+// they do: this process will not spend it any more, and others may need it.
+func (s *Service) sendHome() {
+	if !s.policy.Shared {
+		return
+	}
+	s.purses.each(func(p *purse) bool {
+		p.heard(hintRecall)
+		return false
+	})
+}
+
 // wake lets the calls look again that wait for other processes. p.mu is held.
 func (p *purse) wake() {
 	if p.news != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
@@ -12,7 +13,11 @@ import (
 )
 
 // API is the user's view of their own usage.
-type API struct{ Usage *Service }
+type API struct {
+	Usage *Service
+	// Parts returns what a call was charged to which grants.
+	Parts func(ctx context.Context, user, call string) ([]credit.Part, error)
+}
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
@@ -89,7 +94,14 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &getOutput{Body: explained{record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}}}
+	parts, err := a.Parts(ctx, actor.UserID, e.ID)
+	if err != nil {
+		return nil, outage(err)
+	}
+	out := &getOutput{Body: explained{record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}, GrantsUsed: []grantUsed{}}}
+	for _, p := range parts {
+		out.Body.GrantsUsed = append(out.Body.GrantsUsed, grantUsed{GrantID: p.Grant.String(), Credits: p.Charged})
+	}
 	for _, l := range e.Lines() {
 		out.Body.PriceLines = append(out.Body.PriceLines, priceLine(l))
 	}
@@ -122,6 +134,12 @@ type explained struct {
 	record
 	EndReason  string      `json:"endReason"`
 	PriceLines []priceLine `json:"priceLines"`
+	GrantsUsed []grantUsed `json:"grantsUsed" doc:"Which grants paid, in the order in which they were used"`
+}
+
+type grantUsed struct {
+	GrantID string        `json:"grantId"`
+	Credits money.Credits `json:"credits"`
 }
 
 type priceLine struct {

@@ -153,6 +153,19 @@ func (s *Service) Find(ctx context.Context, user, requestID string) (Entry, erro
 	return e, outage(err)
 }
 
+// RequestIDs returns the request ids of these calls, at most 256.
+func (s *Service) RequestIDs(ctx context.Context, calls []string) (map[string]string, error) {
+	ids, err := s.store.requestIDs(ctx, calls)
+	return ids, outage(err)
+}
+
+// CallIDs returns the newest calls of the user with this request id, at most
+// 255: a caller may use one id again and again.
+func (s *Service) CallIDs(ctx context.Context, user, requestID string) ([]string, error) {
+	ids, err := s.store.callIDs(ctx, user, requestID)
+	return ids, outage(err)
+}
+
 // Calls returns the record of the call with this id, or else those with this
 // request id, newest first and at most 20: of any user, for administrators.
 func (s *Service) Calls(ctx context.Context, callOrRequest string) ([]Entry, error) {

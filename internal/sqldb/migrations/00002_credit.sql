@@ -9,6 +9,7 @@ CREATE TABLE credit_grant (
     source TEXT NOT NULL, priority BIGINT NOT NULL, ref TEXT NOT NULL UNIQUE,                  -- ref: what caused it, so it happens once
     granted_at BIGINT NOT NULL, expires_at BIGINT NOT NULL CHECK (expires_at > granted_at),    -- never = 9223372036854775807
     frozen   BIGINT NOT NULL DEFAULT 0 CHECK (frozen BETWEEN 0 AND 3),         -- 1 subscription suspended + 2 dispute
+    frozen_at BIGINT NOT NULL DEFAULT 0,
     credited BIGINT NOT NULL DEFAULT 0 CHECK (credited BETWEEN 0 AND 100000000000000000),
     debited  BIGINT NOT NULL DEFAULT 0 CHECK (debited >= 0),                   -- without what open leases spent
     leased   BIGINT NOT NULL DEFAULT 0 CHECK (leased >= 0),

@@ -1,0 +1,63 @@
+package access
+
+import (
+	"context"
+	"slices"
+
+	"github.com/rephlo/rephlo/internal/fault"
+)
+
+// Permission is the right to one kind of administration.
+type Permission string
+
+// The permissions that routes ask for.
+const (
+	ViewBalance  Permission = "credits.view_balance"
+	ViewHistory  Permission = "credits.view_history"
+	GrantCredits Permission = "credits.grant"
+	Deduct       Permission = "credits.deduct"
+	AdjustExpiry Permission = "credits.adjust_expiration"
+)
+
+// RoleSuperAdmin has every permission.
+const RoleSuperAdmin = "super_admin"
+
+// held says which other roles have a permission.
+var held = map[Permission][]string{
+	ViewBalance:  {"admin", "ops", "support", "analyst"},
+	ViewHistory:  {"admin", "ops", "support", "analyst"},
+	GrantCredits: {"admin", "ops", "support"},
+	Deduct:       {"admin"},
+	AdjustExpiry: {"admin"},
+}
+
+// ErrPermission answers somebody whose roles do not include what a route asks
+// for.
+var ErrPermission = fault.New(fault.Forbidden, "forbidden", "Your roles do not allow this.")
+
+// May reports whether the roles of a include p.
+func (a Actor) May(p Permission) bool {
+	if slices.Contains(a.Roles, RoleSuperAdmin) {
+		return true
+	}
+	return slices.ContainsFunc(held[p], func(role string) bool { return slices.Contains(a.Roles, role) })
+}
+
+// Admin returns the Actor that ctx carries if it is a person with the scope
+// admin whose roles include p.
+func Admin(ctx context.Context, p Permission) (Actor, error) {
+	a, err := From(ctx)
+	if err != nil {
+		return Actor{}, err
+	}
+	if a.KeyID != "" {
+		return Actor{}, ErrNotByKey
+	}
+	if err := Check(a, ScopeAdmin); err != nil {
+		return Actor{}, err
+	}
+	if !a.May(p) {
+		return Actor{}, ErrPermission.Saying("This needs the permission %s, which your roles do not include.", p).With("permission", p)
+	}
+	return a, nil
+}

@@ -1,0 +1,318 @@
+package credit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// Faults of the administrators' endpoints.
+var (
+	ErrKeyRequired = fault.New(fault.Invalid, "idempotency_key_required", "Send an Idempotency-Key of your own, so that a repeated request does nothing twice.")
+	ErrKeyReuse    = fault.New(fault.Unprocessable, "idempotency_key_reuse", "This Idempotency-Key was used with another body. Use a new one.")
+)
+
+// bonusLife is how long a bonus lasts when nothing else is said.
+const bonusLife = 90 * 24 * time.Hour
+
+func (a API) mountAdmin(m *web.Mux) {
+	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
+	web.Route(m, "GET /admin/credits/balance/{userId}", a.balanceOf, balance, web.Doc("Show a user's credits"))
+	web.Route(m, "GET /admin/credits/history/{userId}", a.historyOf, history, web.Doc("List a user's ledger, newest first"))
+	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
+	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
+	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
+	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), web.Doc("Take credits from a user"))
+	web.Route(m, "PATCH /admin/credits/grants/{id}", a.moveExpiry, access.Allows(access.AdjustExpiry), web.Doc("Move the end of a grant"))
+	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Doc("Give back what a model call was charged"))
+}
+
+// UserPath names the user that an administrator asks about.
+type UserPath struct {
+	UserID string `path:"userId" maxLength:"64"`
+}
+
+func (a API) balanceOf(ctx context.Context, in *UserPath) (*meOutput, error) {
+	if err := a.Known(ctx, in.UserID); err != nil {
+		return nil, err
+	}
+	return a.show(ctx, in.UserID)
+}
+
+type historyInput struct {
+	UserPath
+	LedgerInput
+}
+
+func (a API) historyOf(ctx context.Context, in *historyInput) (*ledgerOutput, error) {
+	if err := a.Known(ctx, in.UserID); err != nil {
+		return nil, err
+	}
+	return a.lines(ctx, in.UserID, &in.LedgerInput)
+}
+
+type holdsInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"100" default:"20"`
+}
+
+type holdsOutput struct {
+	Body struct {
+		Data []holdBody `json:"data"`
+	}
+}
+
+type holdBody struct {
+	CallID    string        `json:"callId"`
+	UserID    string        `json:"userId"`
+	Amount    money.Credits `json:"amount"`
+	Delivered money.Credits `json:"delivered" doc:"Price of what was delivered so far"`
+	RenewedAt time.Time     `json:"renewedAt"`
+}
+
+func (a API) holds(ctx context.Context, in *holdsInput) (*holdsOutput, error) {
+	holds, err := a.Credits.OpenHolds(ctx, in.Limit)
+	if err != nil {
+		return nil, outage(err)
+	}
+	out := &holdsOutput{}
+	out.Body.Data = make([]holdBody, 0, len(holds))
+	for _, h := range holds {
+		out.Body.Data = append(out.Body.Data, holdBody{CallID: h.Call, UserID: h.User, Amount: h.Amount, Delivered: h.Progress, RenewedAt: h.RenewedAt})
+	}
+	return out, nil
+}
+
+type reconcileOutput struct {
+	Body struct {
+		UserID     string        `json:"userId"`
+		Ledger     money.Credits `json:"ledger" doc:"The sum of all lines"`
+		Balance    money.Credits `json:"balance" doc:"What the grants have left"`
+		Difference money.Credits `json:"difference"`
+	}
+}
+
+func (a API) reconcile(ctx context.Context, in *UserPath) (*reconcileOutput, error) {
+	if err := a.Known(ctx, in.UserID); err != nil {
+		return nil, err
+	}
+	ledger, balance, err := a.Credits.Reconcile(ctx, in.UserID)
+	if err != nil {
+		return nil, outage(err)
+	}
+	out := &reconcileOutput{}
+	out.Body.UserID, out.Body.Ledger, out.Body.Balance, out.Body.Difference = in.UserID, ledger, balance, balance-ledger
+	return out, nil
+}
+
+// OnceInput is what every change needs: a key under which it happens once.
+type OnceInput struct {
+	Key string `header:"Idempotency-Key" maxLength:"255"`
+}
+
+// ref names the effect of a change, so that it happens once.
+func (o OnceInput) ref(actor access.Actor) (string, error) {
+	if o.Key == "" {
+		return "", ErrKeyRequired.At("Idempotency-Key")
+	}
+	sum := sha256.Sum256([]byte(actor.UserID + "\x00" + o.Key))
+	return "adm:" + hex.EncodeToString(sum[:16]), nil
+}
+
+// replayed is a header that says that a repeated request changed nothing.
+func (a API) replayed(ctx context.Context, ref string) (string, error) {
+	again, err := a.Credits.Happened(ctx, ref)
+	if err != nil || !again {
+		return "", outage(err)
+	}
+	return "true", nil
+}
+
+// reused turns a conflict of references into what it means to the client.
+func reused(err error) error {
+	if errors.Is(err, ErrConflict) {
+		return ErrKeyReuse.At("Idempotency-Key").Because(err)
+	}
+	return outage(err)
+}
+
+type bonusInput struct {
+	OnceInput
+	Body struct {
+		UserID    string     `json:"userId" minLength:"1" maxLength:"64"`
+		Amount    web.Amount `json:"amount"`
+		ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"90 days from now when absent"`
+		Reason    string     `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+type bonusOutput struct {
+	Replayed string `header:"Idempotency-Replayed"`
+	Body     struct {
+		GrantID string        `json:"grantId"`
+		UserID  string        `json:"userId"`
+		Amount  money.Credits `json:"amount"`
+	}
+}
+
+func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, error) {
+	actor, ref, err := a.begin(ctx, access.GrantCredits, in.OnceInput, in.Body.UserID)
+	if err != nil {
+		return nil, err
+	}
+	out := &bonusOutput{}
+	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
+		return nil, err
+	}
+	expires := a.Credits.now().Add(bonusLife)
+	if in.Body.ExpiresAt != nil {
+		expires = *in.Body.ExpiresAt
+	}
+	id, err := a.Credits.Grant(ctx, NewGrant{
+		User: in.Body.UserID, Source: Bonus, Ref: ref, Amount: in.Body.Amount.Credits, ExpiresAt: expires, Actor: actor.UserID, Cause: "admin",
+	})
+	if err != nil {
+		return nil, reused(err)
+	}
+	a.audit(ctx, "credits.grant", actor, in.Body.UserID, in.Body.Amount.Credits, in.Body.Reason, ref)
+	out.Body.GrantID, out.Body.UserID, out.Body.Amount = id.String(), in.Body.UserID, in.Body.Amount.Credits
+	return out, nil
+}
+
+type deductInput struct {
+	OnceInput
+	Body struct {
+		UserID string     `json:"userId" minLength:"1" maxLength:"64"`
+		Amount web.Amount `json:"amount"`
+		Reason string     `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+type deductOutput struct {
+	Replayed string `header:"Idempotency-Replayed"`
+	Body     struct {
+		UserID      string        `json:"userId"`
+		Deducted    money.Credits `json:"deducted"`
+		Uncollected money.Credits `json:"uncollected" doc:"What the balance did not have"`
+	}
+}
+
+func (a API) deduct(ctx context.Context, in *deductInput) (*deductOutput, error) {
+	actor, ref, err := a.begin(ctx, access.Deduct, in.OnceInput, in.Body.UserID)
+	if err != nil {
+		return nil, err
+	}
+	out := &deductOutput{}
+	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
+		return nil, err
+	}
+	taken, err := a.Credits.Deduct(ctx, Taking{
+		User: in.Body.UserID, Ref: ref, Amount: in.Body.Amount.Credits, Actor: actor.UserID, Cause: "admin",
+	})
+	if err != nil {
+		return nil, reused(err)
+	}
+	a.audit(ctx, "credits.deduct", actor, in.Body.UserID, taken.Taken, in.Body.Reason, ref)
+	out.Body.UserID, out.Body.Deducted, out.Body.Uncollected = in.Body.UserID, taken.Taken, taken.Uncollected
+	return out, nil
+}
+
+// begin checks who asks, under which key, and for whom.
+func (a API) begin(ctx context.Context, p access.Permission, once OnceInput, user string) (access.Actor, string, error) {
+	actor, err := access.Admin(ctx, p)
+	if err != nil {
+		return actor, "", err
+	}
+	ref, err := once.ref(actor)
+	if err != nil {
+		return actor, "", err
+	}
+	return actor, ref, a.Known(ctx, user)
+}
+
+// audit writes down who changed what of whom, and why.
+func (a API) audit(ctx context.Context, action string, actor access.Actor, target string, amount money.Credits, reason, ref string) {
+	a.Credits.log.InfoContext(ctx, "administrator changed credits",
+		"action", action, "actor", actor.UserID, "user", target, "amount", amount.String(), "reason", reason, "ref", ref)
+}
+
+type expiryInput struct {
+	ID   string `path:"id" maxLength:"32"`
+	Body struct {
+		ExpiresAt *time.Time `json:"expiresAt" doc:"null: never"`
+		Reason    string     `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+type expiryOutput struct {
+	Body struct {
+		ID        string     `json:"id"`
+		ExpiresAt *time.Time `json:"expiresAt"`
+	}
+}
+
+func (a API) moveExpiry(ctx context.Context, in *expiryInput) (*expiryOutput, error) {
+	actor, err := access.Admin(ctx, access.AdjustExpiry)
+	if err != nil {
+		return nil, err
+	}
+	id, ok := ParseGrantID(in.ID)
+	if !ok {
+		return nil, ErrNoGrant
+	}
+	var at time.Time
+	if in.Body.ExpiresAt != nil {
+		at = *in.Body.ExpiresAt
+	}
+	if err := a.Credits.SetExpiry(ctx, id, at); err != nil {
+		return nil, outage(err)
+	}
+	a.audit(ctx, "credits.adjust_expiration", actor, in.ID, 0, in.Body.Reason, "")
+	out := &expiryOutput{}
+	out.Body.ID, out.Body.ExpiresAt = in.ID, timeOrNull(at.UTC())
+	return out, nil
+}
+
+type reverseInput struct {
+	OnceInput
+	RequestID string `path:"requestId" maxLength:"64" doc:"The id of the call"`
+	Body      struct {
+		Reason string `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+type reverseOutput struct {
+	Replayed string `header:"Idempotency-Replayed"`
+	Body     struct {
+		CallID   string        `json:"callId"`
+		Returned money.Credits `json:"returned"`
+	}
+}
+
+func (a API) reverse(ctx context.Context, in *reverseInput) (*reverseOutput, error) {
+	actor, err := access.Admin(ctx, access.GrantCredits)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := in.ref(actor); err != nil {
+		return nil, err // the call itself is what happens once
+	}
+	out := &reverseOutput{}
+	if out.Replayed, err = a.replayed(ctx, reversalPrefix+in.RequestID); err != nil {
+		return nil, err
+	}
+	back, err := a.Credits.Reverse(ctx, in.RequestID, actor.UserID)
+	if err != nil {
+		return nil, outage(err)
+	}
+	a.audit(ctx, "usage.reverse", actor, in.RequestID, back, in.Body.Reason, reversalPrefix+in.RequestID)
+	out.Body.CallID, out.Body.Returned = in.RequestID, back
+	return out, nil
+}

@@ -109,7 +109,7 @@ func TestLedgerVerifyFindsAChangedRow(t *testing.T) {
 func TestLedgerVerifyOfAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	i := installation{data: dir, flags: []string{"--data", dir}}
+	i := installation{dir, "sqlite:" + filepath.Join(dir, config.SQLiteFile), []string{"--data", dir}}
 	i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
 	away := filepath.Join(t.TempDir(), "away")
 	if err := os.Mkdir(away, 0o700); err != nil {
@@ -138,6 +138,8 @@ func TestLedgerVerifyOfAFile(t *testing.T) {
 	if again, err := os.ReadFile(file); err != nil || !bytes.Equal(again, image) {
 		t.Errorf("verifying changed the file: %v", err)
 	}
+	i.exec(t, `DROP TRIGGER credit_batch_no_update`, `UPDATE credit_batch SET at = 'soon'`)
+	i.run(t, "", "ledger", "verify").want(t, 65, "the ledger cannot be read", "read batches")
 	verify(filepath.Join(away, "none.db")).want(t, 69, "there is no database at "+away, "--db")
 	verify(write("text.db", []byte(strings.Repeat("this is no database. ", 100)))).want(t, 65, "not a database")
 	verify(write("empty.db", nil)).want(t, 65, "older schema", "rephlo migrate up")

@@ -59,7 +59,8 @@ func classify(err error) error {
 		return Exit(exitCreate, err)
 	case errors.Is(err, app.ErrInUse):
 		return Exit(exitAgain, err)
-	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged), sqldb.IsDamaged(err):
+	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged),
+		errors.Is(err, credit.ErrUnreadable), sqldb.IsDamaged(err):
 		return Exit(exitDamaged, err)
 	case errors.Is(err, config.ErrMasterKey):
 		return Exit(exitConfig, err)

@@ -29,6 +29,8 @@ var (
 	// ErrDamaged says that the last batch of a lane is not what the lane says
 	// it is. Nothing was changed.
 	ErrDamaged = errors.New("the ledger is damaged")
+	// ErrUnreadable says that a stored value is not what its column holds.
+	ErrUnreadable = errors.New("the ledger cannot be read")
 	// ErrNotDurable says that ctx ended before a hold or a settlement was
 	// durable. A settlement goes on.
 	ErrNotDurable = errors.New("not durable yet")

@@ -107,3 +107,6 @@ func AuditPath(m int, leaves [][32]byte) []Hash { return auditPath(m, leaves) }
 func Climb(index, size int64, leaf [32]byte, path []Hash) ([32]byte, bool) {
 	return climb(index, size, leaf, path)
 }
+
+// Micro prints an amount as findings do.
+func Micro(amount int64) string { return micro(amount) }

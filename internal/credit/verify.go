@@ -3,6 +3,8 @@ package credit
 import (
 	"context"
 	"fmt"
+	"io"
+	"strconv"
 	"time"
 )
 
@@ -77,6 +79,11 @@ func (v *verifier) report(check, user, format string, args ...any) {
 	if v.options.User != "" && user != "" && user != v.options.User {
 		return
 	}
+	for i, a := range args {
+		if n, ok := a.(int64); ok {
+			args[i] = ordinal(n)
+		}
+	}
 	v.summary.Findings++
 	v.found(Finding{Check: check, User: user, Text: fmt.Sprintf(format, args...)})
 }
@@ -138,6 +145,22 @@ func (v *verifier) checkStrays(ctx context.Context, lanes []laneIssued) error {
 	return nil
 }
 
+// ordinal is a number that is printed with a comma after each thousand.
+type ordinal int64
+
+// Format implements fmt.Formatter.
+func (o ordinal) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, grouped(strconv.FormatInt(int64(o), 10)))
+}
+
+// grouped puts a comma after each thousand of a number.
+func grouped(digits string) string {
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
 // micro prints an amount with all its places, so that columns of them can be
 // compared: 1,470.000000.
 func micro(amount int64) string {
@@ -145,9 +168,5 @@ func micro(amount int64) string {
 	if amount < 0 {
 		sign, n = "-", -n
 	}
-	whole := fmt.Sprint(n / 1_000_000)
-	for i := len(whole) - 3; i > 0; i -= 3 {
-		whole = whole[:i] + "," + whole[i:]
-	}
-	return fmt.Sprintf("%s%s.%06d", sign, whole, n%1_000_000)
+	return fmt.Sprintf("%s%s.%06d", sign, grouped(strconv.FormatUint(n/1_000_000, 10)), n%1_000_000)
 }

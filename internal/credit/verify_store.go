@@ -40,7 +40,7 @@ func (s store) each(ctx context.Context, what string, scan func(*sql.Rows) error
 	defer rows.Close()
 	for rows.Next() {
 		if err := scan(rows); err != nil {
-			return fmt.Errorf("read %s: %w", what, err)
+			return fmt.Errorf("read %s: %w: %w", what, ErrUnreadable, err)
 		}
 	}
 	if err := rows.Err(); err != nil {

@@ -17,7 +17,7 @@ var Platform = []string{"bus", "config", "egress", "mail", "obs", "seal", "spool
 var Rules = map[string][]string{
 	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
-	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/withpg": {"sqldb/dbtest"},
+	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {},
 

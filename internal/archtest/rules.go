@@ -99,7 +99,7 @@ var Outside = map[string][]string{
 	"github.com/alecthomas/kong":          {"cli"},
 	"github.com/wneessen/go-mail":         {"mail"},
 	"github.com/prometheus/client_golang": {"obs"},
-	"golang.org/x/sys":                    {"app", "cli", "spool"},
+	"golang.org/x/sys":                    {"app", "cli", "spool", "sqldb"},
 }
 
 // MaxLines is how long a file of ours may be, tests aside.

@@ -57,6 +57,9 @@ type lane struct {
 	refuses atomic.Pointer[fault.Error]   // what new holds are told, nil while they are taken
 	saved   atomic.Pointer[chan struct{}] // closed and replaced when endings have become durable in the spool
 
+	cancel atomic.Pointer[context.CancelFunc] // of the attempt under way
+	again  chan struct{}                      // ends the pause between two attempts
+
 	lost     atomic.Bool   // another process owns it
 	kill     chan struct{} // closed: give up at once
 	killOnce sync.Once
@@ -179,6 +182,8 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 		}
 		select {
 		case <-time.After(wait):
+		case <-l.again:
+			wait = firstBackoff
 		case <-l.kill:
 			return l.fail(ops, errKilled)
 		}
@@ -203,6 +208,8 @@ func (l *lane) attempt(ctx context.Context, p *plan) error {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, batchTimeout)
 		defer cancel()
+		l.cancel.Store(&cancel)
+		defer l.cancel.Store(nil)
 	}
 	err := l.store.inTx(ctx, func(ctx context.Context) error { return l.apply(ctx, p) })
 	if !errors.Is(err, errStale) {
@@ -224,7 +231,7 @@ func refused(err error) bool {
 	if errors.Is(err, errGuard) || sqldb.IsConstraint(err) {
 		return true
 	}
-	if sqldb.IsUnavailable(err) {
+	if sqldb.IsUnavailable(err) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	if e, ok := errors.AsType[interface {

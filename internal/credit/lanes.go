@@ -43,7 +43,7 @@ func (s *Service) runLane(ctx context.Context, r laneRow) *lane {
 	l := &lane{
 		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, meters: s.meters, shared: &s.shared,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
-		broken: s.breakDown, spool: s.spool, async: s.async, kill: make(chan struct{}), stopped: make(chan struct{}),
+		broken: s.breakDown, spool: s.spool, async: s.async, again: make(chan struct{}, 1), kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	saved := make(chan struct{})
 	l.saved.Store(&saved)

@@ -23,7 +23,9 @@ type sighting struct {
 // process itself has seen pass. After a gap between two looks, as when the
 // database was away for everybody, it begins to watch anew.
 func (s *Service) observe(ctx context.Context, w *watch) {
-	rows, err := s.hotLanes(ctx)
+	var rows []laneRow
+	var err error
+	soon(ctx, func(ctx context.Context) { rows, err = s.hotLanes(ctx) })
 	if err != nil {
 		return // the gap restarts the watch
 	}

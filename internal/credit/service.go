@@ -175,6 +175,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if s.policy.Shared {
 		s.shared.listener = s.db.Listen(channel, s.hear)
 		s.sweeping.Go(s.share)
+		s.sweeping.Go(s.heal)
 	}
 	s.open.Store(&lanes)
 	s.sweeping.Go(s.sweep)

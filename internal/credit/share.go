@@ -82,15 +82,17 @@ func (s *Service) share() {
 		case <-tick.C:
 		}
 		s.reclaim(ctx)
-		s.readRecalls(ctx, seen)
-		s.settleLates(ctx)
+		soon(ctx, func(ctx context.Context) {
+			s.readRecalls(ctx, seen)
+			s.settleLates(ctx)
+		})
 		if now := monotonic(); now-observe >= min(time.Second, s.policy.TakeOver/4) {
 			observe = now
 			s.observe(ctx, &watch)
 		}
 		if now := monotonic(); now-clock >= clockEvery {
 			clock = now
-			s.measureClock(ctx)
+			soon(ctx, s.measureClock)
 		}
 	}
 }

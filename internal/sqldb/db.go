@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // Engine is the kind of database.
@@ -44,16 +44,22 @@ type DB struct {
 // file if there is none, but no schema: see Migrate.
 func Open(ctx context.Context, url string) (*DB, error) {
 	d := &DB{engine: Postgres, url: url, stmts: map[string]*sql.Stmt{}}
-	driver, dsn := "pgx", url
+	var pool *sql.DB
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		driver, dsn = "sqlite", sqliteDSN(path)
 		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
-	} else if err := checkURL(url); err != nil {
-		return nil, err
-	}
-	pool, err := sql.Open(driver, dsn)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
+		var err error
+		if pool, err = sql.Open("sqlite", sqliteDSN(path)); err != nil {
+			return nil, fmt.Errorf("open database: %w", err)
+		}
+	} else {
+		if err := checkURL(url); err != nil {
+			return nil, err
+		}
+		cfg, err := postgresConfig(url)
+		if err != nil {
+			return nil, err
+		}
+		pool = stdlib.OpenDB(*cfg)
 	}
 	pool.SetMaxOpenConns(maxConns)
 	pool.SetMaxIdleConns(maxConns)
@@ -62,9 +68,11 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	}
 	d.pool = pool
 	if d.engine == Postgres {
-		if d.steady, err = openSteady(url); err != nil {
+		steady, err := openSteady(url)
+		if err != nil {
 			return nil, errors.Join(err, pool.Close())
 		}
+		d.steady = steady
 	}
 	return d, nil
 }

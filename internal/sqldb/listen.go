@@ -78,7 +78,11 @@ func (l *Listener) run(ctx context.Context) {
 }
 
 func (l *Listener) listen(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, l.db.url)
+	cfg, err := postgresConfig(l.db.url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}

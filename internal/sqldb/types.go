@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -131,6 +132,9 @@ func IsUnavailable(err error) bool {
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return true // the server ended in the middle of its answer
 	}
 	_, ok := errors.AsType[*net.OpError](err)
 	return ok || strings.Contains(err.Error(), "bad connection") || strings.Contains(err.Error(), "conn closed")

@@ -33,6 +33,9 @@ type result struct {
 	VerifyMiB  float64 // peak of resident memory
 	Balance    float64 // median of one user's
 	BalanceP99 float64
+	Page       float64 // median of the first page of the longest history
+	DeepPage   float64 // of its 10,000th page, or its last
+	DeepNo     int     // which that was
 	Recovery   float64 // the start with OpenHolds open holds
 }
 
@@ -43,6 +46,7 @@ const (
 	boundVerify1M = 10.0
 	boundMiB      = 256.0
 	boundBalance  = 0.002
+	boundPage     = 0.010
 	boundRecovery = 1.0
 )
 
@@ -84,12 +88,50 @@ func measure(ctx context.Context, dir, engine, url string, size, open int) (resu
 	}); err != nil {
 		return r, err
 	}
+	if err := r.history(ctx, s, filled.User); err != nil {
+		return r, err
+	}
 	began = time.Now()
 	if err := s.Start(ctx); err != nil {
 		return r, err
 	}
 	r.Recovery = time.Since(began).Seconds()
 	return r, s.Stop(ctx)
+}
+
+const (
+	pageLines = 20
+	deepPage  = 10_000
+)
+
+// history measures the first and the 10,000th page of a user's history.
+func (r *result) history(ctx context.Context, s *credit.Service, user string) (err error) {
+	page := func(after *credit.Position) func() error {
+		return func() error {
+			lines, _, err := s.History(ctx, user, credit.Filter{}, after, pageLines)
+			if err == nil && len(lines) == 0 {
+				err = errors.New("the page is empty")
+			}
+			return err
+		}
+	}
+	if r.Page, _, err = times(200, page(nil)); err != nil {
+		return err
+	}
+	const stride = 50 // pages that are walked at once on the way
+	var at *credit.Position
+	for r.DeepNo = 1; r.DeepNo < deepPage; r.DeepNo += min(stride, deepPage-r.DeepNo) {
+		_, next, err := s.History(ctx, user, credit.Filter{}, at, min(stride, deepPage-r.DeepNo)*pageLines)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			break
+		}
+		at = next
+	}
+	r.DeepPage, _, err = times(200, page(at))
+	return err
 }
 
 // settle brings the database into the state that it has after a while of
@@ -191,6 +233,8 @@ func (r *result) print() (missed bool) {
 	line("verify, resident memory", r.VerifyMiB, "MiB", boundMiB)
 	line("balance, median", 1000*r.Balance, "ms", 1000*boundBalance)
 	fmt.Printf("  %-28s %10.2f ms\n", "balance, 99th percentile", 1000*r.BalanceP99)
+	line("history, first page", 1000*r.Page, "ms", 1000*boundPage)
+	line(fmt.Sprintf("history, page %d", r.DeepNo), 1000*r.DeepPage, "ms", 1000*boundPage)
 	line("start with open holds", r.Recovery, "s", boundRecovery)
 	return missed
 }

@@ -7,6 +7,7 @@ WITHPG := go run ./internal/sqldb/dbtest/withpg
 TOOL := go tool -modfile=tools/go.mod
 
 FUZZTIME ?= 5s
+ROUNDS ?= 200
 ARGS ?=
 
 .PHONY: help
@@ -53,11 +54,11 @@ fuzz: ## every fuzz target for FUZZTIME (5s)
 
 .PHONY: e2e
 e2e: e2e/npm/node_modules ## the built program from outside: over HTTP, in a browser, with foreign clients, killed
-	REPHLO_E2E=1 $(WITHPG) go test -count 1 -timeout 20m ./e2e/...
+	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=$(REPHLO_E2E_ROUNDS) $(WITHPG) go test -count 1 -timeout 30m ./e2e/...
 
 .PHONY: crash
-crash: ## the kill test with 200 rounds
-	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=200 $(WITHPG) go test -count 1 -timeout 60m -run Kill -v ./e2e/...
+crash: ## the kill test for ROUNDS (200) on each database, and the faults of several servers
+	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=$(ROUNDS) $(WITHPG) go test -count 1 -timeout 24h -run 'Kill|Servers|Database' -v ./e2e/...
 
 e2e/npm/node_modules: e2e/npm/package-lock.json
 	cd e2e/npm && npm ci --no-audit --no-fund && touch node_modules

@@ -69,6 +69,15 @@ type call struct {
 
 // storm keeps 32 streams running and kills the server after a while.
 func storm(s *e2e.Server, key, name string, after time.Duration) []call {
+	return load(s, key, name, func() {
+		time.Sleep(after) // the moment is the point of the test
+		s.Kill()
+	})
+}
+
+// load keeps 32 streams running while do runs, and returns when they have
+// ended. A client stops at an error of the connection.
+func load(s *e2e.Server, key, name string, do func()) []call {
 	var mu sync.Mutex
 	var calls []call
 	var running sync.WaitGroup
@@ -89,16 +98,16 @@ func storm(s *e2e.Server, key, name string, after time.Duration) []call {
 			}
 		})
 	}
-	time.Sleep(after) // the moment is the point of the test
-	s.Kill()
+	do()
 	stop()
 	running.Wait()
 	return calls
 }
 
 // settle compares what clients saw with what the server says of the calls
-// since begin; it returns how many were answered whole.
-func settle(t *testing.T, s *e2e.Server, key string, round int, before e2e.Balance, begin time.Time, calls []call) (answered int) {
+// since begin; it returns how many were answered whole. Calls may be refused
+// only with the given statuses.
+func settle(t *testing.T, s *e2e.Server, key string, round int, before e2e.Balance, begin time.Time, calls []call, refusals ...int) (answered int) {
 	t.Helper()
 	records, spent := map[string][]e2e.Usage{}, e2e.Micro(0)
 	for _, u := range s.UsageSince(key, begin) {
@@ -106,7 +115,7 @@ func settle(t *testing.T, s *e2e.Server, key string, round int, before e2e.Balan
 		spent += u.CreditsUsed
 	}
 	for _, c := range calls {
-		if c.err == nil && c.answer.Status != 0 && c.answer.Status != http.StatusOK {
+		if c.err == nil && c.answer.Status != 0 && c.answer.Status != http.StatusOK && !slices.Contains(refusals, c.answer.Status) {
 			t.Errorf("round %d: %s was refused with %d %s", round, c.id, c.answer.Status, c.answer.Body)
 		}
 		found := records[c.id]

@@ -93,6 +93,13 @@ func Engines(t *testing.T, test func(t *testing.T, database string)) {
 	t.Run("postgres", func(t *testing.T) { test(t, emptyPostgres(t)) })
 }
 
+// Postgres returns the URL of an empty PostgreSQL database.
+func Postgres(t *testing.T) string {
+	t.Helper()
+	Require(t)
+	return emptyPostgres(t)
+}
+
 // emptyPostgres returns the URL of a new database without a schema.
 func emptyPostgres(t *testing.T) string {
 	t.Helper()

@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/mail"
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -29,7 +30,8 @@ type Core struct {
 	Passwords *seal.Passwords
 	Mail      mail.Sender
 	Cursors   list.Cursors
-	Fresh     bool // there was no database, or an empty one
+	Metrics   *obs.Metrics // nil without a server
+	Fresh     bool         // there was no database, or an empty one
 }
 
 // NewCore makes the data folder and the keys if there are none, opens the

@@ -37,7 +37,7 @@ func NewDomains(core *Core, node string) *Domains {
 		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,
 		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
 		Spool:  filepath.Join(core.Config.Data, "spool"),
-		Async:  core.Config.LedgerAck == "async",
+		Async:  core.Config.LedgerAck == "async", Metrics: core.Metrics,
 	})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -111,6 +112,103 @@ func TestStrangersAreRefused(t *testing.T) {
 		}
 		if rec.Header().Get("X-Request-Id") == "" {
 			t.Errorf("%s answers without a request id", pattern)
+		}
+	}
+}
+
+// Metrics are shown to operators and to nobody else.
+func TestMetricsAreOnAListenerOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	get := func(base, path, host string) (int, string) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close, r.Host = true, host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(body)
+	}
+	ops := "http://" + s.OpsAddr()
+	status, body := get(ops, "/metrics", "")
+	for _, want := range []string{
+		"rephlo_ledger_admit_seconds_bucket", `rephlo_ledger_gate_seconds_count{gate="b"}`, "rephlo_ledger_commit_seconds_sum", "rephlo_ledger_batch_operations_count",
+		`rephlo_ledger_queue_operations{lane="1"} 0`, "rephlo_ledger_cuts_total", "rephlo_ledger_recalls_total 0", "rephlo_ledger_direct_users 0",
+		`rephlo_ledger_endings_total{ending="finished"} 0`, "rephlo_ledger_orphans_total 0", "rephlo_ledger_forgotten_holds_total 0",
+		`rephlo_ledger_uncollected_credits_total{cause="late"} 0`, `rephlo_ledger_epoch{lane="1"} 2`, "rephlo_ledger_fenced_total 0", "rephlo_ledger_beat_age_seconds",
+		`rephlo_credits_total{kind="charge"} 0`, "rephlo_reservations_open 0", "rephlo_ledger_refused_total 0", "rephlo_spool_bytes 0", "rephlo_build_info", "go_goroutines",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s is not shown", want)
+		}
+	}
+	if status != http.StatusOK {
+		t.Errorf("metrics: %d %s", status, body)
+	}
+	if status, _ := get(ops, "/debug/pprof/goroutine?debug=1", ""); status != http.StatusOK {
+		t.Errorf("a profile: %d", status)
+	}
+	if status, _ := get(ops, "/debug/pprof/cmdline", ""); status != http.StatusNotFound {
+		t.Errorf("the command line: %d", status)
+	}
+	if status, _ := get(ops, "/metrics", "attacker.example"); status != http.StatusMisdirectedRequest {
+		t.Errorf("by a foreign name: %d", status)
+	}
+	for _, public := range []string{s.core.Config.APIURL, s.core.Config.IDPURL} {
+		for _, path := range []string{"/metrics", "/debug/pprof/"} {
+			if status, _ := get(public, path, ""); status == http.StatusOK {
+				t.Errorf("%s%s is public", public, path)
+			}
+		}
+	}
+}
+
+// A second server on one machine goes without metrics, unless it was told where
+// they go.
+func TestThePortForMetricsMayBeTaken(t *testing.T) {
+	t.Parallel()
+	first := start(t)
+	for _, tt := range []struct {
+		given bool
+		works bool
+	}{{false, true}, {true, false}} {
+		flags := map[string]string{"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0"}
+		if tt.given {
+			flags["ops-addr"] = first.OpsAddr()
+		}
+		cfg, err := config.Load(config.Input{Environ: []string{}, Flags: flags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.OpsAddr = first.OpsAddr()
+		core, err := NewCore(t.Context(), cfg, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := NewServer(t.Context(), core)
+		if (err == nil) != tt.works {
+			t.Errorf("given %v: %v", tt.given, err)
+		}
+		if err != nil {
+			if err := core.Close(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if s.OpsAddr() != "" {
+			t.Errorf("it listens at %s", s.OpsAddr())
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -22,6 +23,7 @@ type Server struct {
 	health  *health.Health
 	api     *web.Server
 	idp     *web.Server
+	ops     *web.Server // nil when it is off
 	calls   *gateway.Service
 	parts   *identityParts
 	chores  []chore
@@ -46,7 +48,9 @@ func NewServer(ctx context.Context, core *Core) (*Server, error) {
 		api:    web.NewServer("Resource API", core.Config.APIAddr, core.Log),
 		idp:    web.NewServer("Identity Provider", core.Config.IDPAddr, core.Log),
 	}
-	if err := errors.Join(s.api.Listen(ctx), s.idp.Listen(ctx)); err != nil {
+	core.Metrics = obs.NewMetrics(Version())
+	if err := errors.Join(s.api.Listen(ctx), s.idp.Listen(ctx), s.listenOps(ctx)); err != nil {
+		s.stopOps(ctx)
 		return nil, errors.Join(err, s.api.Stop(ctx), s.idp.Stop(ctx), l.release())
 	}
 	core.Config = core.Config.Listening(s.api.Addr(), s.idp.Addr())
@@ -61,6 +65,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.domains = NewDomains(s.core, node)
+	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))
 	api, err := s.newAPI(ctx)
 	if err != nil {
@@ -135,6 +140,7 @@ func (s *Server) stop(ctx context.Context) error {
 	for _, v := range slices.Backward(s.stops) {
 		errs = append(errs, v(ctx))
 	}
+	s.stopOps(ctx)
 	errs = append(errs, s.core.Close(), s.lock.release())
 	return errors.Join(errs...)
 }

@@ -136,6 +136,9 @@ func inUse(cfg config.Config, addr net.Addr) error {
 	if _, idp, _ := net.SplitHostPort(cfg.IDPAddr); idp == port {
 		flag = "--idp-addr"
 	}
+	if _, ops, err := net.SplitHostPort(cfg.OpsAddr); err == nil && ops == port {
+		flag = "--ops-addr"
+	}
 	holder := holderOf(port)
 	if holder != "" {
 		holder = " by " + holder

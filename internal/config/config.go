@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/secret"
@@ -13,6 +14,7 @@ import (
 type Config struct {
 	APIAddr string `setting:"api_addr" kind:"addr" default:"127.0.0.1:7150" flag:"common" example:":7150" help:"Address and port on which the Resource API and the console listen. Port 0 takes a free one."`
 	IDPAddr string `setting:"idp_addr" kind:"addr" default:"127.0.0.1:7151" flag:"common" example:":7151" help:"Address and port on which the Identity Provider listens. Port 0 takes a free one."`
+	OpsAddr string `setting:"ops_addr" kind:"addr_or_off" default:"127.0.0.1:7159" example:":7159" help:"Address and port for operators: metrics at /metrics, profiles at /debug/pprof/. Never make it public. When the default is taken, as by a second server, the process goes without; with port 0 for api_addr it takes a free one. off switches it off."`
 	Data    string `setting:"data" kind:"path" default:"./data" flag:"common" example:"/var/lib/rephlo" help:"Folder for the SQLite database, the master key and the outgoing mails. It is created when missing."`
 	// DatabaseURL is empty for SQLite in Data; see Database.
 	DatabaseURL secret.String `setting:"database_url" kind:"database" default:"" alias:"DATABASE_URL" flag:"common" example:"postgres://rephlo@db.internal/rephlo" help:"PostgreSQL database. Empty: SQLite in the data folder."`
@@ -52,6 +54,9 @@ type Config struct {
 
 	origins map[string]Origin // by setting name
 }
+
+// Off is the address of a listener that is switched off.
+const Off = "off"
 
 // SQLiteFile is the name of the database in the data folder.
 const SQLiteFile = "rephlo.db"
@@ -101,6 +106,9 @@ func localURL(addr string) string {
 // derive fills what depends on other settings and was not set.
 func (c *Config) derive() {
 	*c = c.Listening(c.APIAddr, c.IDPAddr)
+	if c.Origin("ops_addr").Source == SourceDefault && strings.HasSuffix(c.APIAddr, ":0") {
+		c.OpsAddr = "127.0.0.1:0"
+	}
 	if c.Origin("master_key_file").Source == SourceDefault {
 		c.MasterKeyFile = filepath.Join(c.Data, "master.key")
 	}

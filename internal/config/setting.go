@@ -91,6 +91,11 @@ func (s Setting) set(c *Config, text string) error {
 
 func (s Setting) parse(text string) (any, error) {
 	switch s.Kind {
+	case "addr_or_off":
+		if text == Off {
+			return text, nil
+		}
+		return parseAddr(text)
 	case "addr":
 		return parseAddr(text)
 	case "origin":

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
@@ -153,6 +154,7 @@ type world struct {
 	clock   *clock
 	spool   string // its file; empty: none
 	async   bool
+	metrics *obs.Metrics
 
 	noRecords bool // calls were settled without usage records, so V6 finds them
 }
@@ -186,7 +188,7 @@ func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (w *world) build(node string, p credit.Policy) *credit.Service {
 	return credit.New(credit.Needs{
 		DB: w.db, Log: w.log(), Now: w.clock.now, Node: node, Records: w.records, Policy: p, Box: testBox,
-		Spool: w.spool, Async: w.async,
+		Spool: w.spool, Async: w.async, Metrics: w.metrics,
 	})
 }
 

@@ -177,6 +177,7 @@ func (s *Service) append(ctx context.Context, ts []transfer) error {
 	if err := s.store.addBatch(ctx, coldLane, h, at); err != nil {
 		return fmt.Errorf("write batch: %w", err)
 	}
+	s.db.AfterCommit(ctx, func() { s.meters.movedAll(ts) })
 	return s.store.setHash(ctx, coldLane, h.hash)
 }
 

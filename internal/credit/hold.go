@@ -75,9 +75,12 @@ func (h *Hold) Amount() money.Credits { return money.Credits(h.amount) }
 func (h *Hold) Durable(ctx context.Context) error {
 	select {
 	case <-h.begun.done:
+		h.lane.meters.gateA.Observe(0)
 		return h.refused
 	default:
 	}
+	began := monotonic()
+	defer func() { h.lane.meters.gateA.Seconds(monotonic() - began) }()
 	select {
 	case <-h.begun.done:
 		return h.refused
@@ -137,7 +140,10 @@ func (h *Hold) Settle(ctx context.Context, o Outcome) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := h.wait(ctx, e); err != nil {
+	began := monotonic()
+	err = h.wait(ctx, e)
+	h.lane.meters.gateB.Seconds(monotonic() - began)
+	if err != nil {
 		return Receipt{}, fmt.Errorf("settle %s: %w", h.ref, err)
 	}
 	return h.receipt(e), nil

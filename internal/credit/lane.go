@@ -38,6 +38,7 @@ type lane struct {
 	now     func() time.Time
 	beat    time.Duration
 	stats   *stats
+	meters  *meters
 	queue   *queue
 	shared  *sharing
 	fenced  func(*lane) // called once
@@ -51,6 +52,7 @@ type lane struct {
 	plan plan
 	done []*Hold // that ended in this batch
 
+	wrote   atomic.Int64                  // when the last batch was written, by monotonic
 	since   atomic.Int64                  // when the unfinished batch began, Unix microseconds; 0: none
 	refuses atomic.Pointer[fault.Error]   // what new holds are told, nil while they are taken
 	saved   atomic.Pointer[chan struct{}] // closed and replaced when endings have become durable in the spool
@@ -114,9 +116,16 @@ func (l *lane) process(ctx context.Context, g *group) {
 	l.done = l.done[:0]
 	places := l.write(ctx, g.ops)
 	for i := range g.ops {
-		if r := g.ops[i].round; r != nil && r.purse != nil {
-			r.purse.finish(r)
+		r := g.ops[i].round
+		if r == nil || r.purse == nil {
+			continue
 		}
+		if r.cut && r.err == nil {
+			l.meters.cuts.Add(1)
+		} else if r.cut {
+			l.meters.cutsFailed.Add(1)
+		}
+		r.purse.finish(r)
 	}
 	l.queue.finish(g, places, l.done)
 }
@@ -132,9 +141,13 @@ func (l *lane) write(ctx context.Context, ops []op) (places int) {
 	p := &l.plan
 	p.build(l, ops)
 	for wait := firstBackoff; ; wait = min(2*wait, lastBackoff) {
+		began := monotonic()
 		err := l.attempt(ctx, p)
 		switch {
 		case err == nil:
+			now := monotonic()
+			l.wrote.Store(int64(now))
+			l.meters.wroteBatch(p, ops, now-began)
 			l.since.Store(0)
 			l.refuses.Store(nil)
 			return l.committed(ops)

@@ -41,12 +41,13 @@ func giveUp(lanes []*lane) {
 // runLane starts the writer of a lane that is ours.
 func (s *Service) runLane(ctx context.Context, r laneRow) *lane {
 	l := &lane{
-		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, shared: &s.shared,
+		store: s.store, records: s.records, log: s.log, now: s.now, beat: s.policy.Beat, stats: &s.stats, meters: s.meters, shared: &s.shared,
 		queue: newQueue(s.policy.Queue, s.policy.Batch), fenced: s.fenced, no: r.lane, epoch: r.epoch, head: r.head,
 		broken: s.breakDown, spool: s.spool, async: s.async, kill: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	saved := make(chan struct{})
 	l.saved.Store(&saved)
+	l.wrote.Store(int64(monotonic()))
 	go l.run(context.WithoutCancel(ctx))
 	return l
 }

@@ -52,6 +52,7 @@ func (s *Service) settleLate(ctx context.Context, ref string, l late) (done bool
 	if err := s.store.addLate(ctx, ref, l.user, over, s.now().UnixMicro()); err != nil {
 		return false, err
 	}
+	s.meters.uncollected.add(causeLate, over)
 	s.log.WarnContext(ctx, "a settlement came after its call was resolved", "call", ref, "uncollected", over)
 	return true, nil
 }

@@ -46,6 +46,7 @@ func (s *Service) readRecalls(ctx context.Context, seen recalls) {
 
 // askFor asks the other processes to return what is free of their leases.
 func (s *Service) askFor(ctx context.Context, user string, need int64) error {
+	s.meters.recalls.Add(1)
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.addRecall(ctx, recallRow{user: user, need: need, node: s.shared.self}); err != nil {
 			return err

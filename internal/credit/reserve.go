@@ -86,6 +86,8 @@ func (s *Service) Reserve(ctx context.Context, c Call) (*Hold, error) {
 	if lanes == nil {
 		return nil, ErrUnavailable
 	}
+	began := monotonic()
+	defer func() { s.meters.admit.Seconds(monotonic() - began) }()
 	now := s.now()
 	h, err := s.purses.get(c.User, lanes, now).reserve(c, now)
 	if h != nil || err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -35,6 +36,8 @@ type Needs struct {
 	// journals.
 	Async  bool
 	Policy Policy
+	// Metrics show what the ledger measures; nil shows nothing.
+	Metrics *obs.Metrics
 }
 
 // Service is the ledger. It is safe for concurrent use.
@@ -48,6 +51,7 @@ type Service struct {
 	policy  Policy
 	purses  *purses
 	stats   stats
+	meters  *meters
 	shared  sharing
 	box     *seal.Box
 	rootDay atomic.Int64 // every day up to this one has a root
@@ -87,6 +91,7 @@ func New(n Needs) *Service {
 		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
 	}
+	s.meters = newMeters(n.Metrics, s)
 	s.shared.init(n.Offset)
 	s.now = func() time.Time { return n.Now().Add(time.Duration(s.shared.offset.Load())) }
 	return s
@@ -247,8 +252,12 @@ func (s *Service) close(ctx context.Context, l *lane) error {
 	return s.store.leaveLane(ctx, l.no, l.epoch)
 }
 
-// Health returns "ok", "degraded" while endings are in the spool, or "down"
-// while new holds are not taken, and why.
+// manyDirect is how many users with short credits are news.
+const manyDirect = 10
+
+// Health returns "ok", "degraded" while endings are in the spool, the database
+// is slow or the credits of many users are short, or "down" while new holds are
+// not taken, and why.
 func (s *Service) Health() (string, string) {
 	s.mu.Lock()
 	st, lanes := s.state, s.lanes
@@ -279,6 +288,12 @@ func (s *Service) Health() (string, string) {
 	}
 	if n, _ := s.spool.usage(); n > 0 {
 		return "degraded", fmt.Sprintf("%d endings are in the spool and not yet in the database", n)
+	}
+	if age := beatAge(lanes); len(lanes) > 0 && age > 2*s.policy.Beat+time.Second {
+		return "degraded", fmt.Sprintf("a lane has written nothing for %s", age.Round(time.Millisecond))
+	}
+	if direct, all := s.purses.direct(); direct >= manyDirect && direct > all/10 {
+		return "degraded", fmt.Sprintf("the credits of %d users are so short that each call leases its own", direct)
 	}
 	return "ok", ""
 }

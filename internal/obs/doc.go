@@ -1,5 +1,6 @@
-// Package obs is where the log goes: one handler for the whole process, text
-// on a terminal and JSON elsewhere.
+// Package obs is where the log goes, one handler for the whole process, text on
+// a terminal and JSON elsewhere; and where the numbers go that a monitoring
+// system reads, see Metrics.
 //
 // A log line never makes a request wait. Lines go into a bounded queue that
 // one goroutine writes out; when what reads our output stands still, debug and

@@ -8,7 +8,7 @@
 // the two agree.
 //
 // People are given a plan that has expired, the plan of this month and a pack;
-// each call picks one of them at random, costs what a small model costs, and is
+// each call is somebody's at random, one in twenty the same one's, costs what a small model costs, and is
 // open for as long as a few dozen others. Calls that outlast a plan have two
 // parts. One call in fifty is released.
 package ledgerfill

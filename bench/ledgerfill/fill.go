@@ -30,7 +30,7 @@ type Options struct {
 // Filled says what was written.
 type Filled struct {
 	Transfers, Calls, Open, Grants int
-	User                           string // one with many calls
+	User                           string // who made one call in twenty
 }
 
 const (
@@ -158,6 +158,9 @@ func (f *filler) drain(left int) {
 // begin holds credits for a call of somebody.
 func (f *filler) begin() {
 	u := f.users[f.rand.IntN(len(f.users))]
+	if f.rand.IntN(20) == 0 {
+		u = f.users[0]
+	}
 	e := f.entry(u)
 	need := int64(e.Charged)*2 + 10_000
 	c := &call{user: u, entry: e}

@@ -80,6 +80,7 @@ func run(ctx context.Context, p plan) (missed bool, err error) {
 				return false, fmt.Errorf("SQLite: %w", err)
 			}
 			all = append(all, r)
+			missed = r.print() || missed
 			for _, suffix := range []string{"", "-wal", "-shm"} {
 				if err := os.Remove(filepath.Join(dir, "rephlo.db"+suffix)); err != nil && !errors.Is(err, os.ErrNotExist) {
 					return false, err
@@ -97,10 +98,8 @@ func run(ctx context.Context, p plan) (missed bool, err error) {
 				return false, fmt.Errorf("PostgreSQL: %w", err)
 			}
 			all = append(all, r)
+			missed = r.print() || missed
 		}
-	}
-	for _, r := range all {
-		missed = r.print() || missed
 	}
 	if p.out != "" {
 		b, err := json.MarshalIndent(all, "", "  ")

@@ -33,7 +33,15 @@ type result struct {
 	VerifyMiB  float64 // peak of resident memory
 	Balance    float64 // median of one user's
 	BalanceP99 float64
+	Page       float64 // median of the first page of the longest history
+	DeepPage   float64 // of its 10,000th page, or its last
+	DeepNo     int     // which that was
 	Recovery   float64 // the start with OpenHolds open holds
+	// RecoveryCPU is of this process; on PostgreSQL the server's is not in it.
+	RecoveryCPU float64
+	// Others is the share of the machine that other work took while verify ran
+	// and while the service started; on PostgreSQL its server's is in it.
+	Others [2]float64
 }
 
 // bounds of one result, in its units; the verification of a ledger of up to a
@@ -43,6 +51,7 @@ const (
 	boundVerify1M = 10.0
 	boundMiB      = 256.0
 	boundBalance  = 0.002
+	boundPage     = 0.010
 	boundRecovery = 1.0
 )
 
@@ -84,12 +93,54 @@ func measure(ctx context.Context, dir, engine, url string, size, open int) (resu
 	}); err != nil {
 		return r, err
 	}
+	if err := r.history(ctx, s, filled.User); err != nil {
+		return r, err
+	}
+	before := workNow()
 	began = time.Now()
 	if err := s.Start(ctx); err != nil {
 		return r, err
 	}
 	r.Recovery = time.Since(began).Seconds()
+	after := workNow()
+	r.RecoveryCPU = (after.own - before.own).Seconds()
+	r.Others[1] = after.others(before, after.own-before.own)
 	return r, s.Stop(ctx)
+}
+
+const (
+	pageLines = 20
+	deepPage  = 10_000
+)
+
+// history measures the first and the 10,000th page of a user's history.
+func (r *result) history(ctx context.Context, s *credit.Service, user string) (err error) {
+	page := func(after *credit.Position) func() error {
+		return func() error {
+			lines, _, err := s.History(ctx, user, credit.Filter{}, after, pageLines)
+			if err == nil && len(lines) == 0 {
+				err = errors.New("the page is empty")
+			}
+			return err
+		}
+	}
+	if r.Page, _, err = times(200, page(nil)); err != nil {
+		return err
+	}
+	const stride = 50 // pages that are walked at once on the way
+	var at *credit.Position
+	for r.DeepNo = 1; r.DeepNo < deepPage; r.DeepNo += min(stride, deepPage-r.DeepNo) {
+		_, next, err := s.History(ctx, user, credit.Filter{}, at, min(stride, deepPage-r.DeepNo)*pageLines)
+		if err != nil {
+			return err
+		}
+		if next == nil {
+			break
+		}
+		at = next
+	}
+	r.DeepPage, _, err = times(200, page(at))
+	return err
 }
 
 // settle brings the database into the state that it has after a while of
@@ -114,7 +165,7 @@ func (r *result) verify(ctx context.Context, dir, url string) error {
 	c := exec.CommandContext(ctx, filepath.Join(dir, "rephlo"), args...)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
-	began := time.Now()
+	before, began := workNow(), time.Now()
 	if err := c.Start(); err != nil {
 		return err
 	}
@@ -127,7 +178,9 @@ func (r *result) verify(ctx context.Context, dir, url string) error {
 	if err != nil {
 		return fmt.Errorf("rephlo ledger verify: %w\n%s%s", err, out.Bytes(), complaint.Bytes())
 	}
-	r.VerifyCPU = (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
+	used := c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	r.VerifyCPU = used.Seconds()
+	r.Others[0] = workNow().others(before, used)
 	var report struct{ Transfers, Grants, OpenHolds int64 }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		return err
@@ -187,10 +240,13 @@ func (r *result) print() (missed bool) {
 		bound = boundVerify1M
 	}
 	line("verify", r.Verify, "s", bound)
-	fmt.Printf("  %-28s %10.2f s\n", "verify, CPU", r.VerifyCPU)
+	fmt.Printf("  %-28s %10.2f s     (others took %.0f %% of the machine)\n", "verify, CPU", r.VerifyCPU, 100*r.Others[0])
 	line("verify, resident memory", r.VerifyMiB, "MiB", boundMiB)
 	line("balance, median", 1000*r.Balance, "ms", 1000*boundBalance)
 	fmt.Printf("  %-28s %10.2f ms\n", "balance, 99th percentile", 1000*r.BalanceP99)
+	line("history, first page", 1000*r.Page, "ms", 1000*boundPage)
+	line(fmt.Sprintf("history, page %d", r.DeepNo), 1000*r.DeepPage, "ms", 1000*boundPage)
 	line("start with open holds", r.Recovery, "s", boundRecovery)
+	fmt.Printf("  %-28s %10.2f s     (others took %.0f %% of the machine)\n", "start, CPU", r.RecoveryCPU, 100*r.Others[1])
 	return missed
 }

@@ -27,7 +27,7 @@ func (s *Server) startHousekeeping(ctx context.Context) {
 			_, err := s.domains.Credits.SignRoots(ctx, s.core.Now())
 			return err
 		}},
-		chore{"credit.verify", time.Hour, s.nightly()})
+		chore{"credit.reconcile", time.Hour, s.nightly()})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
 	for _, c := range chores {

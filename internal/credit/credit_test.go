@@ -44,6 +44,8 @@ func (r record) CallID() string { return r.call }
 type records struct {
 	db    *sqldb.DB
 	fails atomic.Pointer[error] // what WriteRecords answers
+	// prices are of the records that have one; set before others read.
+	prices map[string]money.Credits
 }
 
 func newRecords(t testing.TB, db *sqldb.DB) *records {
@@ -105,6 +107,7 @@ func (r *records) Charges(ctx context.Context, w credit.Which, each func(credit.
 		if err := rows.Scan(&rec.Call, &rec.Charged); err != nil {
 			return err
 		}
+		rec.Price, rec.Priced = r.prices[rec.Call]
 		if len(w.Calls) > 0 && !slices.Contains(w.Calls, rec.Call) {
 			continue
 		}

@@ -19,6 +19,10 @@ const (
 	rootKeyLife = 365 * 24 * time.Hour
 )
 
+// errFuture says that the clock was or is wrong: what is signed of a day cannot
+// be signed anew.
+var errFuture = errors.New("the last root is of a day that has not ended")
+
 var errNoBox = errors.New("no master key to open the signing key with")
 
 // SignRoots makes the root of every day that has ended at least five minutes
@@ -43,7 +47,10 @@ func (s *Service) signRoots(ctx context.Context, now time.Time, until int64, n *
 	if err != nil || day == noDay {
 		return err
 	}
-	if day >= until {
+	if day > until {
+		return fmt.Errorf("%w: there is one of %s already; correct the clock of this machine, or wait for that day", errFuture, dayTime(day-1).Format(time.DateOnly))
+	}
+	if day == until {
 		s.rootDay.Store(until - 1)
 		return nil
 	}

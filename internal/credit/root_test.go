@@ -157,6 +157,23 @@ func TestANewKeyIsSignedByTheOldOne(t *testing.T) {
 	})
 }
 
+func TestAClockThatWasAheadIsNoticed(t *testing.T) {
+	t.Parallel()
+	w := open(t, dbtest.Open(t, dbtest.SQLite(t)), quiet)
+	w.grant("ada", "plan:1", 10*money.Credit, time.Time{})
+	w.to(20, 12, 0)
+	w.sign()
+	w.to(10, 12, 0)
+	s := w.build("other", quiet)
+	if n, err := s.SignRoots(t.Context(), w.clock.now()); n != 0 || err == nil || !strings.Contains(err.Error(), "one of 2026-03-19 already") {
+		t.Errorf("%d roots ten days before the last one, %v", n, err)
+	}
+	w.to(21, 12, 0)
+	if n, err := s.SignRoots(t.Context(), w.clock.now()); n != 1 || err != nil {
+		t.Errorf("%d roots when that day has come, %v", n, err)
+	}
+}
+
 func TestAnotherMasterKeySignsNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t, dbtest.Open(t, dbtest.SQLite(t)), quiet)

@@ -178,6 +178,7 @@ type grantRead struct {
 	id                        int64
 	user, ref                 string
 	credited, debited, leased int64
+	expires                   int64
 }
 
 type grantCursor struct {
@@ -187,10 +188,10 @@ type grantCursor struct {
 }
 
 func (c *grantCursor) next(ctx context.Context) (grantRead, bool, error) {
-	const q = `SELECT id, user_id, ref, credited, debited, leased FROM credit_grant WHERE id > $1 ORDER BY id LIMIT $2`
+	const q = `SELECT id, user_id, ref, credited, debited, leased, expires_at FROM credit_grant WHERE id > $1 ORDER BY id LIMIT $2`
 	g, ok, err := c.peek(func() ([]grantRead, error) {
 		return collect(ctx, c.store, "grants", func(r *sql.Rows, g *grantRead) error {
-			return r.Scan(&g.id, &g.user, &g.ref, &g.credited, &g.debited, &g.leased)
+			return r.Scan(&g.id, &g.user, &g.ref, &g.credited, &g.debited, &g.leased, &g.expires)
 		}, q, c.last, page)
 	})
 	if ok {

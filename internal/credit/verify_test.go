@@ -103,7 +103,8 @@ func TestVerifyFindsEveryChange(t *testing.T) {
 		{"hold lost", `DELETE FROM credit_transfer WHERE ref = 'call_b2' AND part = 0`, "V4 call call_b2: the charge of lane 1 seq"},
 		{"release changed", `UPDATE credit_transfer SET amount = amount - 1 WHERE ref = 'call_b0' AND part = 1`, "V4 call call_b0: release 2.999999 of a hold of 3.000000"},
 		{"charge moved to another grant", `UPDATE credit_transfer SET grant_id = (SELECT id FROM credit_grant WHERE ref = 'pay:1') WHERE ref = 'call_b2' AND part = 1`, "V4 call call_b2: the charge of lane 1 seq"},
-		{"used after its end", `UPDATE credit_transfer SET kind = 'expire', ref = 'expire:x', at = at - 3000000 WHERE ref = 'call_b2' AND part = 1`, "V5 grant grt_"},
+		{"used after its end", `UPDATE credit_transfer SET kind = 'expire', ref = 'expire:x', at = at - 3000000 WHERE ref = 'call_b2' AND part = 1;
+			UPDATE credit_grant SET granted_at = 0, expires_at = 1`, "V5 grant grt_"},
 		{"reversal of nothing", `UPDATE credit_transfer SET kind = 'reversal', ref = 'rev:call_x' WHERE ref = 'call_b2' AND part = 1`, "V5 call_x was reversed by 2.000000, it took 0.000000"},
 		{"reversal without a name", `UPDATE credit_transfer SET kind = 'reversal', ref = 'call_x' WHERE ref = 'call_b2' AND part = 1`, "V5 lane 1 seq"},
 		{"rollover from nowhere", `UPDATE credit_transfer SET kind = 'rollover_in', ref = 'roll:x' WHERE ref = 'pay:2'`, "V2 rollover does not balance: 0.000000 went out, 100.000000 came in"},

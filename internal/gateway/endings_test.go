@@ -71,7 +71,7 @@ func TestAClientThatLeavesAStream(t *testing.T) {
 	})
 }
 
-func waitFor(t *testing.T, ok func() bool) {
+func waitFor(t testing.TB, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
 		if time.Now().After(deadline) {

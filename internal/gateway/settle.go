@@ -27,15 +27,18 @@ func (c *call) reportedUse(u llm.Usage) used {
 	return used{counts: counts(u), source: usage.Reported, suspect: u.Suspect}
 }
 
-// countedUse is what the vendor said so far, or else our own count: the input
-// as estimated, and the tokens of the output that arrived.
+// countedUse is what the vendor said so far, and our own count of what it did
+// not say: the input as estimated, and the tokens of the output that arrived.
 func (c *call) countedUse(u llm.Usage, output int64) used {
 	if u.Reported {
 		return c.reportedUse(u)
 	}
 	out := used{counts: counts(u), source: usage.Partial, suspect: u.Suspect}
 	if u.Inputs() == 0 {
-		out.counts, out.source = pricing.Counts{Input: c.input}, usage.Estimated
+		out.counts.Input = c.input
+		if u.Outputs() == 0 {
+			out.source = usage.Estimated
+		}
 	}
 	if u.Outputs() < output {
 		out.counts.Output, out.counts.Reasoning, out.counts.AudioOutput, out.counts.ImageOutput = output, 0, 0, 0

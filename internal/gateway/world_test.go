@@ -195,6 +195,7 @@ type world struct {
 	one     *vendor       // serves m first
 	two     *vendor       // serves m when one fails
 	vendor  *brokenVendor // serves the model broken
+	watched *watched      // forwards to one and two
 	credits *credit.Service
 	calls   *gateway.Service
 	routes  *route.Table
@@ -239,9 +240,10 @@ func run(t *testing.T, limits gateway.Limits, balance money.Credits, test func(t
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) { test(t, newWorld(t, db, limits, balance)) })
 }
 
-func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.Credits) *world {
+// newWorld also has the providers more.
+func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.Credits, more ...catalog.ProviderConfig) *world {
 	t.Helper()
-	w := &world{t: t, db: db, one: newVendor(t), two: newVendor(t), vendor: &brokenVendor{}, log: &syncBuffer{}}
+	w := &world{t: t, db: db, one: newVendor(t), two: newVendor(t), vendor: &brokenVendor{}, log: &syncBuffer{}, watched: &watched{seens: map[string]*seen{}}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	box, err := seal.NewBox(make([]byte, seal.KeySize))
 	if err != nil {
@@ -267,9 +269,9 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	drains.Options.Drain = true
 	models := catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Providers: []catalog.ProviderConfig{
+		Providers: append([]catalog.ProviderConfig{
 			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains,
-		},
+		}, more...),
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
 	w.credits = credit.New(credit.Needs{DB: db, Log: log, Now: time.Now, Node: "node", Records: records})
@@ -282,10 +284,11 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 		w.grant(user, balance)
 	}
 	client := egress.NewClient(egress.Options{})
+	w.watched.Vendor = compat.New(client, time.Now)
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: models, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
+		Vendors: map[string]llm.Vendor{"compat": w.watched, "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
 	gateway.API{Calls: w.calls}.Mount(m)

@@ -17,6 +17,8 @@ const (
 	GrantCredits Permission = "credits.grant"
 	Deduct       Permission = "credits.deduct"
 	AdjustExpiry Permission = "credits.adjust_expiration"
+	ViewJobs     Permission = "jobs.view"
+	RunJobs      Permission = "jobs.run"
 )
 
 // RoleSuperAdmin has every permission.
@@ -29,6 +31,8 @@ var held = map[Permission][]string{
 	GrantCredits: {"admin", "ops", "support"},
 	Deduct:       {"admin"},
 	AdjustExpiry: {"admin"},
+	ViewJobs:     {"admin", "ops", "support"},
+	RunJobs:      {"admin", "ops"},
 }
 
 // ErrPermission answers somebody whose roles do not include what a route asks

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/llm"
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
@@ -97,6 +98,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
+		job.AdminAPI{Jobs: s.jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs)},
 	} {
 		part.Mount(m)
 	}

@@ -4,33 +4,53 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/job"
 )
 
-// chore is work that is done again and again.
+// chore is a task that every process repeats for itself, because it also
+// refreshes what the process keeps in memory.
 type chore struct {
 	name  string
 	every time.Duration
 	do    func(context.Context) error
 }
 
-// expireBatch bounds how many grants one transaction expires.
+// expireBatch is how many grants one transaction expires.
 const expireBatch = 1000
 
+// jobPatience is how long running jobs have at a stop before they are cut off;
+// another process, or the next start, does them again.
+const jobPatience = 10 * time.Second
+
+// schedule says what one process among all does, and when (UTC).
+func (s *Server) schedule() {
+	core, d := s.core, s.domains
+	s.jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
+	s.jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
+		for {
+			n, err := d.Credits.Expire(ctx, core.Now(), expireBatch)
+			if err != nil || n < expireBatch {
+				return err
+			}
+		}
+	})
+	s.jobs.Schedule("credit.root", job.Every{Period: time.Hour, Offset: 5 * time.Minute}, func(ctx context.Context) error {
+		_, err := d.Credits.SignRoots(ctx, core.Now())
+		return err
+	})
+	// After two the roots of the day before are signed, and few calls run.
+	s.jobs.Schedule("credit.reconcile", job.Every{Period: 24 * time.Hour, Offset: 2 * time.Hour}, func(ctx context.Context) error {
+		return verifyLedger(ctx, core, d.Credits)
+	})
+}
+
+// startHousekeeping repeats the chores until the server stops. A failure is
+// logged and tried again at the next turn.
 func (s *Server) startHousekeeping(ctx context.Context) {
-	chores := append(s.chores,
-		chore{"account.sweep", time.Hour, s.domains.Accounts.Sweep},
-		chore{"credit.expire", 5 * time.Minute, func(ctx context.Context) error {
-			_, err := s.domains.Credits.Expire(ctx, s.core.Now(), expireBatch)
-			return err
-		}},
-		chore{"credit.root", time.Minute, func(ctx context.Context) error {
-			_, err := s.domains.Credits.SignRoots(ctx, s.core.Now())
-			return err
-		}},
-		chore{"credit.reconcile", time.Hour, s.nightly()})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	for _, c := range chores {
+	for _, c := range s.chores {
 		wg.Go(func() { s.repeat(ctx, c) })
 	}
 	s.onStop(func(context.Context) error { cancel(); wg.Wait(); return nil })

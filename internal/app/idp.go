@@ -23,6 +23,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/identity/token"
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
+	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -67,8 +68,8 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 		return health.OK, ""
 	})
 	s.chores = append(s.chores,
-		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain},
-		chore{"identity.clients", 6 * time.Hour, p.clients.Sweep})
+		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain})
+	s.jobs.Schedule("identity.clients", job.Every{Period: 6 * time.Hour}, p.clients.Sweep)
 	s.parts = p
 	return p, nil
 }
@@ -90,12 +91,12 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 			return p.grants.Revoke(ctx, grant.KindSession, sessionID)
 		},
 	})
-	s.chores = append(s.chores, chore{"identity.sessions", time.Hour, sessions.Sweep})
+	s.jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
 	steps := authorize.New(authorize.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
 	})
-	s.chores = append(s.chores, chore{"identity.interactions", time.Hour, steps.Sweep})
+	s.jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
 	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,

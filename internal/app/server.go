@@ -11,6 +11,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -26,6 +27,7 @@ type Server struct {
 	ops     *web.Server // nil when it is off
 	calls   *gateway.Service
 	parts   *identityParts
+	jobs    *job.Service
 	chores  []chore
 
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
@@ -65,6 +67,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.domains = NewDomains(s.core, node)
+	s.jobs = job.New(job.Needs{DB: s.core.DB, Log: s.core.Log, Now: s.core.Now, Node: node, Metrics: s.core.Metrics})
 	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))
 	api, err := s.newAPI(ctx)
@@ -97,6 +100,14 @@ func (s *Server) begin(ctx context.Context) error {
 	s.domains.Keys.Start(ctx)
 	s.onStop(func(ctx context.Context) error { s.domains.Keys.Stop(ctx); return nil })
 	s.startHousekeeping(ctx)
+	s.schedule()
+	s.jobs.Start(ctx)
+	s.onStop(func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, jobPatience)
+		defer cancel()
+		s.jobs.Stop(ctx)
+		return nil
+	})
 	return nil
 }
 

@@ -10,6 +10,10 @@
 //	cacheWriteLong                                  cacheWrite
 //	reasoning, audioOutput, imageOutput             output
 //
+// What is not counted in tokens (images, seconds of sound, characters, calls of
+// the vendor's tools, requests) costs nothing without a price of its own; the
+// gateway does not let a model serve it then.
+//
 // A row may have a second set of prices for long contexts. Above its threshold
 // of input tokens, cached ones included, that set prices the whole call.
 //

@@ -22,6 +22,15 @@ type Prices struct {
 	AudioOutput    Optional    `json:"audioOutput,omitzero"`
 	ImageOutput    Optional    `json:"imageOutput,omitzero"`
 
+	// Prices of a million units that are not tokens. A model without one does
+	// not serve what would be counted so; a price per request is then none.
+	Image          Optional     `json:"image,omitzero"`
+	ImageBy        []ImagePrice `json:"imageBy,omitempty"`     // instead of Image, where its size or quality matters
+	AudioSecond    Optional     `json:"audioSeconds,omitzero"` // that is heard
+	Character      Optional     `json:"characters,omitzero"`   // that is spoken
+	ServerToolCall Optional     `json:"serverToolCall,omitzero"`
+	Request        Optional     `json:"request,omitzero"`
+
 	// Threshold is how many input tokens the prices above are for. More of
 	// them, and High prices the whole call. Both are set or neither.
 	Threshold int64   `json:"contextThreshold,omitempty"`
@@ -106,7 +115,7 @@ func (p Prices) checkSet() error {
 			return fmt.Errorf("%w: the price of %s is below zero", errPrices, classNames[i])
 		}
 	}
-	return nil
+	return p.checkUnits()
 }
 
 // classNames are the names of classes, in their order.
@@ -126,7 +135,7 @@ func (p Prices) Free() bool {
 			return false
 		}
 	}
-	return p.High == nil || p.High.Free()
+	return p.freeUnits() && (p.High == nil || p.High.Free())
 }
 
 func (p *Prices) longWrite() money.Price {
@@ -160,5 +169,5 @@ func (p *Prices) cost(c Counts) (money.Cost, error) {
 			return money.Cost{}, err
 		}
 	}
-	return cost, nil
+	return s.addUnits(cost, c.Units)
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 )
 
-// Counts is what one call used, in tokens, each in exactly one class.
+// Counts is what one call used: tokens, each in exactly one class, and what is
+// not counted in tokens.
 type Counts struct {
 	Input          int64 `json:"input,omitempty"`
 	CacheRead      int64 `json:"cacheRead,omitempty"`
@@ -19,6 +20,16 @@ type Counts struct {
 	Reasoning      int64 `json:"reasoning,omitempty"`
 	AudioOutput    int64 `json:"audioOutput,omitempty"`
 	ImageOutput    int64 `json:"imageOutput,omitempty"`
+	Units
+}
+
+// Units is what a call used that has a price of its own beside tokens.
+type Units struct {
+	Images          int64 `json:"image,omitempty"`        // that were made
+	AudioSeconds    int64 `json:"audioSeconds,omitempty"` // that were heard, rounded up
+	Characters      int64 `json:"characters,omitempty"`   // that were spoken
+	ServerToolCalls int64 `json:"serverToolCall,omitempty"`
+	Requests        int64 `json:"request,omitempty"`
 }
 
 // TotalInput returns all that was read, cached or not; at most MaxInt64.
@@ -81,15 +92,17 @@ func Bound(in Input, output int64, p Prices, t money.Terms) (money.Credits, erro
 	media := max(text, s.ImageInput.Or(s.Input), s.AudioInput.Or(s.Input))
 	out := max(s.Output, s.Reasoning.Or(s.Output), s.AudioOutput.Or(s.Output), s.ImageOutput.Or(s.Output))
 
-	var cost money.Cost
-	var err error
+	cost, err := s.addUnits(money.Cost{}, in.Units)
 	for _, l := range [...]struct {
 		quantity int64
 		price    money.Price
 	}{{in.Text, text}, {in.Media, media}, {output, out}} {
-		if cost, err = cost.Add(l.quantity, l.price); err != nil {
-			return 0, err
+		if err == nil {
+			cost, err = cost.Add(l.quantity, l.price)
 		}
+	}
+	if err != nil {
+		return 0, err
 	}
 	return t.Charge(cost)
 }
@@ -99,6 +112,7 @@ type Input struct {
 	Text      int64 // tokens of text
 	Media     int64 // tokens of images, sound and files
 	LongCache bool  // the caller asked to cache for an hour
+	Units           // at most so many
 }
 
 // Affordable returns the largest output up to limit whose Bound is at most

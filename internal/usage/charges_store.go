@@ -14,7 +14,7 @@ import (
 
 const (
 	selectCharges = `SELECT id, charged, pricing, input, cache_read, cache_write, cache_write_long, image_input, audio_input,
-		output, reasoning, audio_output, image_output FROM usage_record WHERE charged > 0`
+		output, reasoning, audio_output, image_output, images, audio_seconds, characters, server_tool_calls, requests FROM usage_record WHERE charged > 0`
 	chargesFrom = selectCharges + ` AND id >= $1`
 )
 
@@ -69,7 +69,8 @@ func (s store) eachCharge(ctx context.Context, r *repricer, each func(credit.Rec
 	)
 	for rows.Next() {
 		err := rows.Scan(&out.Call, &charged, &rate, &c.Input, &c.CacheRead, &c.CacheWrite, &c.CacheWriteLong, &c.ImageInput, &c.AudioInput,
-			&c.Output, &c.Reasoning, &c.AudioOutput, &c.ImageOutput)
+			&c.Output, &c.Reasoning, &c.AudioOutput, &c.ImageOutput,
+			&c.Images, &c.AudioSeconds, &c.Characters, &c.ServerToolCalls, &c.Requests)
 		if err != nil {
 			return fmt.Errorf("read charges: %w", err)
 		}

@@ -152,6 +152,11 @@ func appendPrices(b []byte, p *pricing.Prices) []byte {
 	b = appendOptional(b, `"reasoning":`, p.Reasoning)
 	b = appendOptional(b, `"audioOutput":`, p.AudioOutput)
 	b = appendOptional(b, `"imageOutput":`, p.ImageOutput)
+	b = appendOptional(b, `"image":`, p.Image)
+	b = appendOptional(b, `"audioSeconds":`, p.AudioSecond)
+	b = appendOptional(b, `"characters":`, p.Character)
+	b = appendOptional(b, `"serverToolCall":`, p.ServerToolCall)
+	b = appendOptional(b, `"request":`, p.Request)
 	if p.High != nil {
 		b = appendInt(b, `"contextThreshold":`, p.Threshold)
 		b = append(b, `"highContext":`...)
@@ -170,7 +175,15 @@ func appendCounts(b []byte, c pricing.Counts) []byte {
 	b = appendInt(b, `"output":`, c.Output)
 	b = appendInt(b, `"reasoning":`, c.Reasoning)
 	b = appendInt(b, `"audioOutput":`, c.AudioOutput)
-	return appendInt(b, `"imageOutput":`, c.ImageOutput)
+	b = appendInt(b, `"imageOutput":`, c.ImageOutput)
+	if c.Units == (pricing.Units{}) {
+		return b
+	}
+	b = appendInt(b, `"image":`, c.Images)
+	b = appendInt(b, `"audioSeconds":`, c.AudioSeconds)
+	b = appendInt(b, `"characters":`, c.Characters)
+	b = appendInt(b, `"serverToolCall":`, c.ServerToolCalls)
+	return appendInt(b, `"request":`, c.Requests)
 }
 
 // The append functions write a member and a comma, or nothing for the zero

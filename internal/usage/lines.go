@@ -39,6 +39,11 @@ func (e Entry) Lines() []Line {
 		{"reasoning", e.Counts.Reasoning, p.Reasoning.Or(p.Output)},
 		{"audioOutput", e.Counts.AudioOutput, p.AudioOutput.Or(p.Output)},
 		{"imageOutput", e.Counts.ImageOutput, p.ImageOutput.Or(p.Output)},
+		{"image", e.Counts.Images, p.Image.Or(0)},
+		{"audioSeconds", e.Counts.AudioSeconds, p.AudioSecond.Or(0)},
+		{"characters", e.Counts.Characters, p.Character.Or(0)},
+		{"serverToolCall", e.Counts.ServerToolCalls, p.ServerToolCall.Or(0)},
+		{"request", e.Counts.Requests, p.Request.Or(0)},
 	} {
 		if l.quantity > 0 {
 			lines = append(lines, Line{

@@ -22,11 +22,12 @@ const insertHead = `
 		operation, status, ending, stream, source, suspect,
 		input, cache_read, cache_write, cache_write_long, image_input, audio_input,
 		output, reasoning, audio_output, image_output,
+		images, audio_seconds, characters, server_tool_calls, requests,
 		charged, cost_pico, pricing, duration_ms, first_token_ms, at)
 	VALUES `
 
 // columns is how many there are above.
-const columns = 30
+const columns = 35
 
 // The statements write this many rows each. PostgreSQL pays for round trips,
 // so it takes the larger; SQLite is fastest with one prepared row. There are
@@ -39,7 +40,7 @@ var (
 
 const someRows, manyRows = 8, 64
 
-// placeholders returns "($1, …, $30), ($31, …" for n rows.
+// placeholders returns "($1, …, $35), ($36, …" for n rows.
 func placeholders(n int) string {
 	var b strings.Builder
 	for i := range n * columns {
@@ -87,6 +88,7 @@ func appendArgs(args []any, e *Entry) []any {
 		e.Operation, e.Status, e.Ending, e.Stream, e.Source, e.Suspect,
 		c.Input, c.CacheRead, c.CacheWrite, c.CacheWriteLong, c.ImageInput, c.AudioInput,
 		c.Output, c.Reasoning, c.AudioOutput, c.ImageOutput,
+		c.Images, c.AudioSeconds, c.Characters, c.ServerToolCalls, c.Requests,
 		int64(e.Charged), e.CostPico, string(appendRate(nil, *e)), e.DurationMS, e.FirstTokenMS, e.At.UnixMicro())
 }
 
@@ -95,6 +97,7 @@ const selectRecord = `
 		operation, status, ending, stream, source, suspect,
 		input, cache_read, cache_write, cache_write_long, image_input, audio_input,
 		output, reasoning, audio_output, image_output,
+		images, audio_seconds, characters, server_tool_calls, requests,
 		charged, cost_pico, pricing, duration_ms, first_token_ms, at
 	FROM usage_record `
 
@@ -109,6 +112,7 @@ func scan(row interface{ Scan(...any) error }) (Entry, error) {
 		&e.Operation, &e.Status, &e.Ending, &e.Stream, &e.Source, &e.Suspect,
 		&c.Input, &c.CacheRead, &c.CacheWrite, &c.CacheWriteLong, &c.ImageInput, &c.AudioInput,
 		&c.Output, &c.Reasoning, &c.AudioOutput, &c.ImageOutput,
+		&c.Images, &c.AudioSeconds, &c.Characters, &c.ServerToolCalls, &c.Requests,
 		&charged, &e.CostPico, &pricing, &e.DurationMS, &e.FirstTokenMS, &at)
 	if err != nil {
 		return Entry{}, err

@@ -34,7 +34,7 @@ func entry(change func(*usage.Entry)) usage.Entry {
 		ID: id.New("call", noon), RequestID: id.New("req", noon), UserID: "usr_ada", KeyID: "key_1",
 		ModelID: "gpt-5-mini", VendorModel: "gpt-5-mini-2025", Provider: "openai", Operation: "chat",
 		Status: usage.Success, Ending: "finished", Stream: true, Source: usage.Reported,
-		Counts:  pricing.Counts{Input: 2000, CacheRead: 8000, Output: 300, Reasoning: 600},
+		Counts:  pricing.Counts{Input: 2000, CacheRead: 8000, Output: 300, Reasoning: 600, Units: pricing.Units{Images: 1, AudioSeconds: 2, Characters: 3, ServerToolCalls: 4, Requests: 5}},
 		Charged: 330_000, CostPico: 2_500_000_000,
 		Prices: pricing.Prices{Input: 250_000, CacheRead: pricing.At(25_000), Output: 2_000_000},
 		Terms:  money.Terms{Multiplier: 13_000, CreditValue: 10_000, Increment: 10_000},
@@ -324,9 +324,13 @@ func TestJournalRoundTrip(t *testing.T) {
 			ID: text("id"), RequestID: text("request"), UserID: text("user"), KeyID: text("key"), ClientID: text("client"),
 			ModelID: text("model"), VendorModel: text("vendor model"), Provider: text("provider"), Operation: text("operation"),
 			Status: text("status"), Ending: text("ending"), Source: text("source"), Stream: rapid.Bool().Draw(t, "stream"), Suspect: rapid.Bool().Draw(t, "suspect"),
-			Counts:  pricing.Counts{Input: n("i"), CacheRead: n("cr"), CacheWrite: n("cw"), CacheWriteLong: n("cwl"), ImageInput: n("ii"), AudioInput: n("ai"), Output: n("o"), Reasoning: n("r"), AudioOutput: n("ao"), ImageOutput: n("io")},
+			Counts: pricing.Counts{
+				Input: n("i"), CacheRead: n("cr"), CacheWrite: n("cw"), CacheWriteLong: n("cwl"), ImageInput: n("ii"), AudioInput: n("ai"), Output: n("o"), Reasoning: n("r"), AudioOutput: n("ao"), ImageOutput: n("io"),
+				Units: pricing.Units{Images: n("im"), AudioSeconds: n("as"), Characters: n("ch"), ServerToolCalls: n("st"), Requests: n("rq")},
+			},
 			Charged: money.Credits(n("charged")), CostPico: n("cost"), DurationMS: n("ms"), FirstTokenMS: n("first"),
 			Prices: pricing.Prices{
+				Image: pricing.At(money.Price(n("pim"))), AudioSecond: pricing.At(1), Character: pricing.At(2), ServerToolCall: pricing.At(3), Request: pricing.At(4),
 				Input: money.Price(n("pi")), CacheRead: pricing.At(money.Price(n("pcr"))), CacheWrite: pricing.At(0), CacheWriteLong: pricing.At(5),
 				AudioInput: pricing.At(6), ImageOutput: pricing.At(7), Output: money.Price(n("po")),
 			},

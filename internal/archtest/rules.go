@@ -38,7 +38,7 @@ var Rules = map[string][]string{
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".
-	"llm": {}, "llm/wire/openai": {},
+	"llm": {}, "llm/wire/openai": {}, "llm/sse": {"llm"},
 	"llm/relay":          {"llm", "llm/wire/..."},
 	"llm/dialect/openai": {"llm", "llm/wire/..."},
 	"llm/vendors/openai": {"llm", "llm/relay", "llm/wire/..."},

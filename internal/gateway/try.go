@@ -273,7 +273,7 @@ func causeOf(err error) catalog.Cause {
 		return catalog.CauseContext
 	case llm.Policy:
 		return catalog.CausePolicy
-	case llm.Invalid, llm.Image, llm.Canceled:
+	case llm.Invalid, llm.Image, llm.Canceled, llm.Unable:
 		return ""
 	}
 	if errors.Is(err, llm.ErrUnavailable) { // every breaker is open

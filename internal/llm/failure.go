@@ -47,6 +47,7 @@ const (
 	Protocol
 	Cut
 	Canceled
+	Unable // we cannot put the request in the vendor's protocol
 )
 
 var kinds = [...]struct {
@@ -70,6 +71,7 @@ var kinds = [...]struct {
 	Protocol:     {"protocol", ErrUpstream, true, true},
 	Cut:          {"cut", ErrUpstream, true, true},
 	Canceled:     {"canceled", ErrUpstream, false, false},
+	Unable:       {"unable", ErrUnsupported, true, false},
 }
 
 // String returns the word for logs and metrics.

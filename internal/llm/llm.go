@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"io"
+	"iter"
 	"math"
 
 	"github.com/rephlo/rephlo/internal/egress"
@@ -12,8 +13,19 @@ import (
 // Op is an operation of a dialect. The words are stored.
 type Op string
 
-// OpChat is POST /v1/chat/completions.
-const OpChat Op = "openai.chat"
+// The operations that generate, named by the dialect's protocol.
+const (
+	OpChat      Op = "openai.chat"        // POST /v1/chat/completions
+	OpResponses Op = "openai.responses"   // POST /v1/responses
+	OpMessages  Op = "anthropic.messages" // POST /v1/messages
+	OpGenerate  Op = "google.generate"    // POST /v1beta/models/{model}:generateContent and :streamGenerateContent
+)
+
+// Operations that count without generating.
+const (
+	OpCountMessages Op = "anthropic.count" // POST /v1/messages/count_tokens
+	OpCountGenerate Op = "google.count"    // POST /v1beta/models/{model}:countTokens
+)
 
 // Timeouts bound the phases of a call; zero fields have the vendor's default.
 type Timeouts = egress.Timeouts
@@ -29,7 +41,43 @@ type Target struct {
 	// AllowPrivate permits loopback and private addresses, and http. Metadata
 	// addresses of clouds stay refused.
 	AllowPrivate bool
+	// Issuer and Account say whose opaque state the target takes: the vendor's
+	// word, or the provider's name where many speak one protocol, and a tag of
+	// the account.
+	Issuer, Account string
+	Abilities       Abilities
+	Options         Options
 	Timeouts
+}
+
+// Abilities say what the target's model takes beyond text and tools.
+type Abilities struct {
+	Levels         []Effort // of reasoning; empty: any
+	Adaptive       bool     // Anthropic: the model decides whether it thinks
+	Manual         bool     // Anthropic: thinking has a budget
+	NoThinkingOff  bool     // cannot be told not to think
+	NoSampling     bool     // takes neither temperature nor top_p nor top_k
+	Prefill        bool     // goes on with a last message of the assistant
+	MidSystem      bool     // takes system messages between the others
+	JSONSchema     bool     // gives structured output by itself
+	SchemaAndTools bool     // and together with tools
+	Breakpoints    bool     // OpenAI: takes marks for its prompt cache
+	Responses      bool     // OpenAI: is called by the Responses API
+	MaxOutput      int64    // tokens; 0 is not known
+}
+
+// Options are what a service with OpenAI's protocol may do differently. The
+// zero value fits one that does all as OpenAI does.
+type Options struct {
+	MaxTokensKey   string // names the output limit; empty is the vendor's usual one
+	DeveloperRole  bool   // takes the role developer
+	NoStreamUsage  bool   // refuses stream_options
+	NoParallel     bool   // refuses parallel_tool_calls
+	NoJSONSchema   bool   // refuses response_format json_schema
+	ShortIDs       bool   // wants tool ids of nine letters and digits
+	ReasoningField string // where thoughts are; empty is reasoning_content
+	EchoReasoning  bool   // wants thoughts back, empty ones too
+	NoImageURL     bool   // wants images as bytes
 }
 
 // Call is a request in the vendor's own dialect. Parts are the body as slices
@@ -70,6 +118,23 @@ type Vendor interface {
 	// be a success in the announced form: a stream is text/event-stream.
 	// Ending ctx cancels the call, also while the body is read.
 	Forward(ctx context.Context, to Target, call Call) (Reply, error)
+}
+
+// Streamer is a Vendor that also takes requests of other dialects.
+type Streamer interface {
+	// Stream translates req, sends it and yields the events of the answer. With
+	// Request.Stream the vendor is asked for a stream, else for an answer in one
+	// piece, whose events come at once. The first event is EventStart; an error
+	// before it says that the vendor has not begun to answer. An error is the
+	// last that is yielded: a *Failure, of kind Unable when the vendor's protocol
+	// cannot express req. Without one the answer is complete. Breaking off the
+	// iteration, or ending ctx, cancels the call.
+	Stream(ctx context.Context, to Target, req *Request) iter.Seq2[Event, error]
+}
+
+// TokenCounter is a Vendor that counts a request's tokens without answering it.
+type TokenCounter interface {
+	CountTokens(ctx context.Context, to Target, req *Request) (int64, error)
 }
 
 // Usage is what a vendor says a call used, in disjoint classes: cached input

@@ -56,6 +56,11 @@ func NewServer(ctx context.Context, core *Core) (*Server, error) {
 		return nil, errors.Join(err, s.api.Stop(ctx), s.idp.Stop(ctx), l.release())
 	}
 	core.Config = core.Config.Listening(s.api.Addr(), s.idp.Addr())
+	core.Config.APIAddr, core.Config.IDPAddr = s.api.Addr(), s.idp.Addr()
+	if err := l.announce(core.Config); err != nil {
+		s.stopOps(ctx)
+		return nil, errors.Join(err, s.api.Stop(ctx), s.idp.Stop(ctx), l.release())
+	}
 	return s, nil
 }
 

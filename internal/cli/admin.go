@@ -33,7 +33,7 @@ func createAdmin(ctx context.Context, cfg config.Config, email string, password 
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(stdout, "%s/setup?token=%s\n", core.Config.APIURL, token)
+			fmt.Fprintf(stdout, "%s/setup?token=%s\n", app.AsServed(core.Config).APIURL, token)
 			fmt.Fprintln(stderr, "Open the link within an hour; it works once.")
 			return nil
 		}

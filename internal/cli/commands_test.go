@@ -167,6 +167,9 @@ func TestPostgreSQLThatDoesNotAnswer(t *testing.T) {
 	for _, command := range []string{"serve", "migrate up", "migrate status", "ledger verify", "admin create " + email} {
 		r := run(t, "", append(strings.Fields(command), "--data", t.TempDir(), "--database-url", "postgres://ada:hunter2@127.0.0.1:1/none?connect_timeout=2")...)
 		r.want(t, 69, "the database does not answer; check that it runs", "--database-url")
+		if strings.Count(r.err, "\n") != 1 || strings.Count(r.err, "refused") != 1 {
+			t.Errorf("rephlo %s says %q, want one line that says it once", command, r.err)
+		}
 		if strings.Contains(r.out+r.err, "hunter2") {
 			t.Errorf("rephlo %s prints the password: %s", command, r.err)
 		}

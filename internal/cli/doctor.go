@@ -47,6 +47,7 @@ func (d doctorCommand) Run(e *env) error {
 		all = append(all, ok("settings", "all settings are well-formed"))
 		ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
 		defer cancel()
+		cfg = app.AsServed(cfg)
 		all = append(all, checkFolder(cfg), checkSpace(cfg), checkKey(cfg))
 		all = append(all, checkDatabase(ctx, cfg)...)
 		all = append(all, checkService(ctx, "Resource API", "--api-addr", cfg.APIAddr, cfg.APIURL),

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/rephlo/rephlo/internal/app"
@@ -48,6 +50,22 @@ func statusOf(err error) int {
 	return exitFailed
 }
 
+// oneLine shows an error of several lines as one, and what it repeats once: the
+// driver tries a server with and without TLS, and tells of both.
+type oneLine struct{ error }
+
+func (e oneLine) Unwrap() error { return e.error }
+
+func (e oneLine) Error() string {
+	var said []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, " ")
+}
+
 // classify gives an error of the shared parts its exit status.
 func classify(err error) error {
 	switch {
@@ -70,7 +88,7 @@ func classify(err error) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EIO), errors.Is(err, os.ErrPermission), sqldb.IsIO(err):
 		return Exit(exitIO, err)
 	case sqldb.IsUnavailable(err):
-		return Exit(exitMissing, fmt.Errorf("the database does not answer; check that it runs and, on PostgreSQL, --database-url: %w", err))
+		return Exit(exitMissing, fmt.Errorf("the database does not answer; check that it runs and, on PostgreSQL, --database-url: %w", oneLine{err}))
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return Exit(exitFailed, errors.New(f.Message))

@@ -122,7 +122,11 @@ func TestServe(t *testing.T) {
 		}
 
 		// What the other commands say beside it.
+		i.run(t, "", "doctor").want(t, 0, "Resource API        ready at http://"+strings.Replace(s.api, "127.0.0.1", "localhost", 1), "Identity Provider   ready at ")
 		i.run(t, "", "doctor", "--api-addr", s.api, "--idp-addr", s.idp).want(t, 0, "ready at http://localhost:")
+		if r := i.run(t, "", "admin", "create", "link@example.com"); !strings.HasPrefix(r.out, "http://"+strings.Replace(s.api, "127.0.0.1", "localhost", 1)+"/setup?") {
+			t.Errorf("the link %q does not lead to the server, which is at %s", r.out, s.api)
+		}
 		i.run(t, "", "serve", "--api-addr=127.0.0.1:0", "--idp-addr=127.0.0.1:0").want(t, 75, "the data folder is in use", "stop it first", "--data")
 		i.run(t, good, "admin", "create", email, "--password-stdin").want(t, 0)
 		i.run(t, "", "ledger", "verify").want(t, 0, "0 findings")

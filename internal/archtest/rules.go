@@ -17,7 +17,7 @@ var Platform = []string{"bus", "config", "egress", "job", "mail", "obs", "seal",
 var Rules = map[string][]string{
 	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
-	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
+	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {},
 

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
 )
 
 // Engine is the kind of database.
@@ -42,15 +44,25 @@ type DB struct {
 
 // Open connects to url, "postgres://…" or "sqlite:PATH". It creates the SQLite
 // file if there is none, but no schema: see Migrate.
-func Open(ctx context.Context, url string) (*DB, error) {
+func Open(ctx context.Context, url string) (*DB, error) { return OpenThrough(ctx, url, nil) }
+
+// OpenThrough is Open with connections that go through what through returns,
+// for tests that make them fail; nil is Open.
+func OpenThrough(ctx context.Context, url string, through func(driver.Connector) driver.Connector) (*DB, error) {
 	d := &DB{engine: Postgres, url: url, stmts: map[string]*sql.Stmt{}}
-	var pool *sql.DB
+	connect := func(c driver.Connector) *sql.DB {
+		if through != nil {
+			c = through(c)
+		}
+		return sql.OpenDB(c)
+	}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
-		var err error
-		if pool, err = sql.Open("sqlite", sqliteDSN(path)); err != nil {
+		c, err := sqlite.NewConnector(sqliteDSN(path))
+		if err != nil {
 			return nil, fmt.Errorf("open database: %w", err)
 		}
+		d.pool = connect(c)
 	} else {
 		if err := checkURL(url); err != nil {
 			return nil, err
@@ -59,20 +71,21 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		pool = stdlib.OpenDB(*cfg)
+		d.pool = connect(stdlib.GetConnector(*cfg))
 	}
-	pool.SetMaxOpenConns(maxConns)
-	pool.SetMaxIdleConns(maxConns)
-	if err := pool.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open database: %w", errors.Join(err, pool.Close()))
+	d.pool.SetMaxOpenConns(maxConns)
+	d.pool.SetMaxIdleConns(maxConns)
+	if err := d.pool.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, d.pool.Close()))
 	}
-	d.pool = pool
 	if d.engine == Postgres {
-		steady, err := openSteady(url)
+		steady, err := steadyConnector(url)
 		if err != nil {
-			return nil, errors.Join(err, pool.Close())
+			return nil, errors.Join(err, d.pool.Close())
 		}
-		d.steady = steady
+		d.steady = connect(steady)
+		d.steady.SetMaxOpenConns(maxSteady)
+		d.steady.SetMaxIdleConns(maxSteady)
 	}
 	return d, nil
 }

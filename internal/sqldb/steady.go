@@ -2,7 +2,7 @@ package sqldb
 
 import (
 	"context"
-	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,17 +20,14 @@ const (
 	steadyIdle = 5 * time.Second
 )
 
-// openSteady opens the connections of InSteadyTx.
-func openSteady(dsn string) (*sql.DB, error) {
+// steadyConnector makes the connections of InSteadyTx.
+func steadyConnector(dsn string) (driver.Connector, error) {
 	cfg, err := postgresConfig(dsn)
 	if err != nil {
 		return nil, err
 	}
 	cfg.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt(steadyIdle.Milliseconds(), 10)
-	pool := stdlib.OpenDB(*cfg)
-	pool.SetMaxOpenConns(maxSteady)
-	pool.SetMaxIdleConns(maxSteady)
-	return pool, nil
+	return stdlib.GetConnector(*cfg), nil
 }
 
 // InSteadyTx is InTx on connections that requests cannot use up. On PostgreSQL

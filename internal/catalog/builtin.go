@@ -9,7 +9,10 @@ import (
 // testProvider is built in, so that a fresh installation can answer. Its small
 // price makes the credits of a first call visible.
 func testProvider() ProviderConfig {
-	prices := pricing.Prices{Input: 1_000_000, Output: 2_000_000}
+	prices := pricing.Prices{
+		Input: 1_000_000, Output: 2_000_000,
+		Image: pricing.At(1_000_000_000), AudioSecond: pricing.At(100_000_000), Character: pricing.At(15_000_000),
+	}
 	p := ProviderConfig{Name: TestProvider, Vendor: TestProvider}
 	for _, m := range [][2]string{
 		{"test-echo", "Test: repeats your last message"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/secret"
 )
@@ -55,6 +56,33 @@ type Options struct {
 	// MaxTokensKey names the parameter of the output limit; empty is the
 	// vendor's usual one.
 	MaxTokensKey string `json:"maxTokensKey,omitempty"`
+	// Native are the operations beside chat completions that a service of the
+	// vendor compat takes as OpenAI does: words of Natives.
+	Native []string `json:"native,omitempty"`
+}
+
+// Natives are the words of Options.Native, and what they stand for.
+var Natives = map[string][]llm.Op{
+	"responses":   {llm.OpResponses},
+	"completions": {llm.OpCompletions},
+	"embeddings":  {llm.OpEmbeddings},
+	"images":      {llm.OpImages},
+	"audio":       {llm.OpTranscriptions, llm.OpSpeech},
+	"moderations": {llm.OpModerations},
+}
+
+// Takes reports whether the provider takes an operation as it is, as far as its
+// vendor's protocol has it.
+func (p *Provider) Takes(op llm.Op) bool {
+	if p.Vendor != "compat" || op == llm.OpChat {
+		return true
+	}
+	for _, word := range p.Options.Native {
+		if slices.Contains(Natives[word], op) {
+			return true
+		}
+	}
+	return false
 }
 
 // Route maps a model to a vendor's model at a provider.

@@ -6,7 +6,6 @@ import (
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
-	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 )
@@ -24,7 +23,7 @@ const (
 // admit scans the body, resolves the model, checks what we price and sets the
 // credits aside. After an error nothing is held.
 func (c *call) admit() (err error) {
-	if c.scan, err = relay.ScanChat(c.body.b); err != nil {
+	if err = c.op.scan(c); err != nil {
 		return err
 	}
 	if c.model, err = c.s.needs.Models.Model(c.scan.Model); err != nil {
@@ -37,6 +36,9 @@ func (c *call) admit() (err error) {
 		return llm.ErrUnavailable
 	}
 	if err := c.checkParameters(); err != nil {
+		return err
+	}
+	if c.meter, c.prices, err = c.tariff(c.prices); err != nil {
 		return err
 	}
 	c.chain = c.fallbacks()
@@ -53,7 +55,7 @@ func (c *call) admit() (err error) {
 }
 
 func (c *call) checkParameters() error {
-	if c.scan.N < 1 || c.scan.N > maxChoices {
+	if c.op == opChat && (c.scan.N < 1 || c.scan.N > maxChoices) {
 		return ErrRange.At("n").Saying("The field n must be from 1 to %d.", maxChoices)
 	}
 	if c.scan.MaxTokens < 0 || c.scan.MaxTokens > c.model.MaxOutput {
@@ -72,17 +74,33 @@ func (c *call) checkParameters() error {
 // estimate takes the input for three bytes per token. For the hold a tenth is
 // added; both bounds are rounded up.
 func (c *call) estimate() {
+	if c.meter.kind != inTokens {
+		c.in = pricing.Input{Units: c.meter.most}
+		return
+	}
 	around := perMessage * int64(c.scan.Messages)
 	media := imageTokens * int64(c.scan.Images)
 	if c.scan.Media > c.scan.Images {
 		media += max(fileTokens, c.scan.MediaBytes/20)
 	}
-	c.in = pricing.Input{Text: (c.scan.TextBytes*11+29)/30 + around, Media: media}
+	if c.op.op == llm.OpTranscriptions {
+		media = c.meter.media
+	}
+	c.in = pricing.Input{Text: (c.scan.TextBytes*11+29)/30 + around, Media: media, Units: c.meter.most}
 	c.input = (c.scan.TextBytes+2)/3 + around + media
 }
 
+// limited reports whether a request can say how much it wants.
+func (c *call) limited() bool { return c.op == opChat || c.op.limitKey != "" }
+
 // limit is the output limit of a call when nobody has to pay for it.
 func (c *call) limit() int64 {
+	if !c.limited() {
+		if c.op.fixed == nil || c.meter.kind != inTokens {
+			return 0
+		}
+		return c.op.fixed(c)
+	}
 	if c.scan.MaxTokens > 0 {
 		return c.scan.MaxTokens
 	}
@@ -97,7 +115,7 @@ func (c *call) reserve() error {
 	}
 	err = c.setAside(room)
 	s, ok := errors.AsType[*credit.Shortage](err)
-	if ok && c.scan.MaxTokens == 0 && s.Available < room { // others were faster: with what they left
+	if ok && c.limited() && c.scan.MaxTokens == 0 && s.Available < room { // others were faster: with what they left
 		err = c.setAside(s.Available)
 		s, ok = errors.AsType[*credit.Shortage](err)
 	}
@@ -114,7 +132,7 @@ func (c *call) reserve() error {
 // for.
 func (c *call) setAside(room money.Credits) (err error) {
 	c.output = c.limit()
-	if c.scan.MaxTokens == 0 {
+	if c.limited() && c.scan.MaxTokens == 0 {
 		c.output = max(c.affordable(room), min(leastOutput, c.output))
 	}
 	if c.need, err = c.bound(room); err != nil {
@@ -162,6 +180,9 @@ func (c *call) bound(room money.Credits) (money.Credits, error) {
 // proven bound of its tokens; where they are cheap for this user they are held
 // instead of the estimate.
 func (c *call) boundAt(prices *pricing.Prices, room money.Credits) (money.Credits, error) {
+	if c.meter.kind != inTokens {
+		return pricing.Bound(c.in, 0, *prices, c.s.needs.Terms)
+	}
 	proven := c.in
 	proven.Text = c.scan.TextBytes + perMessage*int64(c.scan.Messages)
 	if text, err := pricing.Bound(proven, 0, *prices, c.s.needs.Terms); err == nil && text <= room/4 {
@@ -176,10 +197,15 @@ func (c *call) boundAt(prices *pricing.Prices, room money.Credits) (money.Credit
 // output that pays for.
 func (c *call) explain(s *credit.Shortage) error {
 	key := c.scan.MaxTokensKey
-	if key == "" {
-		key = "max_tokens"
+	if key == "" && c.limited() {
+		if key = c.op.limitKey; key == "" {
+			key = "max_tokens"
+		}
 	}
-	affordable := max(c.affordable(s.Available), 0)
+	affordable := int64(0)
+	if key != "" {
+		affordable = max(c.affordable(s.Available), 0)
+	}
 	f := fault.From(s).At(key).
 		With("required", s.Need).With("available", s.Available).With("held", s.Held).
 		With("maxAffordableOutputTokens", affordable).With("topUpUrl", c.s.needs.TopUpURL)

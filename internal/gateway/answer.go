@@ -42,7 +42,11 @@ func (c *call) answer() error {
 		if int64(len(body.b)) > c.s.limits.Answer {
 			return llm.Fail(llm.Protocol, nil)
 		}
-		use, err = relay.ScanUsage(body.b)
+		if c.op.read != nil {
+			use, err = c.op.read(c, head, body.b)
+		} else {
+			use, err = relay.ScanAnswer(c.op.op, body.b)
+		}
 		return err
 	})
 	if body != nil {
@@ -55,11 +59,7 @@ func (c *call) answer() error {
 		return c.notHeld(err)
 	}
 	c.firstByte = c.s.needs.Now().Sub(c.began)
-	use = use.Bounded(c.model.ContextLength, c.output*c.scan.N)
-	u, end := c.reportedUse(use), credit.Finished
-	if !use.Reported {
-		u, end = c.countedUse(use, answerTokens(body.b)), credit.Estimated
-	}
+	u, end := c.complete(use.Bounded(c.model.ContextLength, c.output*c.scan.N), func() int64 { return answerTokens(c.op.op, body.b) })
 	status := usage.Success
 	if c.gone() {
 		end, status = credit.ClientGone, usage.Cancelled
@@ -69,6 +69,19 @@ func (c *call) answer() error {
 		return unavailable(err) // it will not be charged, so it is not given away
 	}
 	return c.writeAnswer(head, body, paid)
+}
+
+// complete is what a whole answer has used: what is reported of it, or else
+// counted with the tokens of its output.
+func (c *call) complete(u llm.Usage, output func() int64) (used, credit.Ending) {
+	if _, exact := c.measured(u); exact {
+		return c.reportedUse(u), credit.Finished
+	}
+	var n int64
+	if c.meter.kind == inTokens {
+		n = output()
+	}
+	return c.countedUse(u, n), credit.Estimated
 }
 
 // noAnswer ends a call whose vendors have all failed. A client that left had

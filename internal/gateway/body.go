@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/llm"
 )
 
 // budget bounds the memory of all bodies of the process.
@@ -113,7 +115,11 @@ const unknownLength = 1 << 20
 // readBody reads the request's body into a buffer that counts in the budget
 // until c ends. The pulse cuts one that comes too slowly.
 func (s *Service) readBody(c *call, r *http.Request) error {
-	if !plainJSON(r.Header) {
+	if c.op.op == llm.OpTranscriptions {
+		if !plainForm(r.Header) {
+			return ErrMedia.Saying("Send the body uncompressed with Content-Type: multipart/form-data.")
+		}
+	} else if !plainJSON(r.Header) {
 		return ErrMedia
 	}
 	size := r.ContentLength
@@ -142,16 +148,26 @@ func (s *Service) readBody(c *call, r *http.Request) error {
 
 // plainJSON reports whether a body is JSON that is not compressed.
 func plainJSON(h http.Header) bool {
-	if e := h["Content-Encoding"]; len(e) > 0 && (len(e) != 1 || e[0] != "identity") {
-		return false
-	}
 	t := h["Content-Type"]
-	if len(t) != 1 {
-		return false
-	}
-	if t[0] == "application/json" {
-		return true
-	}
-	media, _, _ := strings.Cut(t[0], ";")
-	return strings.EqualFold(strings.TrimSpace(media), "application/json")
+	return plain(h) && len(t) == 1 && isJSON(t[0])
+}
+
+// plainForm reports whether a body is a form that is not compressed.
+func plainForm(h http.Header) bool {
+	t := h["Content-Type"]
+	return plain(h) && len(t) == 1 && isMedia(t[0], "multipart/form-data")
+}
+
+func plain(h http.Header) bool {
+	e := h["Content-Encoding"]
+	return len(e) == 0 || len(e) == 1 && e[0] == "identity"
+}
+
+func isJSON(contentType string) bool {
+	return contentType == "application/json" || isMedia(contentType, "application/json")
+}
+
+func isMedia(contentType, want string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), want)
 }

@@ -18,23 +18,24 @@ import (
 	"github.com/rephlo/rephlo/internal/web"
 )
 
-// operation is what usage records call a chat completion.
-const operation = "chat"
-
 // call is one model call. It belongs to the goroutine of its request, except
 // where the pulse may look.
 type call struct {
 	prev, next *call // guarded by the registry's lock
 
-	s *Service
-	w http.ResponseWriter
-	r *http.Request
+	s  *Service
+	op *operation
+	w  http.ResponseWriter
+	r  *http.Request
 
 	actor   access.Actor
 	began   time.Time
 	body    *buffer
 	counted int64 // of the body budget
 	scan    relay.Scan
+	upload  relay.Upload // of a transcription
+	meter   meter
+	seconds int64 // that its sound has, as far as we know
 	model   *catalog.Model
 	prices  *pricing.Prices // of the model's first route, which is charged
 	chain   []fallback      // other models that may answer, in order
@@ -84,9 +85,14 @@ func (c *call) enter(p phase) {
 // phase returns what the call is doing.
 func (c *call) phase() phase { return phase(c.state.Load() & (1<<phaseBits - 1)) }
 
-// chat is POST /v1/chat/completions: the steps of a call, in the order that
-// decides which refusal comes first.
-func (s *Service) chat(w http.ResponseWriter, r *http.Request) error {
+// handler returns the handler of an operation.
+func (s *Service) handler(op *operation) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error { return s.call(op, w, r) }
+}
+
+// call carries one call: its steps are in the order that decides which refusal
+// comes first.
+func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) error {
 	s.begin.Do(s.startPulse)
 	h := w.Header()
 	h["Request-Id"] = h["X-Request-Id"]
@@ -100,7 +106,7 @@ func (s *Service) chat(w http.ResponseWriter, r *http.Request) error {
 	if !actor.Verified {
 		return ErrUnverified
 	}
-	c := &call{s: s, w: w, r: r, actor: actor, began: s.needs.Now()}
+	c := &call{s: s, op: op, w: w, r: r, actor: actor, began: s.needs.Now()}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer c.cancel()
 	now := s.pulse.clock.Load()
@@ -164,7 +170,7 @@ func (c *call) record() {
 	c.entry = usage.Entry{
 		ID: id.New("call", c.began), RequestID: web.RequestID(c.w), UserID: c.actor.UserID, KeyID: c.actor.KeyID, ClientID: c.actor.ClientID,
 		ModelID: c.model.ID, VendorModel: c.model.Routes[0].VendorModel, Provider: c.model.Routes[0].Provider.Name,
-		Operation: operation, Stream: c.scan.Stream, Source: usage.None,
+		Operation: c.op.word, Stream: c.scan.Stream, Source: usage.None,
 		Prices: *c.prices, Terms: c.s.needs.Terms, At: c.began,
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tiktoken-go/tokenizer"
 
+	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/relay"
 )
 
@@ -38,7 +39,7 @@ func outputTokens(st *relay.Stream) int64 {
 }
 
 // answerTokens counts what a vendor wrote in an answer without stream.
-func answerTokens(body []byte) int64 {
-	text, size := relay.OutputText(body)
+func answerTokens(op llm.Op, body []byte) int64 {
+	text, size := relay.AnswerText(op, body)
 	return countTokens(text) + (max(size-int64(len(text)), 0)+2)/3
 }

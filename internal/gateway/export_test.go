@@ -22,3 +22,12 @@ func (s *Service) Bodies() int64 { return s.bodies.used.Load() }
 
 // HoldFirst lets vendors wait for gate A; before the first call.
 func (s *Service) HoldFirst() { s.needs.HoldFirst = true }
+
+// Paths returns the paths of all operations.
+func Paths() []string {
+	out := make([]string, len(operations))
+	for i, op := range operations {
+		out[i] = op.path
+	}
+	return out
+}

@@ -7,21 +7,24 @@ import (
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
-	"github.com/rephlo/rephlo/internal/llm/relay"
 )
 
 // send makes one try at c.route. The vendor is called at once, beside the
 // commit of the hold; whoever writes to the client waits for that (gate A).
 func (c *call) send(f func(llm.Reply) error) error {
 	p := c.route.Provider
-	edit := relay.Edit{Model: c.route.VendorModel, IncludeUsage: !p.Options.NoStreamUsage}
-	if c.scan.MaxTokens == 0 {
-		edit.MaxTokens, edit.MaxTokensKey = c.output, limitKey(p)
+	key := c.op.limitKey
+	if c.op == opChat {
+		key = limitKey(p)
+	}
+	call := llm.Call{Op: c.op.op, Parts: c.parts(c.route.VendorModel, c.usesStreamOptions() && !p.Options.NoStreamUsage, key), Stream: c.scan.Stream}
+	if c.op.op == llm.OpTranscriptions {
+		call.ContentType = c.r.Header.Get("Content-Type")
 	}
 	c.enter(phaseVendor)
 	reply, err := c.s.needs.Vendors[p.Vendor].Forward(c.ctx, llm.Target{
 		BaseURL: p.BaseURL, Key: p.Key, Model: c.route.VendorModel, Header: p.Options.Headers, AllowPrivate: p.AllowPrivate, Timeouts: c.s.limits.Upstream,
-	}, llm.Call{Op: llm.OpChat, Parts: c.scan.Apply(c.body.b, edit), Stream: c.scan.Stream})
+	}, call)
 	c.enter(phaseBusy)
 	if err != nil {
 		return llm.Broken(err)
@@ -34,6 +37,9 @@ func (c *call) send(f func(llm.Reply) error) error {
 	}
 	return err
 }
+
+// usesStreamOptions reports whether usage in a stream has to be asked for.
+func (c *call) usesStreamOptions() bool { return c.op == opChat || c.op.op == llm.OpCompletions }
 
 // limitKey names the parameter of the output limit that a provider wants.
 func limitKey(p *catalog.Provider) string {

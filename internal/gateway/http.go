@@ -11,5 +11,7 @@ type API struct{ Calls *Service }
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	s := a.Calls
-	m.Handle("POST /v1/chat/completions", s.chat, web.Raw(), web.Body(s.limits.Body), web.Errors(openai.WriteError(s.needs.DocURL)))
+	for _, op := range operations {
+		m.Handle("POST "+op.path, s.handler(op), web.Raw(), web.Body(s.limits.Body), web.Errors(openai.WriteError(s.needs.DocURL)))
+	}
 }

@@ -24,12 +24,20 @@ type used struct {
 
 // reported is what the vendor said, within what is possible.
 func (c *call) reportedUse(u llm.Usage) used {
-	return used{counts: counts(u), source: usage.Reported, suspect: u.Suspect}
+	n, _ := c.measured(u)
+	return used{counts: n, source: usage.Reported, suspect: u.Suspect}
 }
 
 // countedUse is what the vendor said so far, and our own count of what it did
 // not say: the input as estimated, and the tokens of the output that arrived.
 func (c *call) countedUse(u llm.Usage, output int64) used {
+	if c.meter.kind != inTokens {
+		n, exact := c.measured(u)
+		if exact {
+			return used{counts: n, source: usage.Reported, suspect: u.Suspect}
+		}
+		return used{counts: n, source: usage.Estimated, suspect: u.Suspect}
+	}
 	if u.Reported {
 		return c.reportedUse(u)
 	}
@@ -40,6 +48,7 @@ func (c *call) countedUse(u llm.Usage, output int64) used {
 			out.source = usage.Estimated
 		}
 	}
+	out.counts.Requests = c.meter.most.Requests
 	if u.Outputs() < output {
 		out.counts.Output, out.counts.Reasoning, out.counts.AudioOutput, out.counts.ImageOutput = output, 0, 0, 0
 	}
@@ -77,7 +86,7 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 	e.FirstTokenMS = c.firstByte.Milliseconds()
 	if c.route != nil {
 		e.VendorModel, e.Provider = c.route.VendorModel, c.route.Provider.Name
-		e.CostPico = cost(u.counts, c.route.Prices(c.began))
+		e.CostPico = c.vendorCost(u.counts)
 	}
 	c.note(e)
 	if c.hold == nil {
@@ -142,6 +151,15 @@ func (c *call) release(status usage.Status) {
 func (c *call) price(n pricing.Counts) (money.Credits, error) {
 	price, _, err := pricing.Price(n, *c.prices, c.s.needs.Terms)
 	return price, err
+}
+
+// vendorCost is what the vendor that answered asks.
+func (c *call) vendorCost(n pricing.Counts) int64 {
+	p := c.route.Prices(c.began)
+	if p != nil && c.op.meter != nil {
+		_, p, _ = c.tariff(p) // it was callable by its prices, or costs nothing that we know of
+	}
+	return cost(n, p)
 }
 
 // cost is what the vendor asks, as far as its prices are known.

@@ -36,7 +36,7 @@ func (c *call) stream() error {
 // for the first content, so that until then another deployment may answer.
 func (c *call) relay(reply llm.Reply) error {
 	st := relay.NewStream(reply.Body, relay.StreamOptions{
-		KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
+		Op: c.op.op, MaxLine: c.op.maxLine, KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
 	})
 	defer st.Close()
 	c.last = st
@@ -98,11 +98,7 @@ func (c *call) finish(reply llm.Reply, st *relay.Stream, held, usageEvents, term
 			return err
 		}
 	}
-	use := st.Usage()
-	u, end := c.reportedUse(use), credit.Finished
-	if !use.Reported {
-		u, end = c.countedUse(use, outputTokens(st)), credit.Estimated
-	}
+	u, end := c.complete(st.Usage(), func() int64 { return outputTokens(st) })
 	status := usage.Success
 	if c.gone() {
 		end, status = credit.ClientGone, usage.Cancelled
@@ -110,6 +106,9 @@ func (c *call) finish(reply llm.Reply, st *relay.Stream, held, usageEvents, term
 	paid, _ := c.settle(end, status, u) // logged there; what is not durable is not named
 	if paid.durable {
 		usageEvents = withStreamCredits(usageEvents, paid)
+		if c.op.op == llm.OpResponses && c.wantsCredits() {
+			terminal = withStreamCredits(terminal, paid)
+		}
 	}
 	if err := c.write(reply, held, usageEvents, terminal); err != nil {
 		return nil //nolint:nilerr // the client left after all was settled
@@ -227,13 +226,23 @@ func (c *call) heartbeat() {
 	}
 }
 
+func chatError(c *call, f *fault.Error) []byte {
+	return openai.StreamError(f, requestID(c), c.s.needs.DocURL)
+}
+
+func requestID(c *call) string { return web.RequestID(c.w) }
+
 // endWithError writes the error event that ends a stream whose head is out.
 // Nothing is written after it.
 func (c *call) endWithError(f *fault.Error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.headOut {
-		_ = c.put(llm.Reply{}, openai.StreamError(f, web.RequestID(c.w), c.s.needs.DocURL)) // nobody else is left to tell
+		event := c.op.streamError
+		if event == nil {
+			event = chatError
+		}
+		_ = c.put(llm.Reply{}, event(c, f)) // nobody else is left to tell
 	}
 	c.done = true
 }
@@ -268,7 +277,7 @@ func (c *call) progress(output int64) {
 	}
 	e.Charged = min(price, c.need)
 	if c.route != nil {
-		e.CostPico = cost(u.counts, c.route.Prices(c.began))
+		e.CostPico = c.vendorCost(u.counts)
 	}
 	journal, err := e.Journal()
 	if err != nil {

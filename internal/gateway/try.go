@@ -104,7 +104,7 @@ func (c *call) candidates(to []route.Candidate) ([]route.Candidate, route.Tried)
 	var tried route.Tried
 	for i := range min(len(c.model.Routes), route.MaxCandidates) {
 		r := &c.model.Routes[i]
-		if v := c.s.needs.Vendors[r.Provider.Vendor]; v == nil || !v.Native(llm.OpChat) {
+		if v := c.s.needs.Vendors[r.Provider.Vendor]; v == nil || !v.Native(c.op.op) || !r.Provider.Takes(c.op.op) {
 			tried |= 1 << i
 		}
 		to = append(to, route.Candidate{
@@ -218,7 +218,11 @@ func (c *call) fallbacks() []fallback {
 		if err != nil || c.actor.Test && !m.Test() || c.scan.MaxTokens > m.MaxOutput {
 			continue
 		}
-		if prices := m.Prices(c.began); prices != nil {
+		prices := m.Prices(c.began)
+		if prices == nil {
+			continue
+		}
+		if how, prices, err := c.tariff(prices); err == nil && how.kind == c.meter.kind {
 			out = append(out, fallback{f, m, prices})
 		}
 	}

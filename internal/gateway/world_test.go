@@ -363,7 +363,11 @@ func (w *world) request(ctx context.Context, body string, header ...string) *htt
 }
 
 func (w *world) post(body string, header ...string) reply {
-	res, err := w.client.Do(w.request(w.t.Context(), body, header...))
+	return w.do(w.request(w.t.Context(), body, header...))
+}
+
+func (w *world) do(r *http.Request) reply {
+	res, err := w.client.Do(r)
 	if err != nil {
 		return reply{err: err}
 	}

@@ -21,6 +21,16 @@ const (
 	OpGenerate  Op = "google.generate"    // POST /v1beta/models/{model}:generateContent and :streamGenerateContent
 )
 
+// Operations that are only forwarded.
+const (
+	OpCompletions    Op = "openai.completions"    // POST /v1/completions
+	OpEmbeddings     Op = "openai.embeddings"     // POST /v1/embeddings
+	OpImages         Op = "openai.images"         // POST /v1/images/generations
+	OpTranscriptions Op = "openai.transcriptions" // POST /v1/audio/transcriptions
+	OpSpeech         Op = "openai.speech"         // POST /v1/audio/speech
+	OpModerations    Op = "openai.moderations"    // POST /v1/moderations
+)
+
 // Operations that count without generating.
 const (
 	OpCountMessages Op = "anthropic.count" // POST /v1/messages/count_tokens
@@ -86,6 +96,8 @@ type Call struct {
 	Op     Op
 	Parts  [][]byte
 	Stream bool
+	// ContentType of the body; empty is JSON.
+	ContentType string
 }
 
 // Size returns the length of the body.
@@ -143,7 +155,10 @@ type Usage struct {
 	Input, CacheRead, CacheWrite, CacheWriteLong, ImageInput, AudioInput int64
 	Output, Reasoning, AudioOutput, ImageOutput                          int64
 
-	Reported bool // the vendor stated both input and output
+	// What is not counted in tokens. AudioSeconds are rounded up.
+	Images, AudioSeconds int64
+
+	Reported bool // the vendor stated all that this kind of call uses
 	Suspect  bool // a number was impossible and has been bounded
 }
 

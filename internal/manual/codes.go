@@ -54,6 +54,7 @@ var Codes = []Code{
 	{"request_too_large", TopicRequest, on(413), "The body is larger than this endpoint, or the model provider, takes.", "Send less, for example fewer messages or smaller images."},
 	{"unknown_field", TopicRequest, on(422), "The body has a field that this endpoint does not know.", "Correct its spelling or remove it. Nothing was changed."},
 	{"unsupported_media_type", TopicRequest, on(415), "The body has a content type or a compression that this endpoint does not read.", "Send it uncompressed with Content-Type: application/json."},
+	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},
 	{"unsupported_parameter", TopicRequest, on(400), "A parameter is not possible with this model or on this endpoint.", "Remove the parameter that the message names, or use a model that has it."},
 	{"uri_too_long", TopicRequest, on(414), "The address with its query is longer than 8 KiB.", "Send the values in the body."},
 	{"validation_error", TopicRequest, on(422), "The request can be read, but a field breaks a rule.", "Correct the fields that details.fields lists and send the request again. Nothing was changed."},

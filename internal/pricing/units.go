@@ -92,6 +92,13 @@ func (p *Prices) freeUnits() bool {
 	return true
 }
 
+// OnlyUnits reports whether p has prices, and none of them is for tokens.
+func (p Prices) OnlyUnits() bool {
+	tokens := p
+	tokens.Image, tokens.ImageBy, tokens.AudioSecond, tokens.Character, tokens.ServerToolCall, tokens.Request = Optional{}, nil, Optional{}, Optional{}, Optional{}, Optional{}
+	return !p.Free() && tokens.Free()
+}
+
 // maxImagePrices bounds a row, because a call's record repeats it.
 const maxImagePrices = 24
 

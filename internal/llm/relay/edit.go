@@ -17,6 +17,8 @@ type Edit struct {
 	MaxTokens    int64
 	// IncludeUsage has a stream report its usage.
 	IncludeUsage bool
+	// Forget has the vendor keep nothing of Responses.
+	Forget bool
 }
 
 // splice replaces b[start:end] with text.
@@ -51,6 +53,16 @@ func (s Scan) Apply(body []byte, e Edit) [][]byte {
 			add(span{s.open, s.open}, from)
 		}
 	}
+	if e.Forget && string(body[s.store.start:s.store.end]) != "false" {
+		from := len(scratch)
+		if s.store.absent() {
+			scratch = append(scratch, `"store":false,`...)
+			add(span{s.open, s.open}, from)
+		} else {
+			scratch = append(scratch, "false"...)
+			add(s.store, from)
+		}
+	}
 	if e.IncludeUsage && s.Stream && !s.IncludeUsage {
 		from := len(scratch)
 		at := s.includeUsage
@@ -78,7 +90,7 @@ func (s Scan) Apply(body []byte, e Edit) [][]byte {
 }
 
 func (s *Scan) limitAt(key string) span {
-	for i, k := range limitKeys {
+	for i, k := range s.limitKeys() {
 		if k == key {
 			return s.limits[i]
 		}

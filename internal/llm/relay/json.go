@@ -22,6 +22,10 @@ type scanner struct {
 	images     int
 	media      int
 	mediaBytes int
+	// vendorObject says that something there names an object that the vendor
+	// keeps in the operator's account.
+	vendorObject bool
+	prompted     bool // the last usage stated the input
 }
 
 func (s *scanner) space(i int) int {
@@ -130,10 +134,26 @@ func (s *scanner) key(i int) (name []byte, next int) {
 		return nil, -1
 	}
 	name = s.b[i+1 : end-1]
-	if s.inMessages && string(name) == "image_url" {
-		s.images++
+	if s.inMessages {
+		s.note(name)
 	}
 	return name, next + 1
+}
+
+// note counts what the names in a conversation stand for.
+func (s *scanner) note(name []byte) {
+	if len(name) < len("file_id") || len(name) > 6*len("image_url") { // with all of it escaped
+		return
+	}
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = unquote(append(append([]byte{'"'}, name...), '"'))
+	}
+	switch string(name) {
+	case "image_url":
+		s.images++
+	case "file_id":
+		s.vendorObject = true
+	}
 }
 
 const (

@@ -16,6 +16,7 @@ const maxText = 1 << 20
 var (
 	errNotObject = errors.New("not one JSON object")
 	errNoChoices = errors.New("no choices")
+	errNoType    = errors.New("an event without a type")
 )
 
 // reply walks an answer or an event of a stream and keeps what is charged.
@@ -28,6 +29,8 @@ type reply struct {
 	keep     bool // text is wanted
 	text     []byte
 	outBytes int64
+	length   int64 // of the sound that was heard, in seconds; 0 is not stated
+	typed    typed // of streams whose events have a type
 }
 
 // read walks one object. An error object in it becomes its failure.
@@ -205,7 +208,12 @@ func (r *reply) output(m *members) {
 		return
 	}
 	r.content = true
-	v := r.b[start+1 : m.at-1]
+	r.book(r.b[start:m.at])
+}
+
+// book counts a string, with its quotes, as output.
+func (r *reply) book(quoted []byte) {
+	v := quoted[1 : len(quoted)-1]
 	if !r.keep || len(r.text)+len(v) > maxText {
 		r.keep = false
 		r.outBytes += int64(len(v))
@@ -215,7 +223,7 @@ func (r *reply) output(m *members) {
 	if bytes.IndexByte(v, '\\') < 0 {
 		r.text = append(r.text, v...)
 	} else {
-		r.text, _ = jsontext.AppendUnquote(r.text, r.b[start:m.at]) // a lone surrogate becomes U+FFFD
+		r.text, _ = jsontext.AppendUnquote(r.text, quoted) // a lone surrogate becomes U+FFFD
 	}
 	r.outBytes += int64(len(r.text) - before)
 }

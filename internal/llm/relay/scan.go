@@ -45,8 +45,14 @@ type Scan struct {
 	Images     int
 	Media      int
 	MediaBytes int64
+	// Characters of the input, where it is one text. Size and Quality are of
+	// the images that are asked for.
+	Characters    int64
+	Size, Quality string
 
-	open         int // behind the opening brace
+	form         *form // nil for chat completions
+	store        span  // value of store
+	open         int   // behind the opening brace
 	model        span
 	limits       [2]span // values of the two names; a null has a span too
 	options      span    // value of stream_options
@@ -71,7 +77,16 @@ var limitKeys = [2]string{"max_tokens", "max_completion_tokens"}
 // unique names at the top and in the objects that matter for money, at most 64
 // levels deep, with nothing behind it. A fault names the field.
 func ScanChat(body []byte) (Scan, error) {
-	s := Scan{N: 1}
+	s, err := scan(body, nil)
+	if err == nil && !s.hasMessages {
+		return s, errField.At("messages").Saying("The field messages is missing. Send the conversation as a list.")
+	}
+	return s, err
+}
+
+// scan reads a request of a form; nil is that of chat completions.
+func scan(body []byte, f *form) (Scan, error) {
+	s := Scan{N: 1, form: f}
 	w := scanner{b: body}
 	c, at := w.at(0)
 	if c != '{' {
@@ -108,8 +123,8 @@ func ScanChat(body []byte) (Scan, error) {
 	if s.model.absent() {
 		return s, errField.At("model").Saying("The field model is missing. Name the model to use.")
 	}
-	if !s.hasMessages {
-		return s, errField.At("messages").Saying("The field messages is missing. Send the conversation as a list.")
+	if w.vendorObject {
+		return s, errUnsupported.At("file_id").Saying("A file_id names an object in the model provider's account, which is not possible here. Send the file itself.")
 	}
 	s.Images, s.Media, s.MediaBytes = w.images, w.media, int64(w.mediaBytes)
 	s.TextBytes = int64(len(body)) - s.MediaBytes
@@ -119,6 +134,9 @@ func ScanChat(body []byte) (Scan, error) {
 // field takes one field of the top level and moves m behind it. It returns the
 // member whose place is wanted, if any.
 func (s *Scan) field(w *scanner, m *members) (*member, error) {
+	if s.form != nil {
+		return s.otherField(w, m)
+	}
 	switch string(m.name) {
 	case "messages":
 		return nil, s.messages(w, m)
@@ -136,6 +154,19 @@ func (s *Scan) field(w *scanner, m *members) (*member, error) {
 	}
 	value, at := w.b[start:m.at], span{start, m.at}
 	switch string(name) {
+	case "n":
+		return nil, whole("n", value, maxChoices, &s.N)
+	case limitKeys[0], limitKeys[1]:
+		return nil, s.limit(string(name), value, at)
+	case "tool_choice":
+		return &s.toolChoice, nil
+	}
+	return s.known(string(name), value, at)
+}
+
+// known takes a field that all requests have.
+func (s *Scan) known(name string, value []byte, at span) (*member, error) {
+	switch name {
 	case "model":
 		if value[0] != '"' || len(value) == 2 {
 			return nil, errField.At("model").Saying("The field model must be a string that names a model.")
@@ -152,19 +183,14 @@ func (s *Scan) field(w *scanner, m *members) (*member, error) {
 		default:
 			return nil, errField.At("stream").Saying("The field stream must be true or false.")
 		}
-	case "n":
-		return nil, whole("n", value, maxChoices, &s.N)
-	case limitKeys[0], limitKeys[1]:
-		return nil, s.limit(string(name), value, at)
-	case "tool_choice":
-		return &s.toolChoice, nil
 	}
 	return nil, nil
 }
 
 func (s *Scan) limit(name string, value []byte, at span) error {
+	keys := s.limitKeys()
 	which := 0
-	if name == limitKeys[1] {
+	if name == keys[1] {
 		which = 1
 	}
 	s.limits[which] = at
@@ -174,9 +200,16 @@ func (s *Scan) limit(name string, value []byte, at span) error {
 	}
 	s.MaxTokens = max(s.MaxTokens, n)
 	if s.MaxTokensKey == "" || which == 1 {
-		s.MaxTokensKey = limitKeys[which]
+		s.MaxTokensKey = keys[which]
 	}
 	return nil
+}
+
+func (s *Scan) limitKeys() [2]string {
+	if s.form != nil {
+		return s.form.limits
+	}
+	return limitKeys
 }
 
 func (s *Scan) messages(w *scanner, m *members) error {

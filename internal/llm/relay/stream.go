@@ -13,6 +13,8 @@ const defaultMaxLine = 1 << 20
 
 // StreamOptions say how a stream is read. The zero value is good.
 type StreamOptions struct {
+	// Op is whose stream it is; empty is that of chat completions.
+	Op      llm.Op
 	MaxLine int // bytes of a line and of an event; 1 MiB
 	// KeepUsage relays the event that has only usage. Otherwise it is read and
 	// held back.
@@ -30,20 +32,21 @@ type Chunk struct {
 	Bytes []byte
 	// Content says that output is among them, or a finish.
 	Content bool
-	// Terminal says that Bytes is the event [DONE], which comes alone.
+	// Terminal says that Bytes is the event that ends the stream, which comes
+	// alone: [DONE], or one whose type says so.
 	Terminal bool
 }
 
-// Stream reads an event stream of chat completions. The payload of every event
-// that it lets through is one JSON object or [DONE]; comments, the fields id
-// and retry and events without data are dropped. It is not safe for concurrent
-// use.
+// Stream reads an event stream. The payload of every event that it lets through
+// is one JSON object or [DONE]; comments, the fields id and retry and events
+// without data are dropped. It is not safe for concurrent use.
 type Stream struct {
 	events events
 	reply  reply
 	o      StreamOptions
 	any    bool  // an event came
-	held   bool  // the event that was scanned is [DONE]
+	held   bool  // the event that was scanned is the terminal one
+	ends   *ends // how the events of the stream are told apart; nil: by choices and [DONE]
 	over   error // what Next returns when nothing is left
 }
 
@@ -53,7 +56,7 @@ func NewStream(r io.Reader, o StreamOptions) *Stream {
 	if o.MaxLine <= 0 {
 		o.MaxLine = defaultMaxLine
 	}
-	return &Stream{events: newEvents(r, o.MaxLine), reply: reply{keep: true}, o: o}
+	return &Stream{events: newEvents(r, o.MaxLine), reply: reply{keep: true}, o: o, ends: endings[o.Op]}
 }
 
 // Usage returns what the vendor has reported so far; the last report counts.
@@ -135,10 +138,14 @@ func (s *Stream) terminal() Chunk {
 // event takes the event that was scanned.
 func (s *Stream) event(c *Chunk) error {
 	p := bytes.TrimSpace(s.events.payload())
-	if s.held = bytes.Equal(p, done); s.held {
+	if s.ends == nil && bytes.Equal(p, done) {
+		s.held = true
 		return nil
 	}
 	s.any = true
+	if s.ends != nil {
+		return s.typedEvent(c, p)
+	}
 	r := &s.reply
 	r.has = false
 	err := r.read(p)
@@ -172,7 +179,7 @@ func (s *Stream) ended(err error) error {
 	if e.next < e.end {
 		e.line(len(bytes.TrimSuffix(e.buf[:e.end], []byte("\r"))), e.end)
 	}
-	if len(e.data) > 0 && bytes.Equal(bytes.TrimSpace(e.payload()), done) {
+	if s.ends == nil && len(e.data) > 0 && bytes.Equal(bytes.TrimSpace(e.payload()), done) {
 		n := copy(e.buf, "data: [DONE]\n\n")
 		e.ready, e.kept, e.next, e.end = 0, n, n, n
 		s.held = true

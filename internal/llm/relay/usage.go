@@ -31,7 +31,7 @@ func (s *scanner) usage(i, depth int, u *llm.Usage) int {
 			s.tokens(&m, &c.cached, &c.suspect)
 		case "reasoning_tokens":
 			s.tokens(&m, &c.reasoning, &c.suspect)
-		case "prompt_tokens_details", "input_tokens_details":
+		case "prompt_tokens_details", "input_tokens_details", "input_token_details": // the last of transcriptions
 			s.details(&m, &c, true)
 		case "completion_tokens_details", "output_tokens_details":
 			s.details(&m, &c, false)
@@ -40,6 +40,7 @@ func (s *scanner) usage(i, depth int, u *llm.Usage) int {
 		}
 	}
 	*u = c.classes()
+	s.prompted = c.prompt >= 0
 	return m.end
 }
 

@@ -49,6 +49,21 @@ func StreamError(f *fault.Error, requestID, docURL string) []byte {
 	return append(append(event, b...), "\n\n"...)
 }
 
+// TypedStreamError is StreamError for streams whose events have a type, such as
+// those of Responses. The fields stand at the top, as OpenAI documents them,
+// and in an object error, without which OpenAI's clients do not raise.
+func TypedStreamError(f *fault.Error, requestID, docURL string, sequence int64) []byte {
+	fields := body(f, requestID, docURL).Error
+	event := wire.ErrorEvent{Type: "error", Code: fields.Code, Message: fields.Message, Param: fields.Param, SequenceNumber: sequence, Error: fields}
+	b, err := json.Marshal(event)
+	if err != nil { // a detail that JSON does not have
+		event.Error.Details = nil
+		b, _ = json.Marshal(event) // strings always encode
+	}
+	out := append(make([]byte, 0, len(b)+24), "event: error\ndata: "...)
+	return append(append(out, b...), "\n\n"...)
+}
+
 func body(f *fault.Error, requestID, docURL string) wire.ErrorBody {
 	e := wire.ErrorFields{
 		Code: f.Code, Message: f.Message, Type: web.ErrorType(f.Kind), Details: f.Details,

@@ -29,7 +29,16 @@ const (
 )
 
 // paths of the operations that are forwarded.
-var paths = map[llm.Op]string{llm.OpChat: "/chat/completions"}
+var paths = map[llm.Op]string{
+	llm.OpChat:           "/chat/completions",
+	llm.OpResponses:      "/responses",
+	llm.OpCompletions:    "/completions",
+	llm.OpEmbeddings:     "/embeddings",
+	llm.OpImages:         "/images/generations",
+	llm.OpTranscriptions: "/audio/transcriptions",
+	llm.OpSpeech:         "/audio/speech",
+	llm.OpModerations:    "/moderations",
+}
 
 // Vendor forwards calls. It implements llm.Vendor.
 type Vendor struct {
@@ -77,7 +86,7 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 	if err != nil {
 		return llm.Reply{}, llm.Fail(llm.UnknownModel, err)
 	}
-	req := egress.Request{Template: t, Header: header(to), Body: call.Parts, Timeouts: timeouts(to.Timeouts, call.Stream)}
+	req := egress.Request{Template: t, Header: header(to, call), Body: call.Parts, Timeouts: timeouts(to.Timeouts, call.Stream)}
 	if !call.Stream {
 		req.MaxBody = maxAnswer
 	}
@@ -89,7 +98,7 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 		ContentType: res.Header("content-type"), VendorRequestID: res.Header("x-request-id"),
 		ProcessingMS: res.Header("openai-processing-ms"), Length: res.Length, Body: res.Body,
 	}
-	if res.Status == 200 && announced(reply.ContentType, call.Stream) {
+	if res.Status == 200 && announced(reply.ContentType, call) {
 		return reply, nil
 	}
 	return llm.Reply{}, v.refused(to, t, res, reply.VendorRequestID)
@@ -120,8 +129,11 @@ func (v *Vendor) refused(to llm.Target, t *egress.Template, res *egress.Response
 
 // header returns the fields of one target. A provider's own do not replace
 // those that the call needs.
-func header(to llm.Target) []egress.Field {
-	fields := make([]egress.Field, 0, 1+len(to.Header))
+func header(to llm.Target, call llm.Call) []egress.Field {
+	fields := make([]egress.Field, 0, 2+len(to.Header))
+	if call.Op == llm.OpTranscriptions {
+		fields = append(fields, egress.Field{Name: "Content-Type", Value: call.ContentType})
+	}
 	if !to.Key.Empty() {
 		fields = append(fields, egress.Field{Name: "Authorization", Value: "Bearer " + to.Key.Reveal()})
 	}
@@ -163,12 +175,21 @@ func (v *Vendor) template(to llm.Target, call llm.Call) (*egress.Template, error
 		return nil, errNoBase
 	}
 	accept := "application/json"
-	if call.Stream {
+	switch {
+	case call.Stream:
 		accept = "text/event-stream"
+	case call.Op == llm.OpSpeech, call.Op == llm.OpTranscriptions: // sound, and text in several forms
+		accept = "*/*"
 	}
-	t, err = egress.NewTemplate("POST", u, key.private,
-		egress.Field{Name: "User-Agent", Value: agent}, egress.Field{Name: "Content-Type", Value: "application/json"},
-		egress.Field{Name: "Accept", Value: accept}, egress.Field{Name: "Accept-Encoding", Value: "identity"})
+	fields := []egress.Field{
+		{Name: "User-Agent", Value: agent},
+		{Name: "Accept", Value: accept},
+		{Name: "Accept-Encoding", Value: "identity"},
+	}
+	if call.Op != llm.OpTranscriptions { // whose boundary is its own
+		fields = append(fields, egress.Field{Name: "Content-Type", Value: "application/json"})
+	}
+	t, err = egress.NewTemplate("POST", u, key.private, fields...)
 	if err != nil {
 		return nil, err
 	}
@@ -182,13 +203,18 @@ func (v *Vendor) template(to llm.Target, call llm.Call) (*egress.Template, error
 }
 
 // announced reports whether the answer has the form that was asked for.
-func announced(contentType string, stream bool) bool {
+func announced(contentType string, call llm.Call) bool {
 	media, _, _ := strings.Cut(contentType, ";")
-	media = strings.TrimSpace(media)
-	if stream {
-		return strings.EqualFold(media, "text/event-stream")
+	media = strings.ToLower(strings.TrimSpace(media))
+	switch {
+	case call.Stream:
+		return media == "text/event-stream"
+	case call.Op == llm.OpSpeech:
+		return strings.HasPrefix(media, "audio/") || media == "application/octet-stream"
+	case call.Op == llm.OpTranscriptions:
+		return media == "application/json" || media == "text/plain" || media == "text/vtt" || media == "application/x-subrip"
 	}
-	return strings.EqualFold(media, "application/json")
+	return media == "application/json"
 }
 
 // timeouts fills in the defaults: a stream has limits for its first byte and

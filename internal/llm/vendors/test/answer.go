@@ -46,10 +46,10 @@ func (a *answer) segments() []segment {
 // advance prepares the next event of a stream. Its error is what follows it.
 func (b *body) advance() error {
 	s := &b.answer.script
-	if b.segments == nil {
+	if !b.stream {
 		return b.endJSON()
 	}
-	if len(b.segments) == 0 {
+	if len(b.segments) == 0 && len(b.prepared) == 0 {
 		return io.EOF
 	}
 	pause := s.interval
@@ -70,7 +70,11 @@ func (b *body) advance() error {
 		return io.EOF
 	}
 	b.events++
-	b.ready = b.event()
+	if len(b.prepared) > 0 {
+		b.ready, b.prepared = b.prepared[0], b.prepared[1:]
+	} else {
+		b.ready = b.event()
+	}
 	if s.bad != "" && b.events == s.badAt {
 		b.ready = corrupt(s.bad, b.ready)
 	}
@@ -112,16 +116,11 @@ func corrupt(how string, b []byte) []byte {
 // event takes one event off the segments.
 func (b *body) event() []byte {
 	a, s := b.answer, &b.segments[0]
-	piece := s.text
-	if n := 4; len(piece) > n {
-		if s.field == "arguments" {
-			n = 16
-		}
-		for n < len(piece) && !utf8.RuneStart(piece[n]) {
-			n++
-		}
-		piece = piece[:min(n, len(piece))]
+	size := 4
+	if s.field == "arguments" {
+		size = 16
 	}
+	piece := piece(s.text, size)
 	o := append(b.scratch[:0], "data: "...)
 	switch s.field {
 	case "done":
@@ -146,6 +145,18 @@ func (b *body) event() []byte {
 	}
 	b.scratch = append(o, "\n\n"...)
 	return b.scratch
+}
+
+// piece returns the first size bytes of text, and what belongs to the last
+// character of them.
+func piece(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	for size < len(text) && !utf8.RuneStart(text[size]) {
+		size++
+	}
+	return text[:size]
 }
 
 func (a *answer) delta(o []byte, s *segment, piece string) []byte {
@@ -218,7 +229,10 @@ func (a *answer) open(o []byte, object string) []byte {
 }
 
 // usage appends what was used, or what the script wants to be believed.
-func (a *answer) usage(o []byte) []byte {
+func (a *answer) usage(o []byte) []byte { return a.usageObject(o, "prompt", "completion") }
+
+// usageObject is usage with other words for input and output.
+func (a *answer) usageObject(o []byte, input, output string) []byte {
 	reasoning := tokens(len(a.reasoning)) * int64(a.N)
 	size := len(a.text) + len(a.refused)
 	for _, t := range a.script.tools {
@@ -237,11 +251,11 @@ func (a *answer) usage(o []byte) []byte {
 		name string
 		n    int64
 	}{
-		{`{"prompt_tokens":`, in},
-		{`,"completion_tokens":`, out},
+		{`{"` + input + `_tokens":`, in},
+		{`,"` + output + `_tokens":`, out},
 		{`,"total_tokens":`, in + out},
-		{`,"prompt_tokens_details":{"cached_tokens":`, cached},
-		{`},"completion_tokens_details":{"reasoning_tokens":`, reasoning},
+		{`,"` + input + `_tokens_details":{"cached_tokens":`, cached},
+		{`},"` + output + `_tokens_details":{"reasoning_tokens":`, reasoning},
 	} {
 		o = strconv.AppendInt(append(o, f.name...), f.n, 10)
 	}

@@ -25,7 +25,7 @@ var _ llm.Vendor = Vendor{}
 func New() Vendor { return Vendor{} }
 
 // Native implements llm.Vendor.
-func (Vendor) Native(op llm.Op) bool { return op == llm.OpChat }
+func (Vendor) Native(op llm.Op) bool { return op == llm.OpChat || others[op] != nil }
 
 var errOp = errors.New("operation is not forwarded")
 
@@ -34,7 +34,11 @@ func (v Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm.
 	if !v.Native(call.Op) {
 		return llm.Reply{}, llm.Fail(llm.UnknownModel, errOp)
 	}
-	a, err := plan(bytes.Join(call.Parts, nil), to.Model)
+	plan := planChat
+	if other := others[call.Op]; other != nil {
+		plan = other
+	}
+	a, err := plan(request{Model: to.Model, contentType: call.ContentType}, bytes.Join(call.Parts, nil))
 	if err != nil {
 		return llm.Reply{}, err
 	}
@@ -49,10 +53,19 @@ func (v Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm.
 	reply := llm.Reply{ContentType: "application/json", VendorRequestID: "req_" + a.hash[:24], ProcessingMS: "1", Length: -1}
 	if a.Stream {
 		reply.ContentType = "text/event-stream; charset=utf-8"
-		reply.Body = &body{ctx: ctx, idle: to.Idle, answer: a, segments: a.segments()}
+		b := &body{ctx: ctx, idle: to.Idle, answer: a, stream: true}
+		if a.events == nil {
+			b.segments = a.segments()
+		} else {
+			b.prepared = a.events(a)
+		}
+		reply.Body = b
 		return reply, nil
 	}
-	whole := a.json()
+	whole := a.whole(a)
+	if a.mediaType != "" {
+		reply.ContentType = a.mediaType
+	}
 	if a.script.bad == "" && a.script.cut == 0 && a.script.stall == 0 {
 		reply.Length = int64(len(whole))
 	}
@@ -85,10 +98,18 @@ type answer struct {
 	reasoning string
 	finish    string
 	input     int64 // tokens
+
+	// How the answer is written. Chat completions have no events: they are made
+	// one by one.
+	whole     func(*answer) []byte
+	events    func(*answer) [][]byte
+	mediaType string // of the whole; empty is JSON
 }
 
 // request is what the vendor looks at.
 type request struct {
+	contentType string
+
 	Model     string `json:"model"`
 	Stream    bool   `json:"stream"`
 	N         int    `json:"n"`
@@ -103,17 +124,36 @@ type request struct {
 	} `json:"messages"`
 }
 
-func plan(raw []byte, model string) (*answer, error) {
-	a := &answer{finish: "stop"}
-	if err := json.Unmarshal(raw, &a.request, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return nil, llm.Refusal{Status: 400, Message: "The body has a field of the wrong type."}.Failure()
-	}
-	if a.Model == "" {
-		a.Model = model
+// start returns the answer to a request whose JSON is read into more.
+func start(r request, raw []byte, more any) (*answer, error) {
+	a := &answer{request: r, finish: "stop"}
+	for _, into := range []any{&a.request, more} {
+		if into == nil {
+			continue
+		}
+		if err := json.Unmarshal(raw, into, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+			return nil, llm.Refusal{Status: 400, Message: "The body has a field of the wrong type."}.Failure()
+		}
 	}
 	sum := sha256.Sum256(raw)
 	a.hash = hex.EncodeToString(sum[:])
 	a.N = min(max(a.N, 1), 10)
+	return a, nil
+}
+
+// say plans an answer to the last text of a conversation of size bytes.
+func (a *answer) say(last string, size int) {
+	a.input = tokens(size)
+	a.script, a.text = parse(a.Model, last)
+	a.compose()
+}
+
+func planChat(r request, raw []byte) (*answer, error) {
+	a, err := start(r, raw, nil)
+	if err != nil {
+		return nil, err
+	}
+	a.whole = (*answer).json
 	last, size := "", 0
 	for _, m := range a.Messages {
 		text := contentText(m.Content)
@@ -122,9 +162,7 @@ func plan(raw []byte, model string) (*answer, error) {
 			last = text
 		}
 	}
-	a.input = tokens(size)
-	a.script, a.text = parse(a.Model, last)
-	a.compose()
+	a.say(last, size)
 	return a, nil
 }
 
@@ -201,7 +239,9 @@ type body struct {
 	ctx      context.Context //nolint:containedctx // it bounds the reads, as with net/http
 	idle     time.Duration
 	answer   *answer
+	stream   bool
 	segments []segment // of a stream, not yet begun
+	prepared [][]byte  // or the events themselves
 	events   int
 	ready    []byte
 	scratch  []byte

@@ -24,6 +24,16 @@ type ErrorFields struct {
 	RequestID string         `json:"request_id"`
 }
 
+// ErrorEvent is the event with which a stream of typed events breaks off.
+type ErrorEvent struct {
+	Type           string      `json:"type"`
+	Code           string      `json:"code"`
+	Message        string      `json:"message"`
+	Param          *string     `json:"param"`
+	SequenceNumber int64       `json:"sequence_number"`
+	Error          ErrorFields `json:"error"`
+}
+
 // Said is an error as vendors write it. Fields may be empty.
 type Said struct{ Code, Type, Param, Message string }
 

@@ -174,7 +174,7 @@ func disposition(head []byte) (name, file string, err error) {
 // seconds reads a number of seconds and rounds it up.
 func seconds(v []byte) (n int64, ok bool) {
 	f, err := strconv.ParseFloat(strings.Trim(string(v), `"`), 64)
-	if err != nil || !(f >= 0) { //nolint:staticcheck // NaN is not above 0 either
+	if err != nil || !(f >= 0) { // NaN neither
 		return 0, false
 	}
 	if f > mostTokens {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"io"
 	"math"
 	"mime"
@@ -227,7 +228,7 @@ func planSpeech(r request, raw []byte) (*answer, error) {
 
 // silence returns a WAV file of so many hundredths of a second.
 func silence(hundredths int) []byte {
-	size := uint32(80 * min(max(hundredths, 0), 10_000)) //nolint:gosec // bounded
+	size := uint32(80 * min(max(hundredths, 0), 10_000))
 	o := binary.LittleEndian.AppendUint32([]byte("RIFF"), 36+size)
 	o = append(o, "WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00"...) // PCM, one channel
 	o = binary.LittleEndian.AppendUint32(o, 8000)
@@ -245,7 +246,7 @@ func planTranscript(r request, raw []byte) (*answer, error) {
 	fields, form := map[string]string{}, multipart.NewReader(bytes.NewReader(raw), params["boundary"])
 	for {
 		part, err := form.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -60,6 +60,10 @@ e2e: e2e/npm/node_modules ## the built program from outside: over HTTP, in a bro
 crash: ## the kill test for ROUNDS (200) on each database, and the faults of several servers
 	REPHLO_E2E=1 REPHLO_E2E_ROUNDS=$(ROUNDS) $(WITHPG) go test -count 1 -timeout 24h -run 'Kill|Servers|Database' -v ./e2e/...
 
+.PHONY: mutants
+mutants: ## break each guard of the ledger in turn: its test must notice
+	go run ./internal/credit/mutants $(ARGS)
+
 .PHONY: power
 power: ## ROUNDS (200) power failures under a ledger on SQLite
 	REPHLO_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -run 'PowerFailure' -v ./internal/credit

@@ -27,14 +27,15 @@ var Rules = map[string][]string{
 	"account": {},
 
 	// Domains of the Resource API.
-	"pricing":       {"llm"},
-	"catalog":       {"pricing", "llm"},
-	"apikey":        {"account"},
-	"credit":        {},
-	"usage":         {"credit", "pricing"},
-	"authn":         {"account", "apikey", "identity/oauth"},
-	"gateway":       {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "gateway/route", "llm/..."},
-	"gateway/route": {"llm"},
+	"pricing":        {"llm"},
+	"catalog":        {"pricing", "llm"},
+	"apikey":         {"account"},
+	"credit":         {},
+	"credit/mutants": {},
+	"usage":          {"credit", "pricing"},
+	"authn":          {"account", "apikey", "identity/oauth"},
+	"gateway":        {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "gateway/route", "llm/..."},
+	"gateway/route":  {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".

@@ -2,7 +2,10 @@ package credit
 
 import (
 	"context"
+	"errors"
 	"testing"
+
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // Crash ends the service as kill -9 would: what is queued is not written, and
@@ -110,3 +113,36 @@ func Climb(index, size int64, leaf [32]byte, path []Hash) ([32]byte, bool) {
 
 // Micro prints an amount as findings do.
 func Micro(amount int64) string { return micro(amount) }
+
+// errUndo takes back what a test did.
+var errUndo = errors.New("undo")
+
+// Debit tries to take from a grant what was there before.
+func (s *Service) Debit(ctx context.Context, id GrantID, amount money.Credits) (err error) {
+	_ = s.db.InTx(ctx, func(ctx context.Context) error {
+		err = s.store.debit(ctx, int64(id), int64(amount))
+		return errUndo
+	})
+	return err
+}
+
+// Cut tries to lease of a grant what was there before, and returns how much it
+// would have got.
+func (s *Service) Cut(ctx context.Context, id GrantID, amount money.Credits) (got money.Credits, err error) {
+	f := found{grant: int64(id), amount: int64(amount)}
+	_ = s.db.InTx(ctx, func(ctx context.Context) error {
+		err = s.store.cut(ctx, s.owned()[0].no, &f, s.now().UnixMicro())
+		return errUndo
+	})
+	return money.Credits(f.amount), err
+}
+
+// Seize gives the lanes to another process, which has written nothing yet.
+func (s *Service) Seize(ctx context.Context) error {
+	for _, l := range s.owned() {
+		if err := s.store.takeLane(ctx, laneRow{lane: l.no, epoch: l.epoch}, "other"); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -300,7 +300,7 @@ func (m *tamper) load(t *testing.T, db *sqldb.DB) {
 			}
 			m.rows[tb.name] = append(m.rows[tb.name], r)
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(m.rows[tb.name]) == 0 {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(m.rows[tb.name]) == 0 { //nolint:sqlclosecheck // not after the loop
 			t.Fatalf("%s: %d rows, %v", tb.name, len(m.rows[tb.name]), err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/rephlo/rephlo/internal/throttle"
+
 	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/mail"
 )
@@ -146,11 +148,11 @@ func (s *Service) Verify(ctx context.Context, token string) (back string, err er
 
 // limit counts a request that makes us send mail.
 func (s *Service) limit(what, email, address string, perEmail int) error {
-	if _, wait := s.mails.take(s.blind(what, emailKey(email)), perEmail); wait > 0 {
+	if _, wait := s.mails.Take(s.blind(what, emailKey(email)), perEmail); wait > 0 {
 		return tooMany(wait)
 	}
-	if n := network(address); n != "" {
-		if _, wait := s.mails.take(s.blind(what+" network", n), networkLimit); wait > 0 {
+	if n := throttle.Network(address); n != "" {
+		if _, wait := s.mails.Take(s.blind(what+" network", n), networkLimit); wait > 0 {
 			return tooMany(wait)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/throttle"
+
 	"golang.org/x/sync/singleflight"
 
 	"github.com/rephlo/rephlo/internal/bus"
@@ -47,9 +49,9 @@ type Service struct {
 	store store
 	// key blinds the names that the throttles remember.
 	key      []byte
-	names    *throttle // wrong passwords, by name and by device
-	networks *throttle // wrong passwords, by network
-	mails    *throttle // sign-ups and links, by address and network
+	names    *throttle.Throttle // wrong passwords, by name and by device
+	networks *throttle.Throttle // wrong passwords, by network
+	mails    *throttle.Throttle // sign-ups and links, by address and network
 
 	users  snapshots
 	flight singleflight.Group
@@ -66,9 +68,9 @@ func New(n Needs) *Service {
 	}
 	s := &Service{
 		Needs: n, store: store{n.DB}, key: n.Box.Subkey("account/names"),
-		names:    newThrottle(n.Now, 15*time.Minute, true),
-		networks: newThrottle(n.Now, 15*time.Minute, true),
-		mails:    newThrottle(n.Now, time.Hour, false),
+		names:    throttle.New(n.Now, 15*time.Minute, true),
+		networks: throttle.New(n.Now, 15*time.Minute, true),
+		mails:    throttle.New(n.Now, time.Hour, false),
 		users:    snapshots{users: map[string]User{}},
 	}
 	n.Bus.Subscribe(busKind, s.changed)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rephlo/rephlo/internal/throttle"
+
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -28,28 +30,28 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 	if u.ID != "" && slices.Contains(a.Known, u.ID) {
 		key = s.blind("device", u.ID)
 	}
-	net := network(a.Address)
+	net := throttle.Network(a.Address)
 	if net != "" {
 		net = s.blind("network", net)
-		if _, wait := s.networks.take(net, addressLimit); wait > 0 {
+		if _, wait := s.networks.Take(net, addressLimit); wait > 0 {
 			return User{}, tooMany(wait)
 		}
 	}
-	left, wait := s.names.take(key, nameLimit)
+	left, wait := s.names.Take(key, nameLimit)
 	if wait > 0 {
 		return User{}, tooMany(wait)
 	}
 	ok, renew, err := s.verify(ctx, u, a.Password)
 	if err != nil { // not looked at, so not counted
-		s.names.giveBack(key)
-		s.networks.giveBack(net)
+		s.names.GiveBack(key)
+		s.networks.GiveBack(net)
 		return User{}, err
 	}
 	if !ok {
 		return User{}, ErrCredentials.With("triesLeft", left)
 	}
-	s.names.forget(key)
-	s.networks.giveBack(net)
+	s.names.Forget(key)
+	s.networks.GiveBack(net)
 	return s.welcome(ctx, u, a.Password, renew)
 }
 

@@ -125,39 +125,6 @@ func TestParallelGuessesAreCounted(t *testing.T) {
 	})
 }
 
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	limit := account.NewThrottle(func() time.Time { return now }, time.Hour, false)
-	for range 5 {
-		if !limit.Take("a", 5) {
-			t.Fatal("refused within the limit")
-		}
-	}
-	if limit.Take("a", 5) || !limit.Take("b", 5) {
-		t.Error("the limit is not per key")
-	}
-	now = now.Add(time.Hour)
-	if !limit.Take("a", 5) {
-		t.Error("refused after the window")
-	}
-	limit.SetHalf(100)
-	for i := range 10_000 {
-		limit.Take(fmt.Sprint(i), 5)
-	}
-	if got := limit.Size(); got > 200 {
-		t.Errorf("remembers %d keys, want at most 200", got)
-	}
-	for address, want := range map[string]string{
-		"192.0.2.7": "192.0.2.7", "::ffff:192.0.2.7": "192.0.2.7", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
-		"127.0.0.1": "", "::1": "", "nonsense": "",
-	} {
-		if got := account.Network(address); got != want {
-			t.Errorf("network of %s: %q, want %q", address, got, want)
-		}
-	}
-}
-
 func TestSignUpsAreLimited(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {

@@ -9,7 +9,7 @@ var Kernel = []string{"fault", "id", "list", "money", "secret", "similar"}
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what Rules adds.
-var Platform = []string{"bus", "config", "egress", "job", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "web"}
+var Platform = []string{"bus", "config", "egress", "job", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "throttle", "web"}
 
 // Rules says which further packages each package may import. A package that is
 // not listed may not exist. Kernel and platform are open to every domain;
@@ -19,7 +19,7 @@ var Rules = map[string][]string{
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
-	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {},
+	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
 
 	// Domains of both services.
 	"access":  {},

@@ -1,4 +1,6 @@
-package account
+// Package throttle slows down those who guess: it counts attempts by key and
+// says how long the next has to wait. It counts in this process only.
+package throttle
 
 import (
 	"net/netip"
@@ -6,11 +8,11 @@ import (
 	"time"
 )
 
-// throttle counts attempts by key. Its memory is bounded: keys live in two
+// Throttle counts attempts by key. It is safe for concurrent use. Its memory is bounded: keys live in two
 // generations of at most half entries, and a full young generation makes the
 // old one forgotten. Every counted attempt costs its maker a password hash or
 // a mail, so pushing a key out takes longer than its window lasts.
-type throttle struct {
+type Throttle struct {
 	now    func() time.Time
 	window time.Duration // without attempts this long, a key is forgotten
 	half   int
@@ -29,18 +31,21 @@ type counter struct {
 }
 
 const (
-	throttleHalf = 1 << 16
-	longestWait  = time.Minute
+	defaultHalf = 1 << 16
+	longestWait = time.Minute
 )
 
-func newThrottle(now func() time.Time, window time.Duration, rising bool) *throttle {
-	return &throttle{now: now, window: window, half: throttleHalf, rising: rising, young: map[string]*counter{}, old: map[string]*counter{}}
+// New returns a Throttle that forgets a key after window. With rising, a key at
+// its limit waits a second, then two, at most a minute; without, until the
+// window of its first attempt ends.
+func New(now func() time.Time, window time.Duration, rising bool) *Throttle {
+	return &Throttle{now: now, window: window, half: defaultHalf, rising: rising, young: map[string]*counter{}, old: map[string]*counter{}}
 }
 
-// take counts an attempt of key before it is made, so that many at once are not
+// Take counts an attempt of key before it is made, so that many at once are not
 // all let through. It returns how many are left until there is a pause, or how
 // long key has to wait.
-func (t *throttle) take(key string, limit int) (left int, wait time.Duration) {
+func (t *Throttle) Take(key string, limit int) (left int, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
@@ -56,7 +61,7 @@ func (t *throttle) take(key string, limit int) (left int, wait time.Duration) {
 	return max(0, limit-c.count), 0
 }
 
-func (t *throttle) pause(c *counter, limit int, now time.Time) time.Time {
+func (t *Throttle) pause(c *counter, limit int, now time.Time) time.Time {
 	if !t.rising {
 		return c.first.Add(t.window)
 	}
@@ -65,7 +70,7 @@ func (t *throttle) pause(c *counter, limit int, now time.Time) time.Time {
 }
 
 // counter returns the counter of key, begun anew when its window has passed.
-func (t *throttle) counter(key string, now time.Time) *counter {
+func (t *Throttle) counter(key string, now time.Time) *counter {
 	c, ok := t.young[key]
 	if !ok {
 		if len(t.young) >= t.half {
@@ -86,9 +91,9 @@ func (t *throttle) counter(key string, now time.Time) *counter {
 	return c
 }
 
-// giveBack takes an attempt back that turned out not to count: the password was
+// GiveBack takes an attempt back that turned out not to count: the password was
 // right, or nobody looked at it.
-func (t *throttle) giveBack(key string) {
+func (t *Throttle) GiveBack(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.young[key]; c != nil && c.count > 0 {
@@ -97,19 +102,19 @@ func (t *throttle) giveBack(key string) {
 	}
 }
 
-// forget ends the counting of key.
-func (t *throttle) forget(key string) {
+// Forget ends the counting of key.
+func (t *Throttle) Forget(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.young, key)
 	delete(t.old, key)
 }
 
-// network returns the part of an address that one party controls: an IPv4
+// Network returns the part of an address that one party controls: an IPv4
 // address or an IPv6 /64. It is empty for loopback and unreadable addresses:
 // behind a proxy on the same machine everybody has that one, and a limit would
 // let one visitor shut out all others.
-func network(address string) string {
+func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {
 		return ""

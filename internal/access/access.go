@@ -27,6 +27,7 @@ const (
 type Actor struct {
 	UserID   string
 	ClientID string // the OAuth client, when the credential is an access token
+	Session  string // the browser's sign-in behind the token; "" when it outlives that
 	KeyID    string // the API key, when it is one
 	Test     bool   // an API key that may only use the test models, for free
 	Verified bool   // the user's e-mail address is proven
@@ -45,6 +46,7 @@ func (a Actor) Has(scope string) bool {
 var (
 	ErrNoCredential = fault.New(fault.Unauthenticated, "unauthorized", "Send an access token or an API key in the Authorization header, as Bearer.")
 	ErrScope        = fault.New(fault.Forbidden, "insufficient_scope", "The credential does not allow this.")
+	ErrSignInAgain  = fault.New(fault.Unauthenticated, "reauthentication_required", "This needs a sign-in of the last few minutes. Sign in again and repeat it.")
 	ErrNotByKey     = fault.New(fault.Forbidden, "forbidden", "An API key cannot do this. Sign in and use an access token.")
 )
 

@@ -2,7 +2,9 @@ package access
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -37,6 +39,26 @@ func Allows(p Permission) web.Option {
 	})
 }
 
+// Recent lets only people through who signed in no longer than d ago: for
+// changes that a forgotten, open browser must not allow.
+func Recent(d time.Duration, now func() time.Time) web.Option {
+	return web.With(func(next web.Handler) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			a, err := From(r.Context())
+			if err != nil {
+				return err
+			}
+			if a.KeyID != "" {
+				return ErrNotByKey
+			}
+			if now().Sub(a.AuthTime) > d {
+				return ErrSignInAgain.With("maxAgeSeconds", int(d.Seconds()))
+			}
+			return next(w, r)
+		}
+	})
+}
+
 // Challenge returns the WWW-Authenticate header of a 401, or of a 403 for a
 // missing scope (RFC 6750 section 3, RFC 9728 section 5.1). metadata is the
 // address of the protected resource's metadata.
@@ -48,8 +70,11 @@ func Challenge(metadata string) func(code string, details map[string]any) string
 		case ErrNoCredential.Code: // no error attribute: nothing was presented
 		case ErrScope.Code:
 			c.WriteString(`, error="insufficient_scope"`)
-		case "insufficient_user_authentication":
+		case ErrSignInAgain.Code, "insufficient_user_authentication": // RFC 9470 section 3
 			c.WriteString(`, error="insufficient_user_authentication"`)
+			if age, ok := details["maxAgeSeconds"].(int); ok {
+				c.WriteString(`, max_age="` + strconv.Itoa(age) + `"`)
+			}
 		default:
 			c.WriteString(`, error="invalid_token"`)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
 	"github.com/rephlo/rephlo/internal/manual"
+	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/ui"
@@ -95,10 +96,11 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		gateway.API{Calls: s.calls},
 		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
+		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
-		job.AdminAPI{Jobs: s.jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs)},
+		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs)},
 	} {
 		part.Mount(m)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/mail"
 	"github.com/rephlo/rephlo/internal/obs"
@@ -28,6 +29,7 @@ type Core struct {
 	Box       *seal.Box
 	Bus       *bus.Bus
 	Passwords *seal.Passwords
+	Jobs      *job.Service
 	Mail      mail.Sender
 	Cursors   list.Cursors
 	Metrics   *obs.Metrics // nil without a server
@@ -65,10 +67,15 @@ func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, e
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	jobs := job.New(job.Needs{DB: db, Log: log, Now: now, Node: "rephlo"})
+	if cfg.SMTPAddr != "" { // a folder takes mail at once
+		mails = mail.NewOutbox(jobs, box, mails)
+	}
 	return &Core{
 		Config: cfg, Log: log, Now: now, DB: db, Box: box, Fresh: fresh,
 		Bus:       bus.New(db, log, now),
 		Passwords: seal.NewPasswords(),
+		Jobs:      jobs,
 		Mail:      mails,
 		Cursors:   list.NewCursors(box.Subkey("cursor/v1")),
 	}, nil

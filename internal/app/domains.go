@@ -8,6 +8,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/usage"
 )
@@ -24,6 +25,7 @@ type Domains struct {
 	Credits  *credit.Service
 	Usage    *usage.Service
 	Keys     *apikey.Service
+	Factors  *mfa.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -44,6 +46,10 @@ func NewDomains(core *Core, node string) *Domains {
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, core, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
+	})
+	d.Factors = mfa.New(mfa.Needs{
+		DB: core.DB, Box: core.Box, Passwords: core.Passwords, Now: core.Now, Issuer: "Rephlo",
+		Required: func(u account.User) bool { return u.Role != "" },
 	})
 	return d
 }

@@ -25,9 +25,10 @@ const jobPatience = 10 * time.Second
 
 // schedule says what one process among all does, and when (UTC).
 func (s *Server) schedule() {
-	core, d := s.core, s.domains
-	s.jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
-	s.jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
+	core, d, jobs := s.core, s.domains, s.core.Jobs
+	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
+	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
+	jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
 		for {
 			n, err := d.Credits.Expire(ctx, core.Now(), expireBatch)
 			if err != nil || n < expireBatch {
@@ -35,12 +36,12 @@ func (s *Server) schedule() {
 			}
 		}
 	})
-	s.jobs.Schedule("credit.root", job.Every{Period: time.Hour, Offset: 5 * time.Minute}, func(ctx context.Context) error {
+	jobs.Schedule("credit.root", job.Every{Period: time.Hour, Offset: 5 * time.Minute}, func(ctx context.Context) error {
 		_, err := d.Credits.SignRoots(ctx, core.Now())
 		return err
 	})
 	// After two the roots of the day before are signed, and few calls run.
-	s.jobs.Schedule("credit.reconcile", job.Every{Period: 24 * time.Hour, Offset: 2 * time.Hour}, func(ctx context.Context) error {
+	jobs.Schedule("credit.reconcile", job.Every{Period: 24 * time.Hour, Offset: 2 * time.Hour}, func(ctx context.Context) error {
 		return verifyLedger(ctx, core, d.Credits)
 	})
 }

@@ -35,6 +35,7 @@ type identityParts struct {
 	signing      *keys.Service
 	clients      *client.Service
 	grants       *grant.Service
+	sessions     *sso.Service
 	accessTokens *oauth.Verifier // for the Resource API
 	anyTokens    *oauth.Verifier // of any audience, for the issuer's own endpoints
 }
@@ -55,6 +56,13 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 		clients: client.New(client.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev}),
 		grants:  grant.New(grant.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
 	}
+	p.sessions = sso.New(sso.Needs{
+		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: s.domains.Accounts, Secure: https(core.Config.IDPURL),
+		Ended: func(ctx context.Context, sessionID string) error {
+			return p.grants.Revoke(ctx, grant.KindSession, sessionID)
+		},
+	})
+	s.domains.Factors.Happened = s.factorsChanged(p.sessions)
 	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
 	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now)
 	if err := errors.Join(p.signing.Start(ctx), p.clients.Seed(ctx), p.grants.Start(ctx)); err != nil {
@@ -69,7 +77,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	})
 	s.chores = append(s.chores,
 		chore{"identity.keys", time.Hour, p.signing.Maintain}, chore{"identity.grants", time.Hour, p.grants.Maintain})
-	s.jobs.Schedule("identity.clients", job.Every{Period: 6 * time.Hour}, p.clients.Sweep)
+	core.Jobs.Schedule("identity.clients", job.Every{Period: 6 * time.Hour}, p.clients.Sweep)
 	s.parts = p
 	return p, nil
 }
@@ -85,18 +93,13 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions := sso.New(sso.Needs{
-		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Secure: https(cfg.IDPURL),
-		Ended: func(ctx context.Context, sessionID string) error {
-			return p.grants.Revoke(ctx, grant.KindSession, sessionID)
-		},
-	})
-	s.jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
+	sessions := p.sessions
+	core.Jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
 	steps := authorize.New(authorize.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
 	})
-	s.jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
+	core.Jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
 	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,

@@ -11,7 +11,6 @@ import (
 
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
-	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -27,7 +26,6 @@ type Server struct {
 	ops     *web.Server // nil when it is off
 	calls   *gateway.Service
 	parts   *identityParts
-	jobs    *job.Service
 	chores  []chore
 
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
@@ -72,7 +70,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.domains = NewDomains(s.core, node)
-	s.jobs = job.New(job.Needs{DB: s.core.DB, Log: s.core.Log, Now: s.core.Now, Node: node, Metrics: s.core.Metrics})
+	s.core.Jobs.Observe(s.core.Metrics)
 	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))
 	api, err := s.newAPI(ctx)
@@ -106,11 +104,11 @@ func (s *Server) begin(ctx context.Context) error {
 	s.onStop(func(ctx context.Context) error { s.domains.Keys.Stop(ctx); return nil })
 	s.startHousekeeping(ctx)
 	s.schedule()
-	s.jobs.Start(ctx)
+	s.core.Jobs.Start(ctx)
 	s.onStop(func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, jobPatience)
 		defer cancel()
-		s.jobs.Stop(ctx)
+		s.core.Jobs.Stop(ctx)
 		return nil
 	})
 	return nil

@@ -19,12 +19,13 @@ var Rules = map[string][]string{
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
-	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
+	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "job", "seal", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
 
 	// Domains of both services.
 	"access":  {},
 	"health":  {},
 	"account": {},
+	"mfa":     {"account"},
 
 	// Domains of the Resource API.
 	"pricing":        {"llm"},
@@ -96,6 +97,7 @@ var Outside = map[string][]string{
 	"golang.org/x/crypto":                 {"seal"},
 	"golang.org/x/text":                   {"account", "seal"},
 	"golang.org/x/sync":                   {"account", "apikey"},
+	"github.com/boombuler/barcode":        {"mfa"},
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":    {"gateway"},
 	"github.com/alecthomas/kong":          {"cli"},

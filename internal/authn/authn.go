@@ -145,7 +145,7 @@ func (s *Service) verify(text string, now time.Time) (*verified, error) {
 	if c.Expiry.After(now) && c.Expiry.Before(v.until) {
 		v.until = c.Expiry
 	}
-	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Scopes: c.Scopes, AuthTime: c.AuthTime}
+	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Session: c.SessionID, Scopes: c.Scopes, AuthTime: c.AuthTime}
 	return v, nil
 }
 

@@ -40,7 +40,7 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 		t.Fatal(err)
 	}
 	w.accounts = account.New(account.Needs{
-		DB: db, Bus: bus.New(db, log, time.Now), Log: log, Now: time.Now, Passwords: seal.NewPasswords(), Box: box, Mail: mail.NewFolder(t.TempDir(), log, time.Now),
+		DB: db, Bus: bus.New(db, log, time.Now), Log: log, Now: time.Now, Passwords: seal.NewPasswordsOf(64), Box: box, Mail: mail.NewFolder(t.TempDir(), log, time.Now),
 	})
 	c, err := console.New(console.Needs{
 		Accounts: w.accounts, Name: "Rephlo", Version: "1.0.0", APIURL: "http://api.test", IDPURL: "http://id.test", Model: "test-echo",

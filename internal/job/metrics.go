@@ -7,12 +7,9 @@ import (
 	"github.com/rephlo/rephlo/internal/obs"
 )
 
-// observe shows how far behind each kind is and what failed. The queue is read
-// when somebody asks, for at most a second.
-func (s *Service) observe(m *obs.Metrics) {
-	if m == nil {
-		return
-	}
+// Observe shows in m how far behind each kind is and what failed. The queue is
+// read when somebody asks, for at most a second.
+func (s *Service) Observe(m *obs.Metrics) {
 	m.Gauge("jobs_lag_seconds", "How long the oldest due task of a kind has waited.", []string{"kind"}, func(emit obs.Emit) {
 		for kind, t := range s.tallies() {
 			emit(t.Lag.Seconds(), kind)

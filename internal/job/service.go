@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/id"
-	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -30,12 +29,11 @@ const (
 
 // Needs is what New takes.
 type Needs struct {
-	DB      *sqldb.DB
-	Log     *slog.Logger
-	Now     func() time.Time
-	Node    string       // names this process among others
-	Metrics *obs.Metrics // may be nil
-	Policy  Policy
+	DB     *sqldb.DB
+	Log    *slog.Logger
+	Now    func() time.Time
+	Node   string // names this process among others
+	Policy Policy
 }
 
 // Service keeps tasks and does those of the kinds that this process handles.
@@ -78,7 +76,6 @@ func New(n Needs) *Service {
 		store: store{n.DB}, db: n.DB, log: n.Log, now: n.Now, node: n.Node + "/" + id.New("run", n.Now()), policy: p,
 		wake: make(chan struct{}, 1), kinds: map[string]*kind{}, tally: map[string]Tally{}, failed: map[string]int64{},
 	}
-	s.observe(n.Metrics)
 	s.Schedule("job.cleanup", Every{Period: time.Hour, Offset: 17 * time.Minute}, s.sweep)
 	return s
 }

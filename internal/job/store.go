@@ -95,10 +95,12 @@ func (s store) renew(ctx context.Context, t Task, node string, until time.Time) 
 	return s.one(ctx, "renew the claim on "+t.Kind, q, t.ID, node, t.Attempt, until.UnixMicro())
 }
 
-// end writes how an attempt ended, unless the task is no longer ours.
+// end writes how an attempt ended, unless the task is no longer ours. What is
+// done needs its argument no more, and it may be personal.
 func (s store) end(ctx context.Context, t Task, node string, state State, due, now time.Time, text string) (bool, error) {
 	const q = `
 		UPDATE job_task SET state = $4, due_at = $5, claimed_by = '', claimed_until = 0, error = $6,
+			argument = CASE WHEN $4 = 'done' THEN 'null' ELSE argument END,
 			ended_at = CASE WHEN $4 = 'waiting' THEN 0 ELSE CAST($7 AS BIGINT) END
 		WHERE id = $1 AND claimed_by = $2 AND attempt = $3 AND state = 'waiting'`
 	return s.one(ctx, "end "+t.Kind, q, t.ID, node, t.Attempt, string(state), due.UnixMicro(), text, now.UnixMicro())

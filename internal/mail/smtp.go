@@ -115,7 +115,10 @@ func (s *SMTP) Check(ctx context.Context) error {
 	return c.Close()
 }
 
-var errAddress = errors.New("an address of the message is not valid")
+var (
+	errAddress = errors.New("an address of the message is not valid")
+	errRefused = errors.New("the mail server refused it") // and will again
+)
 
 // failure is what a server said, without what it may repeat of the message: an
 // address of a person.
@@ -127,5 +130,5 @@ func failure(err error) error {
 	if e.IsTemp() {
 		return fmt.Errorf("the mail server did not take it for now (%s)", e.Reason)
 	}
-	return fmt.Errorf("the mail server refused it (%s)", e.Reason)
+	return fmt.Errorf("%w (%s)", errRefused, e.Reason)
 }

@@ -48,7 +48,11 @@ var Codes = []Code{
 	{"idempotency_key_reuse", TopicRequest, on(422), "The Idempotency-Key was used before, with another request.", "Use a new key for each change; repeat one only with the same body."},
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
 	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
+<<<<<<< HEAD
 	{"invalid_state", TopicRequest, on(409), "What you asked for does not fit the state that the thing is in.", "Read the message, look at the present state and try again when it has changed."},
+=======
+	{"invalid_state", TopicRequest, on(409), "What you asked for is not possible in the state that things are in now.", "Read the message and the present state, and change that first."},
+>>>>>>> bec6f37 (mfa: authenticator apps and recovery codes as a second factor)
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
 	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},
@@ -73,11 +77,13 @@ var Codes = []Code{
 
 	{"account_banned", TopicAccount, on(403), "The account is closed.", "Ask the operator of this service."},
 	{"account_suspended", TopicAccount, on(403), "The account is suspended for now.", "Ask the operator of this service until when and why."},
+	{"code_invalid", TopicAccount, on(401), "The code of the authenticator app or the recovery code is wrong, or was used before.", "Wait for the next code, or use another recovery code. Check that the clock of the phone is right."},
 	{"email_not_verified", TopicAccount, on(403), "The e-mail address of the account is not confirmed yet.", "Follow the link in the mail that was sent to it, or ask for a new one."},
 	{"link_expired", TopicAccount, on(410), "The link, or the sign-in that it belongs to, took too long.", "Ask for a new link, or start the sign-in again from the app."},
 	{"link_used", TopicAccount, on(410), "The link works once and was used already.", "Sign in; if that does not work, ask for a new link."},
 	{"password_too_common", TopicAccount, on(422), "The password is on the list of common passwords, so it would be guessed soon.", "Choose another. A sentence of several words is good."},
 	{"password_too_short", TopicAccount, on(422), "The password has fewer than 8 characters.", "Use 8 or more; 15 is better."},
+	{"reauthentication_required", TopicAccount, on(401), "The sign-in is too old for a change of this kind.", "Sign in again and repeat the request within five minutes."},
 	{"setup_token_invalid", TopicAccount, on(401), "The set-up link was used already, or is older than an hour.", "Restart Rephlo or run rephlo admin create EMAIL for another link."},
 	{"sign_in_busy", TopicAccount, on(503), "More people are signing in at this moment than the server checks passwords for at once.", "Try again in a few seconds."},
 	{"too_many_attempts", TopicAccount, on(429), "Too many wrong passwords, keys or tokens came from you or your address.", "Check what you send, then wait for the time in Retry-After."},

@@ -19,7 +19,7 @@ import (
 // Parameters of new hashes (reliability: argon2id, 46 MiB, one pass). A stored
 // hash with others still verifies and asks to be renewed.
 const (
-	memoryKiB = 47_104
+	MemoryKiB = 47_104
 	passes    = 1
 	threads   = 1
 	saltBytes = 16
@@ -38,21 +38,22 @@ const (
 // for. Nothing was hashed and no attempt was counted.
 var ErrBusy = fault.New(fault.Unavailable, "sign_in_busy", "Too many people are signing in at this moment. Try again in a few seconds.")
 
-// dummy is verified for unknown names, so that both take as long. It has the
-// parameters of new hashes; what it is the hash of does not matter.
-const dummy = "$argon2id$v=19$m=47104,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-
 // Passwords hashes and verifies in a bounded pool. It is safe for concurrent
 // use.
 type Passwords struct {
+	memory  uint32        // of new hashes, KiB
 	running chan struct{} // one place per hash at work
 	waiting chan struct{} // one place per hash that waits or works
 }
 
 // NewPasswords returns a pool that works on half the cores.
-func NewPasswords() *Passwords {
+func NewPasswords() *Passwords { return NewPasswordsOf(MemoryKiB) }
+
+// NewPasswordsOf returns a pool whose new hashes take memoryKiB, at least 8 and
+// at most 262,144: less than MemoryKiB is for tests, which hash a lot.
+func NewPasswordsOf(memoryKiB uint32) *Passwords {
 	n := max(1, runtime.NumCPU()/2)
-	return &Passwords{running: make(chan struct{}, n), waiting: make(chan struct{}, n*(queueFactor+1))}
+	return &Passwords{memory: memoryKiB, running: make(chan struct{}, n), waiting: make(chan struct{}, n*(queueFactor+1))}
 }
 
 // Hash returns password's hash as PHC text. Passwords are compared in Unicode
@@ -65,7 +66,7 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	defer release()
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	return hash(password, salt), nil
+	return p.hash(password, salt), nil
 }
 
 // Verify reports whether phc is password's hash, and whether it should be made
@@ -78,16 +79,15 @@ func (p *Passwords) Verify(ctx context.Context, phc, password string) (ok, renew
 	}
 	defer release()
 	known := phc != ""
-	if !known {
-		phc = dummy
-	}
-	h, err := parse(phc)
-	if err != nil {
-		return false, false, err
+	h := p.dummy()
+	if known {
+		if h, err = parse(phc); err != nil {
+			return false, false, err
+		}
 	}
 	got := argon2.IDKey(norm.NFC.Bytes([]byte(password)), h.salt, h.passes, h.memory, h.threads, uint32(len(h.sum))) //nolint:gosec // parse bounds it
 	ok = subtle.ConstantTimeCompare(got, h.sum) == 1 && known
-	return ok, ok && (h.memory != memoryKiB || h.passes != passes || h.threads != threads), nil
+	return ok, ok && (h.memory != p.memory || h.passes != passes || h.threads != threads), nil
 }
 
 // enter waits for a place in the pool: it fails at once when the queue is
@@ -119,9 +119,15 @@ func retryAfter() time.Duration {
 	return time.Duration(2+b[0]%4) * time.Second
 }
 
-func hash(password string, salt []byte) string {
-	sum := argon2.IDKey(norm.NFC.Bytes([]byte(password)), salt, passes, memoryKiB, threads, hashBytes)
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memoryKiB, passes, threads,
+// dummy is verified for unknown names, so that both take as long: it has the
+// parameters of new hashes and is the hash of nothing.
+func (p *Passwords) dummy() phc {
+	return phc{memory: p.memory, passes: passes, threads: threads, salt: make([]byte, saltBytes), sum: make([]byte, hashBytes)}
+}
+
+func (p *Passwords) hash(password string, salt []byte) string {
+	sum := argon2.IDKey(norm.NFC.Bytes([]byte(password)), salt, passes, p.memory, threads, hashBytes)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.memory, passes, threads,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 

@@ -134,7 +134,7 @@ func TestUnknownNamesAreHashedWithTheSameParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Split(seal.Dummy, "$")[:4], strings.Split(phc, "$")[:4]; strings.Join(got, "$") != strings.Join(want, "$") || len(seal.Dummy) != len(phc) {
-		t.Errorf("the dummy has %q, new hashes have %q", got, want)
+	if !p.CostsAs(phc) {
+		t.Errorf("an unknown name costs something else than %q", phc)
 	}
 }

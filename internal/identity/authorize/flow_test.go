@@ -111,7 +111,7 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 		t.Fatal(err)
 	}
 	p.accounts = account.New(account.Needs{
-		DB: db, Bus: b, Log: log, Now: p.clock, Passwords: seal.NewPasswords(), Box: box, Mail: mailer.NewFolder(p.mails, log, time.Now), IDPURL: p.issuer,
+		DB: db, Bus: b, Log: log, Now: p.clock, Passwords: seal.NewPasswordsOf(64), Box: box, Mail: mailer.NewFolder(p.mails, log, time.Now), IDPURL: p.issuer,
 	})
 	p.clients = client.New(client.Needs{DB: db, Bus: b, Log: log, Now: p.clock})
 	for _, c := range testClients {

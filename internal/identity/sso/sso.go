@@ -179,6 +179,27 @@ func (s *Service) End(ctx context.Context, sessionID string) error {
 	return unavailable(err)
 }
 
+// EndOthers ends a user's sessions but the one that is kept; "" keeps none. It
+// joins the transaction that ctx carries.
+func (s *Service) EndOthers(ctx context.Context, userID, keep string) error {
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		open, err := s.store.open(ctx, userID)
+		if err != nil {
+			return err
+		}
+		for _, sessionID := range open {
+			if sessionID == keep {
+				continue
+			}
+			if err := s.End(ctx, sessionID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return unavailable(err)
+}
+
 // Sweep removes sessions that ended a day ago or more, and devices that were
 // not seen for a year.
 func (s *Service) Sweep(ctx context.Context) error {

@@ -34,7 +34,7 @@ func newWorld(t *testing.T, db *sqldb.DB, secure bool) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.accounts = account.New(account.Needs{DB: db, Bus: bus.New(db, log, clock), Log: log, Now: clock, Passwords: seal.NewPasswords(), Box: box})
+	w.accounts = account.New(account.Needs{DB: db, Bus: bus.New(db, log, clock), Log: log, Now: clock, Passwords: seal.NewPasswordsOf(64), Box: box})
 	w.Service = sso.New(sso.Needs{
 		DB: db, Log: log, Now: clock, Accounts: w.accounts, Secure: secure,
 		Ended: func(_ context.Context, id string) error {

@@ -3,7 +3,6 @@ package mfa_test
 import (
 	"encoding/base32"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -28,7 +27,7 @@ func TestFactorsOverHTTP(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db)
-		log := slog.New(slog.NewTextHandler(io.Discard, nil))
+		log := slog.New(slog.DiscardHandler)
 		accounts := account.New(account.Needs{
 			DB: db, Bus: bus.New(db, log, w.now), Log: log, Now: w.now, Passwords: seal.NewPasswordsOf(64), Box: w.Box,
 			Mail: mail.NewFolder(t.TempDir(), log, w.now), IDPURL: "https://id.test",

@@ -48,11 +48,7 @@ var Codes = []Code{
 	{"idempotency_key_reuse", TopicRequest, on(422), "The Idempotency-Key was used before, with another request.", "Use a new key for each change; repeat one only with the same body."},
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
 	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
-<<<<<<< HEAD
 	{"invalid_state", TopicRequest, on(409), "What you asked for does not fit the state that the thing is in.", "Read the message, look at the present state and try again when it has changed."},
-=======
-	{"invalid_state", TopicRequest, on(409), "What you asked for is not possible in the state that things are in now.", "Read the message and the present state, and change that first."},
->>>>>>> bec6f37 (mfa: authenticator apps and recovery codes as a second factor)
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
 	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},

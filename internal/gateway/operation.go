@@ -107,7 +107,7 @@ func typedError(c *call, f *fault.Error) []byte {
 	if c.last != nil {
 		next = c.last.Sequence() + 1
 	}
-	return openai.TypedStreamError(f, requestID(c), c.s.needs.DocURL, next)
+	return openai.TypedStreamError(f, c.errorMeta(), next)
 }
 
 // parts returns the request as it goes to a vendor's model.

@@ -227,10 +227,12 @@ func (c *call) heartbeat() {
 }
 
 func chatError(c *call, f *fault.Error) []byte {
-	return openai.StreamError(f, requestID(c), c.s.needs.DocURL)
+	return openai.Errors{}.AppendStreamError(nil, f, c.errorMeta())
 }
 
-func requestID(c *call) string { return web.RequestID(c.w) }
+func (c *call) errorMeta() llm.ErrorMeta {
+	return llm.ErrorMeta{RequestID: web.RequestID(c.w), DocURL: c.s.needs.DocURL}
+}
 
 // endWithError writes the error event that ends a stream whose head is out.
 // Nothing is written after it.

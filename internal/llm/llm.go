@@ -62,6 +62,7 @@ type Target struct {
 
 // Abilities say what the target's model takes beyond text and tools.
 type Abilities struct {
+	NoReasoning    bool     // does not think
 	Levels         []Effort // of reasoning; empty: any
 	Adaptive       bool     // Anthropic: the model decides whether it thinks
 	Manual         bool     // Anthropic: thinking has a budget
@@ -98,6 +99,8 @@ type Call struct {
 	Stream bool
 	// ContentType of the body; empty is JSON.
 	ContentType string
+	// Header has the client's headers that the protocol lets through.
+	Header []egress.Field
 }
 
 // Size returns the length of the body.

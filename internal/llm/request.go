@@ -37,6 +37,9 @@ type Request struct {
 	User             string         // end-user id
 	CacheKey         string         // routes to a vendor's prompt cache
 	Metadata         jsontext.Value // an object of strings
+	// LegacyCalls says that the client knows only OpenAI's older form of calls:
+	// one per answer, without an id.
+	LegacyCalls bool
 	// Extra is what only one protocol or two have, under the name in that
 	// protocol. A vendor takes what it knows and calls Notes.Rest for the others.
 	Extra []Extra

@@ -88,6 +88,7 @@ func MissingID(answer string, position int) string {
 // again. It lives for one call. The zero value is ready.
 type Names struct {
 	original map[string]string
+	free     map[string]bool
 }
 
 // Out returns name, or its replacement unless ok.
@@ -125,3 +126,14 @@ func PlainName(name string, most int) bool {
 	}
 	return true
 }
+
+// Free notes that a function stands for the free-form tool name.
+func (n *Names) Free(name string) {
+	if n.free == nil {
+		n.free = map[string]bool{}
+	}
+	n.free[name] = true
+}
+
+// IsFree reports whether name, as Back returns it, is such a tool.
+func (n *Names) IsFree(name string) bool { return n.free[name] }

@@ -1,3 +1,3 @@
-// Package openai is what clients with OpenAI's protocol get from us that no
-// vendor wrote: errors, as an answer and as the last event of a stream.
+// Package openai is the dialect of OpenAI's clients: chat completions, and the
+// errors of all its endpoints.
 package openai

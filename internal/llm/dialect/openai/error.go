@@ -2,58 +2,49 @@ package openai
 
 import (
 	"encoding/json"
-	"net/http"
-	"strconv"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/dialect"
 	wire "github.com/rephlo/rephlo/internal/llm/wire/openai"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
+// Errors writes errors in OpenAI's shape. Dialects embed it.
+type Errors struct{}
+
 // WriteError returns a web.ErrorWriter for OpenAI's endpoints. docURL precedes
-// a code in doc_url. The headers tell OpenAI's clients whether and when to try
-// again: x-should-retry is false where the same request cannot succeed, and
-// retry-after-ms stands beside Retry-After.
-func WriteError(docURL string) web.ErrorWriter {
-	return func(w http.ResponseWriter, _ *http.Request, f *fault.Error) {
-		h := w.Header()
-		if !retryable(f) {
-			h.Set("X-Should-Retry", "false")
-		}
-		if f.RetryAfter > 0 {
-			h.Set("Retry-After-Ms", strconv.FormatInt(max(1, f.RetryAfter.Milliseconds()), 10))
-		}
-		if id := web.RequestID(w); id != "" {
-			h.Set("Request-Id", id)
-		}
-		_ = web.JSON(w, f.Kind.Status(), body(f, web.RequestID(w), docURL)) // details are plain values; they always encode
-	}
-}
+// a code in doc_url.
+func WriteError(docURL string) web.ErrorWriter { return dialect.WriteError(Errors{}, docURL) }
 
-// retryable reports whether the same request may succeed later. Malformed and
-// unpaid ones will not.
-func retryable(f *fault.Error) bool {
-	return !f.NoRetry && f.Kind != fault.Invalid && f.Kind != fault.PaymentRequired
-}
-
-// StreamError returns f as the last event of a stream that has begun. No
-// [DONE] follows it.
-func StreamError(f *fault.Error, requestID, docURL string) []byte {
-	b, err := json.Marshal(body(f, requestID, docURL))
+// AppendError implements llm.Dialect.
+func (Errors) AppendError(dst []byte, f *fault.Error, m llm.ErrorMeta) []byte {
+	b, err := json.Marshal(body(f, m))
 	if err != nil { // a detail that JSON does not have
 		bare := *f
 		bare.Details = nil
-		b, _ = json.Marshal(body(&bare, requestID, docURL)) // strings always encode
+		b, _ = json.Marshal(body(&bare, m)) // strings always encode
 	}
-	event := append(make([]byte, 0, len(b)+8), "data: "...)
-	return append(append(event, b...), "\n\n"...)
+	return append(dst, b...)
 }
 
-// TypedStreamError is StreamError for streams whose events have a type, such as
+// AppendStreamError implements llm.Dialect. No [DONE] follows the event.
+func (e Errors) AppendStreamError(dst []byte, f *fault.Error, m llm.ErrorMeta) []byte {
+	dst = e.AppendError(append(dst, "data: "...), f, m)
+	return append(dst, "\n\n"...)
+}
+
+// Heartbeat implements llm.Dialect. Without a blank line, because some decoders
+// dispatch an empty event on it.
+func (Errors) Heartbeat() []byte { return ping }
+
+var ping = []byte(": ping\n")
+
+// TypedStreamError is AppendStreamError for streams whose events have a type, such as
 // those of Responses. The fields stand at the top, as OpenAI documents them,
 // and in an object error, without which OpenAI's clients do not raise.
-func TypedStreamError(f *fault.Error, requestID, docURL string, sequence int64) []byte {
-	fields := body(f, requestID, docURL).Error
+func TypedStreamError(f *fault.Error, m llm.ErrorMeta, sequence int64) []byte {
+	fields := body(f, m).Error
 	event := wire.ErrorEvent{Type: "error", Code: fields.Code, Message: fields.Message, Param: fields.Param, SequenceNumber: sequence, Error: fields}
 	b, err := json.Marshal(event)
 	if err != nil { // a detail that JSON does not have
@@ -64,10 +55,10 @@ func TypedStreamError(f *fault.Error, requestID, docURL string, sequence int64) 
 	return append(append(out, b...), "\n\n"...)
 }
 
-func body(f *fault.Error, requestID, docURL string) wire.ErrorBody {
+func body(f *fault.Error, m llm.ErrorMeta) wire.ErrorBody {
 	e := wire.ErrorFields{
 		Code: f.Code, Message: f.Message, Type: web.ErrorType(f.Kind), Details: f.Details,
-		DocURL: docURL + f.Code, RequestID: requestID,
+		DocURL: m.DocURL + f.Code, RequestID: m.RequestID,
 	}
 	if f.Param != "" {
 		e.Param = &f.Param

@@ -68,7 +68,7 @@ func TestStreamErrorIsOneEvent(t *testing.T) {
 		llm.ErrTimeout.Saying("Two\nlines"),
 		llm.ErrTimeout.With("bad", math.NaN()), // JSON has no such number
 	} {
-		got := string(openai.StreamError(f, "req_1", docs))
+		got := string(openai.Errors{}.AppendStreamError(nil, f, llm.ErrorMeta{RequestID: "req_1", DocURL: docs}))
 		payload, ok := strings.CutPrefix(got, "data: ")
 		if !ok || strings.Count(got, "\n") != 2 || !strings.HasSuffix(got, "\n\n") {
 			t.Fatalf("got %q", got)

@@ -1,0 +1,29 @@
+package openai_test
+
+import (
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
+)
+
+// Whatever is sent, it is read or refused, never a failure of ours.
+func FuzzDecodeChat(f *testing.F) {
+	f.Add([]byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"tools":[{"type":"function","function":{"name":"f"}}],"stop":"x"}`))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]},{"role":"tool","tool_call_id":"a","content":"Error: x"}]}`))
+	f.Add([]byte(`{"messages":[],"functions":[{"name":"f"}],"function_call":{"name":"f"},"response_format":{"type":"json_object"},"n":2,"x":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := openai.Chat{}.Decode(b)
+		if err != nil {
+			if k := fault.From(err).Kind; k != fault.Invalid {
+				t.Fatalf("%v is %v", err, k)
+			}
+			return
+		}
+		if r == nil || !jsontext.Value(b).IsValid() {
+			t.Fatalf("%q was accepted", b)
+		}
+	})
+}

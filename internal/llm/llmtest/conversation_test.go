@@ -1,0 +1,27 @@
+package llmtest_test
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/egress"
+	"github.com/rephlo/rephlo/internal/llm"
+	dialectopenai "github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/llm/llmtest"
+	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
+	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
+)
+
+var update = flag.Bool("update", false, "rewrite what the vendors are sent and what the clients get")
+
+// Each file of testdata is one request and its answer, from one dialect through
+// one vendor. See llmtest.Conversations.
+func TestConversations(t *testing.T) {
+	t.Parallel()
+	client := egress.NewClient(egress.Options{})
+	t.Cleanup(client.Close)
+	llmtest.Conversations(t, "testdata", *update,
+		map[string]llm.Dialect{"chat": dialectopenai.Chat{}},
+		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now)})
+}

@@ -1,0 +1,77 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+
+	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/sse"
+)
+
+// Yield takes an event of a stream; false ends the stream.
+type Yield func(llm.Event, error) bool
+
+// Decoder makes events of a vendor's answer. Its methods return false when no
+// more is wanted, as yield does.
+type Decoder interface {
+	// Event takes an event of a stream. done is true behind the terminal one.
+	Event(e sse.Event, yield Yield) (done, more bool)
+	// Whole takes an answer in one piece.
+	Whole(body []byte, yield Yield) bool
+}
+
+var errLong = errors.New("the answer is longer than 64 MiB")
+
+// Read yields the events of reply, EventStart first, and closes it.
+func Read(reply llm.Reply, stream bool, warnings []llm.Warning, d Decoder, yield Yield) {
+	defer reply.Body.Close()
+	head := &llm.Head{VendorRequestID: reply.VendorRequestID, ProcessingMS: reply.ProcessingMS, Warnings: warnings}
+	if !yield(llm.Event{Kind: llm.EventStart, Head: head}, nil) {
+		return
+	}
+	if stream {
+		readStream(reply, d, yield)
+		return
+	}
+	body, err := io.ReadAll(io.LimitReader(reply.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		yield(llm.Event{}, llm.Broken(err))
+	case len(body) > maxAnswer:
+		yield(llm.Event{}, llm.Fail(llm.Protocol, errLong))
+	default:
+		d.Whole(body, yield)
+	}
+}
+
+func readStream(reply llm.Reply, d Decoder, yield Yield) {
+	r := sse.NewReader(reply.Body, 0)
+	defer r.Release()
+	comments := 0
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			err = llm.ErrCut
+		}
+		if err != nil {
+			yield(llm.Event{}, llm.Broken(err))
+			return
+		}
+		if n := r.Comments(); n != comments {
+			comments = n
+			if !yield(llm.Event{Kind: llm.EventAlive}, nil) {
+				return
+			}
+		}
+		done, more := d.Event(e, yield)
+		if !more {
+			return
+		}
+		if done {
+			if b, ok := reply.Body.(interface{ Done() }); ok {
+				b.Done() // Close may wait a moment for the formal end
+			}
+			return
+		}
+	}
+}

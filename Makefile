@@ -75,6 +75,10 @@ e2e/npm/node_modules: e2e/npm/package-lock.json
 bench-gateway: ## CPU and latency of a call beside a bare reverse proxy
 	$(WITHPG) go run ./bench/gateway $(ARGS)
 
+.PHONY: bench-ledger
+bench-ledger: ## calls per second, admission and waiting, against one transaction per operation
+	$(WITHPG) go run ./bench/ledger $(ARGS)
+
 .PHONY: bench-verify
 bench-verify: ## reading a ledger of 1 and 10 million transfers: verify, balance, start
 	$(WITHPG) go run ./bench/verify $(ARGS)

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,8 +14,7 @@ import (
 	"strings"
 	"syscall"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
-
+	"github.com/rephlo/rephlo/bench/lab"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
@@ -113,20 +109,10 @@ func run(ctx context.Context, p plan) (missed bool, err error) {
 
 // measurePostgres measures in a database of its own on the server.
 func measurePostgres(ctx context.Context, dir, server string, size, open int) (result, error) {
-	db, err := sql.Open("pgx", server)
+	url, drop, err := lab.Postgres(ctx, server)
 	if err != nil {
 		return result{}, err
 	}
-	defer db.Close()
-	name := "rephlo_bench_" + strings.ToLower(rand.Text()[:10])
-	if _, err := db.ExecContext(ctx, `CREATE DATABASE "`+name+`"`); err != nil {
-		return result{}, err
-	}
-	defer func() { _, _ = db.ExecContext(context.WithoutCancel(ctx), `DROP DATABASE "`+name+`" WITH (FORCE)`) }()
-	u, err := url.Parse(server)
-	if err != nil {
-		return result{}, err
-	}
-	u.Path = "/" + name
-	return measure(ctx, dir, "PostgreSQL", u.String(), size, open)
+	defer drop()
+	return measure(ctx, dir, "PostgreSQL", url, size, open)
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rephlo/rephlo/bench/lab"
 	"github.com/rephlo/rephlo/bench/ledgerfill"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/sqldb"
@@ -96,15 +97,15 @@ func measure(ctx context.Context, dir, engine, url string, size, open int) (resu
 	if err := r.history(ctx, s, filled.User); err != nil {
 		return r, err
 	}
-	before := workNow()
+	before := lab.Now()
 	began = time.Now()
 	if err := s.Start(ctx); err != nil {
 		return r, err
 	}
 	r.Recovery = time.Since(began).Seconds()
-	after := workNow()
-	r.RecoveryCPU = (after.own - before.own).Seconds()
-	r.Others[1] = after.others(before, after.own-before.own)
+	after := lab.Now()
+	r.RecoveryCPU = (after.Own - before.Own).Seconds()
+	r.Others[1] = after.Others(before, after.Own-before.Own)
 	return r, s.Stop(ctx)
 }
 
@@ -165,7 +166,7 @@ func (r *result) verify(ctx context.Context, dir, url string) error {
 	c := exec.CommandContext(ctx, filepath.Join(dir, "rephlo"), args...)
 	var out, complaint bytes.Buffer
 	c.Stdout, c.Stderr = &out, &complaint
-	before, began := workNow(), time.Now()
+	before, began := lab.Now(), time.Now()
 	if err := c.Start(); err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func (r *result) verify(ctx context.Context, dir, url string) error {
 	}
 	used := c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	r.VerifyCPU = used.Seconds()
-	r.Others[0] = workNow().others(before, used)
+	r.Others[0] = lab.Now().Others(before, used)
 	var report struct{ Transfers, Grants, OpenHolds int64 }
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		return err

@@ -1,4 +1,6 @@
-package main
+// Package lab is what the benchmarks share: how busy the machine is, and
+// databases that are thrown away.
+package lab
 
 import (
 	"os"
@@ -11,14 +13,15 @@ import (
 // ticks is how often a second the kernel counts processor time.
 const ticks = 100
 
-// work is processor time: of this process, of the whole machine, and what the
+// Work is processor time: of this process, of the whole machine, and what the
 // machine could have done.
-type work struct{ own, machine, possible time.Duration }
+type Work struct{ Own, machine, possible time.Duration }
 
-func workNow() (w work) {
+// Now returns the work that was done so far.
+func Now() (w Work) {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err == nil {
-		w.own = time.Duration(use.Utime.Nano() + use.Stime.Nano())
+		w.Own = time.Duration(use.Utime.Nano() + use.Stime.Nano())
 	}
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -39,9 +42,9 @@ func workNow() (w work) {
 	return w
 }
 
-// others returns which share of the machine somebody else took since before,
+// Others returns which share of the machine somebody else took since before,
 // when we and what we started took ours.
-func (w work) others(before work, ours time.Duration) float64 {
+func (w Work) Others(before Work, ours time.Duration) float64 {
 	possible := w.possible - before.possible
 	if possible <= 0 {
 		return 0

@@ -19,6 +19,14 @@ const (
 	AdjustExpiry Permission = "credits.adjust_expiration"
 	ViewJobs     Permission = "jobs.view"
 	RunJobs      Permission = "jobs.run"
+
+	ViewModels    Permission = "models.view"
+	EditModels    Permission = "models.edit"
+	MoveModels    Permission = "models.lifecycle"
+	ViewProviders Permission = "providers.view"
+	EditProviders Permission = "providers.edit"
+	ViewPrices    Permission = "pricing.view"
+	EditPrices    Permission = "pricing.edit"
 )
 
 // RoleSuperAdmin has every permission.
@@ -33,6 +41,14 @@ var held = map[Permission][]string{
 	AdjustExpiry: {"admin"},
 	ViewJobs:     {"admin", "ops", "support"},
 	RunJobs:      {"admin", "ops"},
+
+	ViewModels:    {"admin", "ops", "support", "analyst"},
+	EditModels:    {"admin", "ops"},
+	MoveModels:    {"admin", "ops"},
+	ViewProviders: {"admin", "ops", "support", "analyst"},
+	EditProviders: {"admin", "ops"},
+	ViewPrices:    {"admin", "ops", "support", "analyst"},
+	EditPrices:    {"admin"},
 }
 
 // ErrPermission answers somebody whose roles do not include what a route asks

@@ -26,6 +26,7 @@ import (
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
@@ -47,7 +48,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	}
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
-		Terms: terms, Providers: providers(cfg),
+		Terms: terms, Tiers: tier.Seeds(), Providers: providers(cfg),
 	})
 	if err := models.Start(ctx); err != nil {
 		return nil, err
@@ -58,10 +59,12 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	})
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
+	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()}
+	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
-		Routes: route.NewTable(core.Log, core.Now),
+		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
-		Vendors: map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()},
+		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 	})
 	setup, err := console.New(console.Needs{
@@ -94,6 +97,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		errorPages,
 		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
 		gateway.API{Calls: s.calls},
+		catalog.AdminAPI{
+			Models: models, Cursors: core.Cursors, Prober: prober{vendors, core.Now},
+			Health: func() []catalog.DeploymentHealth { return deploymentHealth(models, deployments) },
+		},
 		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},

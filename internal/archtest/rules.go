@@ -24,6 +24,7 @@ var Rules = map[string][]string{
 	// Domains of both services.
 	"access":  {},
 	"health":  {},
+	"tier":    {},
 	"account": {},
 	"mfa":     {"account"},
 

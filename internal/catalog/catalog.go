@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
@@ -36,9 +37,11 @@ var (
 // Provider is a configured account at a vendor. It is immutable.
 type Provider struct {
 	Name, Vendor, BaseURL string
+	KeyID                 string        // names the key; empty where the service wants none
 	Key                   secret.String // empty where the service wants none
 	AllowPrivate          bool
 	Options               Options
+	Timeouts              Timeouts
 	// Credential tells this key from another of the provider; it is no secret.
 	Credential uint64
 }
@@ -85,12 +88,40 @@ func (p *Provider) Takes(op llm.Op) bool {
 	return false
 }
 
-// Route maps a model to a vendor's model at a provider.
+// Timeouts bound the phases of a call at a provider; zero fields have the
+// defaults. In JSON they are milliseconds.
+type Timeouts struct {
+	FirstByteMS int64 `json:"firstByteMs,omitempty"`
+	IdleMS      int64 `json:"idleMs,omitempty"`
+	TotalMS     int64 `json:"totalMs,omitempty"`
+}
+
+// KeyState says whether a key of a provider takes calls.
+type KeyState string
+
+// The states of a key. A draining one gets no new calls; a disabled one was
+// refused by the vendor, or switched off.
+const (
+	KeyActive   KeyState = "active"
+	KeyDraining KeyState = "draining"
+	KeyDisabled KeyState = "disabled"
+)
+
+// Route is a deployment: a vendor's model at a provider, called with one of the
+// provider's keys.
 type Route struct {
-	Provider         *Provider
+	Provider         *Provider // with the key
 	VendorModel      string
 	Priority, Weight int64 // lower priorities first, then larger weights
+	Limits           RouteLimits
 	rows             []priceRow
+}
+
+// RouteLimits bound what is sent to a deployment; 0 is no bound.
+type RouteLimits struct {
+	RequestsPerMinute  int64 `json:"requestsPerMinute,omitempty"`
+	TokensPerMinute    int64 `json:"tokensPerMinute,omitempty"`
+	ConcurrentRequests int64 `json:"concurrentRequests,omitempty"`
 }
 
 // priceRow is a row of prices and when it is valid.
@@ -113,13 +144,22 @@ func (r *Route) Prices(now time.Time) *pricing.Prices {
 // Model is what people call by its id. It is immutable and shared.
 type Model struct {
 	ID, Name      string
+	Description   string
+	Aliases       []string // other names, resolved like the id
 	State         State
 	ContextLength int64 // tokens; 0 is not known
 	MaxOutput     int64 // tokens
 	Capabilities  Capabilities
+	Constraints   Constraints
+	Access        Access
 	CreatedAt     time.Time
-	Routes        []Route // whose provider is switched on, best first
+	DeprecatedAt  time.Time // zero while it is not
+	SunsetAt      time.Time // when it is archived; zero is never
+	Replacement   string    // the id of the model to use instead
+	Routes        []Route   // that take calls, best first
 	Fallbacks     []Fallback
+
+	first Route // the primary route, also while it takes no calls
 }
 
 // Fallback is another model that may answer when a model cannot.
@@ -164,31 +204,30 @@ type Capabilities struct {
 // Test reports whether the model is one of the built-in test models, which a
 // test key may call for nothing.
 func (m *Model) Test() bool {
-	return len(m.Routes) > 0 && m.Routes[0].Provider.Vendor == TestProvider
+	return m.first.Provider != nil && m.first.Provider.Vendor == TestProvider
 }
 
 // Prices returns the vendor's prices that a call is charged by, or nil when the
-// model cannot be called.
+// model cannot be called. They are those of the primary route, whichever serves
+// the call: neither a failure nor a drained provider changes what people pay.
 func (m *Model) Prices(now time.Time) *pricing.Prices {
 	if len(m.Routes) == 0 {
 		return nil
 	}
-	return m.Routes[0].Prices(now)
+	return m.first.Prices(now)
 }
 
 // snapshot is everything at one moment. It is never changed.
 type snapshot struct {
-	models map[string]*Model
-	sorted []*Model // by id
+	models map[string]*Model // by id and by alias
+	sorted []*Model          // by id
+	keys   map[credentialOf]string
 }
 
-func newSnapshot(models []*Model) *snapshot {
-	s := &snapshot{models: make(map[string]*Model, len(models)), sorted: models}
-	for _, m := range models {
-		slices.SortFunc(m.Routes, compareRoutes)
-		s.models[m.ID] = m
-	}
-	return s
+// credentialOf is how routing knows a key.
+type credentialOf struct {
+	provider   string
+	credential uint64
 }
 
 func compareRoutes(a, b Route) int {
@@ -197,10 +236,12 @@ func compareRoutes(a, b Route) int {
 		return int(a.Priority - b.Priority)
 	case a.Weight != b.Weight:
 		return int(b.Weight - a.Weight)
-	case a.Provider.Name < b.Provider.Name:
-		return -1
+	case a.Provider.Name != b.Provider.Name:
+		return strings.Compare(a.Provider.Name, b.Provider.Name)
+	case a.VendorModel != b.VendorModel:
+		return strings.Compare(a.VendorModel, b.VendorModel)
 	default:
-		return 1
+		return strings.Compare(a.Provider.KeyID, b.Provider.KeyID)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -54,7 +55,7 @@ func startOn(t *testing.T, db *sqldb.DB, c *clock, providers ...catalog.Provider
 		t.Fatal(err)
 	}
 	b := bus.New(db, log, time.Now)
-	s := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms(), Providers: providers})
+	s := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(), Providers: providers})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +169,14 @@ func TestKeysAreSealedForTheirRow(t *testing.T) {
 			t.Fatalf("%+v, %v", m, err)
 		}
 		var sealed []byte
-		if err := db.Q(t.Context()).QueryRowContext(t.Context(), `SELECT sealed_key FROM catalog_provider WHERE name = 'one'`).Scan(&sealed); err != nil {
+		if err := db.Q(t.Context()).QueryRowContext(t.Context(), `SELECT sealed FROM catalog_key WHERE provider = 'one'`).Scan(&sealed); err != nil {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(sealed), "key-of-one") {
 			t.Error("the key is readable in the database")
 		}
 		// Moved to another row it does not open, and that is not hidden.
-		if _, err := db.Q(t.Context()).ExecContext(t.Context(), `UPDATE catalog_provider SET sealed_key = $1 WHERE name = 'two'`, sealed); err != nil {
+		if _, err := db.Q(t.Context()).ExecContext(t.Context(), `UPDATE catalog_key SET sealed = $1 WHERE provider = 'two'`, sealed); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Reload(t.Context()); !errors.Is(err, seal.ErrSealed) {

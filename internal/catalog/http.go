@@ -35,9 +35,9 @@ type listInput struct {
 
 type listOutput struct {
 	Body struct {
-		Object   string  `json:"object"`
-		Data     []entry `json:"data"`
-		UserTier string  `json:"user_tier"`
+		Object   string       `json:"object"`
+		Data     []shownModel `json:"data"`
+		UserTier string       `json:"user_tier"`
 	}
 }
 
@@ -45,10 +45,10 @@ type oneInput struct {
 	Model string `path:"model" maxLength:"200"`
 }
 
-type oneOutput struct{ Body entry }
+type oneOutput struct{ Body shownModel }
 
-// entry is a model in the public list, in the vendor's spelling of names.
-type entry struct {
+// shownModel is a model in the public list, in the vendor's spelling of names.
+type shownModel struct {
 	ID                  string        `json:"id"`
 	Object              string        `json:"object"`
 	Created             int64         `json:"created"`
@@ -101,7 +101,7 @@ type highContext struct {
 
 func (a API) list(_ context.Context, in *listInput) (*listOutput, error) {
 	out := &listOutput{}
-	out.Body.Object, out.Body.UserTier, out.Body.Data = "list", "free", []entry{}
+	out.Body.Object, out.Body.UserTier, out.Body.Data = "list", "free", []shownModel{}
 	now := a.Models.needs.Now()
 	for _, m := range a.Models.Models() {
 		e := a.entry(m, now)
@@ -124,8 +124,8 @@ func (a API) one(_ context.Context, in *oneInput) (*oneOutput, error) {
 	return &oneOutput{Body: a.entry(m, a.Models.needs.Now())}, nil
 }
 
-func (a API) entry(m *Model, now time.Time) entry {
-	e := entry{
+func (a API) entry(m *Model, now time.Time) shownModel {
+	e := shownModel{
 		ID: m.ID, Object: "model", Created: m.CreatedAt.Unix(), Name: m.Name,
 		Capabilities: m.Capabilities.Words, InputModalities: []string{"text"}, OutputModalities: []string{"text"},
 		ContextLength: m.ContextLength, MaxOutputTokens: m.MaxOutput, SupportedParameters: m.Capabilities.Parameters,
@@ -154,14 +154,19 @@ func (a API) entry(m *Model, now time.Time) entry {
 	e.InputPerK = pricing.Shown(p.Input, t, thousand)
 	e.OutputPerK = pricing.Shown(p.Output, t, thousand)
 	e.Per1KTokens = (e.InputPerK + 10*e.OutputPerK) / 11
-	high := shown(p, t)
-	e.Pricing = &shownPrices{Input: high.Input, CachedInput: high.CachedInput, CacheWrite: high.CacheWrite, Output: high.Output, Reasoning: high.Reasoning}
-	if p.High != nil {
-		high = shown(p.High, t)
-		high.Threshold = p.Threshold
-		e.Pricing.HighContext = &high
-	}
+	e.Pricing = newShownPrices(p, t)
 	return e
+}
+
+func newShownPrices(p *pricing.Prices, t money.Terms) *shownPrices {
+	base := shown(p, t)
+	out := &shownPrices{Input: base.Input, CachedInput: base.CachedInput, CacheWrite: base.CacheWrite, Output: base.Output, Reasoning: base.Reasoning}
+	if p.High != nil {
+		high := shown(p.High, t)
+		high.Threshold = p.Threshold
+		out.HighContext = &high
+	}
+	return out
 }
 
 // shown returns a set of prices as credits for a million tokens.

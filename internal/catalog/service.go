@@ -22,6 +22,7 @@ type Needs struct {
 	Now func() time.Time
 	// Terms turn vendor prices into the prices that people see.
 	Terms money.Terms
+	Tiers Tiers
 	// Providers are the configured ones, in the order in which they are tried.
 	Providers []ProviderConfig
 }
@@ -42,7 +43,7 @@ const retryAfter = time.Second
 // New returns a Service that knows no model until Start has returned.
 func New(n Needs) *Service {
 	s := &Service{needs: n, store: store{n.DB}, wake: make(chan struct{}, 1)}
-	s.current.Store(newSnapshot(nil))
+	s.current.Store(newSnapshot(nil, nil))
 	return s
 }
 
@@ -111,11 +112,11 @@ func (s *Service) load(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load catalogue: %w", err)
 	}
-	models, err := s.assemble(t)
+	snap, err := s.assemble(t)
 	if err != nil {
 		return fmt.Errorf("load catalogue: %w", err)
 	}
-	s.current.Store(newSnapshot(models))
+	s.current.Store(snap)
 	return nil
 }
 
@@ -131,6 +132,12 @@ func (s *Service) Model(id string) (*Model, error) {
 		return nil, ErrRetired
 	}
 	return m, nil
+}
+
+// KeyOf returns the id of the provider's key with this credential, or "", from
+// memory.
+func (s *Service) KeyOf(provider string, credential uint64) string {
+	return s.current.Load().keys[credentialOf{provider, credential}]
 }
 
 // Models returns the models that people may see, by id, from memory.

@@ -20,29 +20,30 @@ type Kind uint8
 
 // The kinds of fault, with the HTTP status each becomes.
 const (
-	Internal         Kind = iota // 500: a bug of ours
-	Invalid                      // 400: malformed
-	Unauthenticated              // 401: we do not know who is asking
-	PaymentRequired              // 402: not enough credits, or a budget is used up
-	Forbidden                    // 403: we know, and they may not
-	NotFound                     // 404: no such thing, or not theirs to see
-	MethodNotAllowed             // 405
-	Conflict                     // 409: the thing changed or already exists
-	Gone                         // 410: it was there, once
-	TooLarge                     // 413: the body
-	URITooLong                   // 414
-	UnsupportedMedia             // 415
-	WrongHost                    // 421
-	Unprocessable                // 422: well-formed, but a field breaks a rule
-	RateLimited                  // 429: too often
-	HeadersTooLarge              // 431
-	Upstream                     // 502: a provider failed
-	Unavailable                  // 503: ours; retry later
-	UpstreamTimeout              // 504: a provider was too slow
+	Internal           Kind = iota // 500: a bug of ours
+	Invalid                        // 400: malformed
+	Unauthenticated                // 401: we do not know who is asking
+	PaymentRequired                // 402: not enough credits, or a budget is used up
+	Forbidden                      // 403: we know, and they may not
+	NotFound                       // 404: no such thing, or not theirs to see
+	MethodNotAllowed               // 405
+	Conflict                       // 409: the thing changed or already exists
+	Gone                           // 410: it was there, once
+	TooLarge                       // 413: the body
+	URITooLong                     // 414
+	UnsupportedMedia               // 415
+	WrongHost                      // 421
+	Unprocessable                  // 422: well-formed, but a field breaks a rule
+	RateLimited                    // 429: too often
+	HeadersTooLarge                // 431
+	Upstream                       // 502: a provider failed
+	Unavailable                    // 503: ours; retry later
+	UpstreamTimeout                // 504: a provider was too slow
+	PreconditionFailed             // 412: somebody else changed it first
 )
 
 var statuses = [...]int{
-	500, 400, 401, 402, 403, 404, 405, 409, 410, 413, 414, 415, 421, 422, 429, 431, 502, 503, 504,
+	500, 400, 401, 402, 403, 404, 405, 409, 410, 413, 414, 415, 421, 422, 429, 431, 502, 503, 504, 412,
 }
 
 // Status returns the HTTP status of k.

@@ -23,7 +23,7 @@ func (c *call) send(f func(llm.Reply) error) error {
 	}
 	c.enter(phaseVendor)
 	reply, err := c.s.needs.Vendors[p.Vendor].Forward(c.ctx, llm.Target{
-		BaseURL: p.BaseURL, Key: p.Key, Model: c.route.VendorModel, Header: p.Options.Headers, AllowPrivate: p.AllowPrivate, Timeouts: c.s.limits.Upstream,
+		BaseURL: p.BaseURL, Key: p.Key, Model: c.route.VendorModel, Header: p.Options.Headers, AllowPrivate: p.AllowPrivate, Timeouts: upstream(p, c.s.limits.Upstream),
 	}, call)
 	c.enter(phaseBusy)
 	if err != nil {
@@ -40,6 +40,19 @@ func (c *call) send(f func(llm.Reply) error) error {
 
 // usesStreamOptions reports whether usage in a stream has to be asked for.
 func (c *call) usesStreamOptions() bool { return c.op == opChat || c.op.op == llm.OpCompletions }
+
+// upstream are the timeouts of a provider, or else the usual ones.
+func upstream(p *catalog.Provider, usual llm.Timeouts) llm.Timeouts {
+	for _, own := range []struct {
+		ms int64
+		to *time.Duration
+	}{{p.Timeouts.FirstByteMS, &usual.FirstByte}, {p.Timeouts.IdleMS, &usual.Idle}, {p.Timeouts.TotalMS, &usual.Total}} {
+		if own.ms > 0 {
+			*own.to = time.Duration(own.ms) * time.Millisecond
+		}
+	}
+	return usual
+}
 
 // limitKey names the parameter of the output limit that a provider wants.
 func limitKey(p *catalog.Provider) string {

@@ -152,6 +152,12 @@ type TokenCounter interface {
 	CountTokens(ctx context.Context, to Target, req *Request) (int64, error)
 }
 
+// Pinger is a Vendor that can tell for nothing whether an account works, by the
+// list of models. An error is a *Failure.
+type Pinger interface {
+	Ping(ctx context.Context, to Target) error
+}
+
 // Usage is what a vendor says a call used, in disjoint classes: cached input
 // is not in Input, reasoning is not in Output.
 type Usage struct {

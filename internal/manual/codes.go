@@ -43,12 +43,14 @@ func on(statuses ...int) []int { return statuses }
 var Codes = []Code{
 	{"conflict", TopicRequest, on(409), "What you asked for does not fit what is there: it exists already with other values, or you have the most that is possible.", "Read the message, look at the present state, then change the request or delete something first."},
 	{"cross_site_request", TopicRequest, on(403), "A form was sent from the page of another site.", "Open the page of this service itself and send the form from there."},
+	{"edited_elsewhere", TopicRequest, on(412), "Somebody else changed the thing after you had read it, so your change is based on what is no longer there.", "Read it again, repeat your change on what it is now, and send the new ETag as If-Match."},
 	{"headers_too_large", TopicRequest, on(431), "The headers are larger than 32 KiB together.", "Send fewer or shorter ones; a browser may have collected large cookies."},
 	{"idempotency_key_required", TopicRequest, on(400), "This change must not happen twice by accident, so it takes an Idempotency-Key header.", "Send a value of your own of up to 255 characters, and the same one when you repeat the request."},
 	{"idempotency_key_reuse", TopicRequest, on(422), "The Idempotency-Key was used before, with another request.", "Use a new key for each change; repeat one only with the same body."},
+	{"in_use", TopicRequest, on(409), "Something else still refers to the thing, so it cannot be deleted.", "Change or delete what the message names first."},
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
 	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
-	{"invalid_state", TopicRequest, on(409), "What you asked for does not fit the state that the thing is in.", "Read the message, look at the present state and try again when it has changed."},
+	{"invalid_state", TopicRequest, on(409), "The thing is in a state from which this is not possible, or it belongs to the configuration of the server.", "Read its present state, and take the step that leads there first."},
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
 	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},
@@ -90,6 +92,7 @@ var Codes = []Code{
 	{"ledger_refused", TopicCredit, on(503), "The books would not have been right after this call, so it was not made. Nothing was charged.", "Report the request id. Operators: run rephlo ledger verify."},
 
 	{"context_length_exceeded", TopicModel, on(400), "The messages and the longest possible answer together do not fit into the model's context.", "Send fewer or shorter messages, lower the output limit, or use a model with a larger context."},
+	{"model_access_restricted", TopicModel, on(403), "Your plan does not include this model.", "Use another model, or a plan that details.requiredTiers names."},
 	{"model_not_found", TopicModel, on(404), "No model has this name.", "Check the spelling; GET /v1/models lists the models."},
 	{"model_retired", TopicModel, on(404), "The model was offered once and is not any more.", "Use another; GET /v1/models lists the models."},
 	{"model_unavailable", TopicModel, on(503), "The model exists, but cannot be called at the moment: its provider is off, or lacks a key or a price.", "Try again after the time in Retry-After, or use another model."},

@@ -34,6 +34,7 @@ var kinds = map[string]fault.Kind{
 	"Gone": fault.Gone, "TooLarge": fault.TooLarge, "URITooLong": fault.URITooLong, "UnsupportedMedia": fault.UnsupportedMedia,
 	"WrongHost": fault.WrongHost, "Unprocessable": fault.Unprocessable, "RateLimited": fault.RateLimited, "HeadersTooLarge": fault.HeadersTooLarge,
 	"Upstream": fault.Upstream, "Unavailable": fault.Unavailable, "UpstreamTimeout": fault.UpstreamTimeout,
+	"PreconditionFailed": fault.PreconditionFailed,
 }
 
 // declared reads the calls of fault.New in one file: the statuses by code.

@@ -68,7 +68,7 @@ func ErrorType(k fault.Kind) string {
 		return "insufficient_quota"
 	case fault.Forbidden:
 		return "permission_error"
-	case fault.Conflict:
+	case fault.Conflict, fault.PreconditionFailed:
 		return "conflict_error"
 	case fault.RateLimited:
 		return "rate_limit_error"

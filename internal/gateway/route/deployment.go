@@ -165,6 +165,7 @@ func (d *deployment) status(now time.Time) Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := Status{ID: d.id, State: Active, InFlight: d.inFlight}
+	s.Calls, s.Faults = d.window.sums(now)
 	switch {
 	case d.disabled:
 		s.State = Disabled

@@ -223,6 +223,8 @@ type Status struct {
 	State    State
 	InFlight int64
 	Until    time.Time // when it may be asked again; zero while it may be
+	// Calls and Faults are those of the last ten seconds.
+	Calls, Faults int64
 }
 
 // State is whether a deployment takes calls.

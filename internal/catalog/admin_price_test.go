@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 
@@ -123,9 +124,7 @@ func TestAPriceHasAllClasses(t *testing.T) {
 		}
 		set["imageBy"] = []fields{{"size": "1024x1024", "quality": "high", "price": 99}}
 		whole := fields{"contextThreshold": 200_000, "highContext": set}
-		for name, v := range set {
-			whole[name] = v
-		}
+		maps.Copy(whole, set)
 		a := o.must(201, "POST", "/admin/pricing/vendor-prices", fields{
 			"providerId": "acme", "vendorModelId": "other", "reason": why, "prices": whole,
 		}, "Idempotency-Key", "all")

@@ -36,6 +36,7 @@ type Vendor struct {
 var (
 	_ llm.Vendor   = (*Vendor)(nil)
 	_ llm.Streamer = (*Vendor)(nil)
+	_ llm.Pinger   = (*Vendor)(nil)
 )
 
 // New returns the vendor for OpenAI itself.
@@ -60,6 +61,12 @@ func readRefusal(body []byte) (llm.Refusal, bool) {
 
 // Native implements llm.Vendor.
 func (v *Vendor) Native(op llm.Op) bool { return paths[op] != "" }
+
+// Ping implements llm.Pinger by the list of models
+// (https://platform.openai.com/docs/api-reference/models/list).
+func (v *Vendor) Ping(ctx context.Context, to llm.Target) error {
+	return v.client.Ping(ctx, to, "/models")
+}
 
 var errOp = errors.New("operation is not forwarded")
 

@@ -1,4 +1,4 @@
-package openai
+package upstream
 
 import (
 	"context"
@@ -11,19 +11,17 @@ import (
 	"github.com/rephlo/rephlo/internal/llm"
 )
 
-var _ llm.Pinger = (*Vendor)(nil)
-
 // pingTimeout is how long a list of models may take.
 const pingTimeout = 20 * time.Second
 
-// Ping implements llm.Pinger by GET /models
-// (https://platform.openai.com/docs/api-reference/models/list).
-func (v *Vendor) Ping(ctx context.Context, to llm.Target) error {
+// Ping gets path behind the target's base URL, for nothing but to know that it
+// answers. An error is a *llm.Failure.
+func (c *Client) Ping(ctx context.Context, to llm.Target, path string) error {
 	base := to.BaseURL
 	if base == "" {
-		base = v.baseURL
+		base = c.protocol.BaseURL
 	}
-	u, err := url.JoinPath(base, "/models")
+	u, err := url.JoinPath(base, path)
 	if err != nil || base == "" {
 		return llm.Fail(llm.UnknownModel, errNoBase)
 	}
@@ -37,12 +35,12 @@ func (v *Vendor) Ping(ctx context.Context, to llm.Target) error {
 	if limit.Total <= 0 {
 		limit.Total = pingTimeout
 	}
-	res, err := v.client.Do(ctx, egress.Request{Template: t, Header: header(to, llm.Call{}), Timeouts: limit, MaxBody: maxAnswer})
+	res, err := c.client.Do(ctx, egress.Request{Template: t, Header: c.header(to, llm.Call{}), Timeouts: limit, MaxBody: maxAnswer})
 	if err != nil {
 		return llm.Broken(err)
 	}
 	if res.Status != http.StatusOK {
-		return v.refused(to, t, res, res.Header("x-request-id"))
+		return c.refused(to, t, res, res.Header(c.protocol.RequestID))
 	}
 	_, err = io.Copy(io.Discard, res.Body) // to its end, so that the connection is kept
 	if cerr := res.Body.Close(); err == nil {

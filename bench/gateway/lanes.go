@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -46,9 +50,12 @@ type table struct {
 // spares are how many rounds a lane may void.
 const spares = 3
 
-func runLanes(ctx context.Context, b *bench, r *rephlo) *table {
+func runLanes(ctx context.Context, b *bench, r *rephlo, e engine) *table {
 	t := &table{}
 	for i, l := range lanes {
+		if !strings.Contains(l.name, b.plan.lane) {
+			continue
+		}
 		for _, p := range []*process{b.bare, r.process} { // warm up
 			if _, err := b.round(ctx, l, p, r, time.Second/2); err != nil {
 				t.err = err
@@ -60,7 +67,9 @@ func runLanes(ctx context.Context, b *bench, r *rephlo) *table {
 			bare, err := b.round(ctx, l, b.bare, r, b.plan.lasting)
 			ours := round{}
 			if err == nil {
+				profiled := b.profile(ctx, r, fmt.Sprintf("%s-%d", e.name, i))
 				ours, err = b.round(ctx, l, r.process, r, b.plan.lasting)
+				err = errors.Join(err, <-profiled)
 			}
 			if err == nil {
 				t.bare[i], t.ours[i] = append(t.bare[i], bare), append(t.ours[i], ours)
@@ -74,6 +83,32 @@ func runLanes(ctx context.Context, b *bench, r *rephlo) *table {
 		}
 	}
 	return t
+}
+
+// profile takes rephlo's CPU profile during a round, if one is asked for.
+func (b *bench) profile(ctx context.Context, r *rephlo, name string) <-chan error {
+	done := make(chan error, 1)
+	if b.plan.profile == "" {
+		done <- nil
+		return done
+	}
+	go func() {
+		address := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", r.ops, max(1, int(b.plan.lasting/time.Second)))
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			done <- err
+			return
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			done <- err
+			return
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		done <- errors.Join(err, os.WriteFile(filepath.Join(b.plan.profile, name+".pprof"), text, 0o600))
+	}()
+	return done
 }
 
 // result is what the load generator prints.

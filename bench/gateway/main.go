@@ -21,6 +21,8 @@ type plan struct {
 	lasting time.Duration
 	gate    bool
 	engines string
+	lane    string // only lanes whose name has it
+	profile string // the folder for CPU profiles
 }
 
 func main() {
@@ -29,6 +31,8 @@ func main() {
 	seconds := flag.Float64("seconds", 3, "length of a round")
 	flag.BoolVar(&p.gate, "gate", false, "exit with status 1 when a ratio misses its gate")
 	flag.StringVar(&p.engines, "db", "all", "sqlite, postgres or all")
+	flag.StringVar(&p.lane, "lane", "", "only the lanes whose name contains this")
+	flag.StringVar(&p.profile, "profile", "", "a folder to which rephlo's CPU profile of each lane goes; taking one costs about a twentieth")
 	flag.Parse()
 	p.lasting = time.Duration(*seconds * float64(time.Second))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -120,7 +124,7 @@ func (b *bench) measure(ctx context.Context, e engine) error {
 	if err != nil {
 		return err
 	}
-	tables := runLanes(ctx, b, r)
+	tables := runLanes(ctx, b, r, e)
 	err = errors.Join(tables.err, r.stop())
 	tables.print(e)
 	b.missed = b.missed || tables.missed

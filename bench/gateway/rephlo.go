@@ -34,6 +34,7 @@ type rephlo struct {
 	program string
 	common  []string // flags of every command
 	keys    string   // the file with the API keys
+	ops     string   // the address of its profiles
 }
 
 const (
@@ -55,11 +56,12 @@ func (b *bench) newRephlo(ctx context.Context, e engine) (*rephlo, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddrs(2)
+	addrs, err := freeAddrs(3)
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{"serve", "--api-addr", addrs[0], "--idp-addr", addrs[1]}, r.common...)
+	r.ops = addrs[2]
+	args := append([]string{"serve", "--api-addr", addrs[0], "--idp-addr", addrs[1], "--ops-addr", addrs[2]}, r.common...)
 	env := []string{"REPHLO_PROVIDERS_FILE=" + providers, "REPHLO_API_URL=http://" + addrs[0], "REPHLO_IDP_URL=http://" + addrs[1]}
 	if r.process, err = start(ctx, env, r.program, addrs[0], args...); err != nil {
 		return nil, err

@@ -169,8 +169,8 @@ func watchRSS(ctx context.Context, pid int) float64 {
 }
 
 // print shows the medians, their ratio and every round.
-func (t *table) print(e engine) {
-	fmt.Printf("\n%s: CPU a request in µs, medians of %d rounds\n", e.name, len(t.ours[0]))
+func (t *table) print(e engine, rounds int) {
+	fmt.Printf("\n%s: CPU a request in µs, medians of %d rounds\n", e.name, rounds)
 	fmt.Printf("%-26s %9s %9s %7s %6s  %-4s %9s %9s %8s\n", "lane", "bare", "rephlo", "ratio", "gate", "", "p50 bare", "p50 ms", "RSS MiB")
 	for i, l := range lanes {
 		if len(t.ours[i]) == 0 {

@@ -126,7 +126,7 @@ func (b *bench) measure(ctx context.Context, e engine) error {
 	}
 	tables := runLanes(ctx, b, r, e)
 	err = errors.Join(tables.err, r.stop())
-	tables.print(e)
+	tables.print(e, b.plan.rounds)
 	b.missed = b.missed || tables.missed
 	if err != nil {
 		return err

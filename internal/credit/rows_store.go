@@ -2,7 +2,6 @@ package credit
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,21 +67,15 @@ func chunk(n, largest int) int {
 // shared arguments, then row the arguments of row i. Every row must change
 // exactly one row of the database; else it is errGuard.
 func (s store) exec(ctx context.Context, r *rows, n int, shared func(args []any, first int) []any, row func(args []any, i int) []any) error {
-	q := s.db.Q(ctx)
-	args := make([]any, 0, 8+min(n, 1<<s.chunkBits)*r.width)
 	for first := 0; first < n; {
 		bits := chunk(n-first, s.limit(r))
-		args = shared(args[:0], first)
+		args := shared(make([]any, 0, r.shared+r.width<<bits), first)
 		for i := range 1 << bits {
 			args = row(args, first+i)
 		}
 		text := r.text(bits)
-		res, err := q.ExecContext(ctx, text, args...)
-		if err != nil {
+		if err := s.db.Queue(ctx, just(text, 1<<bits), text, args...); err != nil {
 			return err
-		}
-		if changed, err := res.RowsAffected(); err != nil || changed != 1<<bits {
-			return fmt.Errorf("%w: %d rows instead of %d (%w): %.60s", errGuard, changed, 1<<bits, err, text)
 		}
 		first += 1 << bits
 	}
@@ -144,7 +137,7 @@ func (s store) addTransfers(ctx context.Context, lane int64, p *plan) error {
 }
 
 func (s store) addHolds(ctx context.Context, lane int64, hs []holdRow) error {
-	return s.exec(ctx, holdRows, len(hs), just(lane), func(args []any, i int) []any {
+	return s.exec(ctx, holdRows, len(hs), only(lane), func(args []any, i int) []any {
 		h := &hs[i]
 		return append(args, h.ref, h.user, h.amount, h.progress, h.renewed, h.journal)
 	})
@@ -153,19 +146,19 @@ func (s store) addHolds(ctx context.Context, lane int64, hs []holdRow) error {
 // endHolds deletes the open rows of the holds that end. One that is not open,
 // or smaller than its charge, is errGuard.
 func (s store) endHolds(ctx context.Context, lane int64, es []endRow) error {
-	return s.exec(ctx, endRows, len(es), just(lane), func(args []any, i int) []any {
+	return s.exec(ctx, endRows, len(es), only(lane), func(args []any, i int) []any {
 		return append(args, es[i].ref, es[i].charge)
 	})
 }
 
 // moveLeases adds to what is held and spent of each lease.
 func (s store) moveLeases(ctx context.Context, lane int64, ms []move) error {
-	return s.exec(ctx, moveRows, len(ms), just(lane), func(args []any, i int) []any {
+	return s.exec(ctx, moveRows, len(ms), only(lane), func(args []any, i int) []any {
 		return append(args, ms[i].grant, ms[i].held, ms[i].spent)
 	})
 }
 
-func just(lane int64) func(args []any, first int) []any {
+func only(lane int64) func(args []any, first int) []any {
 	return func(args []any, _ int) []any { return append(args, lane) }
 }
 

@@ -62,21 +62,29 @@ func (s store) one(ctx context.Context, query string, args ...any) error {
 	return nil
 }
 
+// just checks that a statement has changed want rows.
+func just(query string, want int64) func(rows int64) error {
+	return func(n int64) error {
+		if n != want {
+			return fmt.Errorf("%w: %d rows instead of %d: %.60s", errGuard, n, want, query)
+		}
+		return nil
+	}
+}
+
 // fence begins a batch: it moves the lane to h, from the batch before it. If
 // that is not where the lane is, the error is errStale.
 func (s store) fence(ctx context.Context, lane, epoch int64, h head) error {
-	res, err := s.db.Q(ctx).ExecContext(ctx, fenceSQL, lane, epoch, h.batch-1, h.last, h.hash[:])
-	if err != nil {
-		return err
-	}
-	if n, err := res.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(errStale, err)
-	}
-	return nil
+	return s.db.Queue(ctx, func(n int64) error {
+		if n != 1 {
+			return errStale
+		}
+		return nil
+	}, fenceSQL, lane, epoch, h.batch-1, h.last, h.hash[:])
 }
 
 func (s store) addBatch(ctx context.Context, lane int64, h head, at int64) error {
-	return s.one(ctx, batchSQL, lane, h.batch, h.first, h.last, h.prev[:], h.root[:], h.hash[:], at)
+	return s.db.Queue(ctx, just(batchSQL, 1), batchSQL, lane, h.batch, h.first, h.last, h.prev[:], h.root[:], h.hash[:], at)
 }
 
 func (s store) addUncollected(ctx context.Context, os []over, at int64) error {

@@ -22,6 +22,11 @@ type transaction struct {
 	tx    *sql.Tx
 	after []func() // run once the commit has succeeded
 	texts []string // SQLite: statements that ran unprepared
+
+	// Of InSteadyTx on PostgreSQL.
+	conn   *sql.Conn
+	queue  []queued
+	failed error // of the queue; the transaction ends with it
 }
 
 // Q returns the transaction that ctx carries, or else the pool. On SQLite a
@@ -50,16 +55,30 @@ func (d *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 
 // transact runs fn in a transaction on a connection of pool.
 func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context) error) error {
-	tx, err := pool.BeginTx(ctx, nil)
+	t := &transaction{db: d}
+	var err error
+	if pool == d.steady {
+		if err = t.begin(ctx, pool); err == nil {
+			defer t.conn.Close()
+		}
+	} else {
+		t.tx, err = pool.BeginTx(ctx, nil)
+	}
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback()
-	t := &transaction{db: d, tx: tx}
-	if err := fn(context.WithValue(ctx, txKey{}, t)); err != nil {
+	defer t.tx.Rollback()
+	err = fn(context.WithValue(ctx, txKey{}, t))
+	if err == nil {
+		err = t.flush(ctx)
+	}
+	if t.failed != nil { // fn may have met only its consequence
+		err = t.failed
+	}
+	if err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := t.tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	for _, text := range t.texts {
@@ -195,6 +214,9 @@ func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
 }
 
 func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if q.t.conn != nil {
+		return q.t.exec(ctx, query, args)
+	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.ExecContext(ctx, args...)
 	}
@@ -202,6 +224,9 @@ func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (
 }
 
 func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := q.t.flush(ctx); err != nil {
+		return nil, err
+	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryContext(ctx, args...)
 	}
@@ -209,6 +234,7 @@ func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) 
 }
 
 func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	_ = q.t.flush(ctx)                         // an error is the transaction's, and this query fails with it
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryRowContext(ctx, args...)
 	}

@@ -1,0 +1,106 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// queued is a statement that waits to be sent with others.
+type queued struct {
+	query string
+	args  []any
+	check func(rows int64) error
+}
+
+// Queue runs a statement and then check with the number of rows that it
+// changed. Inside InSteadyTx on PostgreSQL it may do so later: statements that
+// follow each other go to the server together, which saves a round trip for
+// each. They run in their order, before the next statement that is not queued
+// and before the commit; the first error among them, or of a check, is the
+// error of the transaction. Elsewhere the statement runs at once and the error
+// is returned. args must not change until the transaction ends.
+func (d *DB) Queue(ctx context.Context, check func(rows int64) error, query string, args ...any) error {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d && t.conn != nil {
+		t.queue = append(t.queue, queued{query, args, check})
+		return nil
+	}
+	res, err := d.Q(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return err
+	}
+	return check(n)
+}
+
+// flush sends what is queued. After an error the transaction cannot go on.
+func (t *transaction) flush(ctx context.Context) error {
+	if t.failed != nil || len(t.queue) == 0 {
+		return t.failed
+	}
+	var batch pgx.Batch
+	for _, q := range t.queue {
+		batch.Queue(q.query, q.args...)
+	}
+	t.failed = t.conn.Raw(func(driverConn any) error {
+		c, ok := driverConn.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("queue: the connection is a %T", driverConn)
+		}
+		results := c.Conn().SendBatch(ctx, &batch)
+		for _, q := range t.queue {
+			tag, err := results.Exec()
+			if err == nil {
+				err = q.check(tag.RowsAffected())
+			}
+			if err != nil {
+				_ = results.Close() // the first error is the one that explains
+				return err
+			}
+		}
+		return results.Close()
+	})
+	clear(t.queue)
+	t.queue = t.queue[:0]
+	return t.failed
+}
+
+// exec runs a statement after what is queued, in the same round trip.
+func (t *transaction) exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	var rows int64
+	t.queue = append(t.queue, queued{query, args, func(n int64) error { rows = n; return nil }})
+	if err := t.flush(ctx); err != nil {
+		return nil, err
+	}
+	return driver.RowsAffected(rows), nil
+}
+
+// begin opens a transaction on a connection of the steady pool, which it keeps
+// for the queue. A connection that turns out to be dead is replaced, as
+// database/sql does it.
+func (t *transaction) begin(ctx context.Context, pool *sql.DB) error {
+	const tries = 3
+	for try := 1; ; try++ {
+		conn, err := pool.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		tx, err := conn.BeginTx(ctx, nil)
+		if err == nil {
+			t.conn, t.tx = conn, tx
+			return nil
+		}
+		err = errors.Join(err, conn.Close())
+		if try == tries || !errors.Is(err, driver.ErrBadConn) {
+			return err
+		}
+	}
+}

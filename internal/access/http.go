@@ -65,7 +65,11 @@ func Recent(d time.Duration, now func() time.Time) web.Option {
 func Challenge(metadata string) func(code string, details map[string]any) string {
 	return func(code string, details map[string]any) string {
 		var c strings.Builder
-		c.WriteString(`Bearer resource_metadata="` + metadata + `"`)
+		scheme := "Bearer"
+		if code == "invalid_dpop_proof" || code == "use_dpop_nonce" {
+			scheme = "DPoP" // RFC 9449 section 7.1
+		}
+		c.WriteString(scheme + ` resource_metadata="` + metadata + `"`)
 		switch code {
 		case ErrNoCredential.Code: // no error attribute: nothing was presented
 		case ErrScope.Code:
@@ -75,6 +79,8 @@ func Challenge(metadata string) func(code string, details map[string]any) string
 			if age, ok := details["maxAgeSeconds"].(int); ok {
 				c.WriteString(`, max_age="` + strconv.Itoa(age) + `"`)
 			}
+		case "invalid_dpop_proof", "use_dpop_nonce":
+			c.WriteString(`, error="` + code + `", algs="ES256 EdDSA PS256"`)
 		default:
 			c.WriteString(`, error="invalid_token"`)
 		}

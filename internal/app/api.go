@@ -56,6 +56,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.onStop(func(context.Context) error { models.Stop(); return nil })
 	auth := authn.New(authn.Needs{
 		Keys: d.Keys, Accounts: d.Accounts, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
+		Resource: cfg.APIURL, NonceKey: core.Box.Subkey(nonceKey), Once: id.grants.Once,
 	})
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })

@@ -36,9 +36,13 @@ type identityParts struct {
 	clients      *client.Service
 	grants       *grant.Service
 	sessions     *sso.Service
+	proofs       *oauth.Proofs
 	accessTokens *oauth.Verifier // for the Resource API
 	anyTokens    *oauth.Verifier // of any audience, for the issuer's own endpoints
 }
+
+// nonceKey names the key that the nonces of DPoP proofs are made with.
+const nonceKey = "dpop nonce/v1"
 
 // staleFeed is how old the knowledge of revocations may be: beyond it a token
 // that was revoked elsewhere might be accepted here.
@@ -53,7 +57,6 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	p := &identityParts{
 		server:  oauth.Server{Issuer: core.Config.IDPURL, Resource: core.Config.APIURL},
 		signing: keys.New(keys.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
-		clients: client.New(client.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev}),
 		grants:  grant.New(grant.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
 	}
 	p.sessions = sso.New(sso.Needs{
@@ -63,6 +66,10 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 		},
 	})
 	s.domains.Factors.Happened = s.factorsChanged(p.sessions)
+	p.clients = client.New(client.Needs{
+		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev, Issuer: p.server.Issuer, Once: p.grants.Once,
+	})
+	p.proofs = oauth.NewProofs(core.Box.Subkey(nonceKey), p.grants.Once, core.Now)
 	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
 	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now)
 	if err := errors.Join(p.signing.Start(ctx), p.clients.Seed(ctx), p.grants.Start(ctx)); err != nil {
@@ -97,12 +104,13 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	core.Jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
 	steps := authorize.New(authorize.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
-		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server,
+		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server, Proofs: p.proofs,
 	})
 	core.Jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
 	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,
+		Proofs: p.proofs,
 	})
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,
@@ -121,7 +129,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		token.API{Tokens: tokens, Address: account.Address},
 		introspect.API{Issuer: cfg.IDPURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
-		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins},
+		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins, Issuer: cfg.IDPURL, Proofs: p.proofs},
 		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
 	} {
 		part.Mount(m)

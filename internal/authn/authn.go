@@ -48,6 +48,12 @@ type Needs struct {
 	Tokens      *oauth.Verifier
 	Revocations Revocations
 	Now         func() time.Time
+	// Resource is the public address under which proofs are made.
+	Resource string
+	// NonceKey is what the nonces of proofs are made with, and Once remembers
+	// the proofs that were used, on all servers.
+	NonceKey []byte
+	Once     oauth.Once
 }
 
 // Service authenticates requests. It is safe for concurrent use.
@@ -59,6 +65,8 @@ type Service struct {
 	now         func() time.Time
 	verified    *otter.Cache[[sha256.Size]byte, *verified]
 	failures    *failures
+	resource    string
+	proofs      *oauth.Proofs
 }
 
 // verified is an access token whose signature and content were checked.
@@ -70,7 +78,9 @@ type verified struct {
 
 // New returns a Service.
 func New(n Needs) *Service {
+	used := &used{once: n.Once, now: n.Now, seen: map[string]time.Time{}}
 	return &Service{
+		resource: n.Resource, proofs: oauth.NewProofs(n.NonceKey, used.first, n.Now),
 		keys: n.Keys, accounts: n.Accounts, tokens: n.Tokens, revocations: n.Revocations, now: n.Now,
 		verified: otter.Must(&otter.Options[[sha256.Size]byte, *verified]{MaximumSize: maxTokens}),
 		failures: newFailures(),
@@ -80,17 +90,17 @@ func New(n Needs) *Service {
 // Authenticate returns who sent r. It reads the head of the request only. The
 // Actor's Scopes are shared: do not change them.
 func (s *Service) Authenticate(r *http.Request) (access.Actor, error) {
-	credential, err := presented(r)
+	credential, bound, err := presented(r)
 	if err != nil {
 		return access.Actor{}, err
 	}
-	if apikey.Prefixed(credential) {
+	if apikey.Prefixed(credential) && !bound {
 		return s.byKey(r, credential)
 	}
 	if strings.Count(credential, ".") != 2 { // no JWT; likely another service's key
 		return access.Actor{}, s.failed(r, apikey.ErrInvalid)
 	}
-	return s.byToken(r, credential)
+	return s.byToken(r, credential, bound)
 }
 
 func (s *Service) byKey(r *http.Request, text string) (access.Actor, error) {
@@ -111,7 +121,7 @@ func (s *Service) byKey(r *http.Request, text string) (access.Actor, error) {
 	return s.allowed(r.Context(), a, apikey.ErrInvalid)
 }
 
-func (s *Service) byToken(r *http.Request, text string) (access.Actor, error) {
+func (s *Service) byToken(r *http.Request, text string, bound bool) (access.Actor, error) {
 	hash := sha256.Sum256([]byte(text))
 	now := s.now()
 	v, ok := s.verified.GetIfPresent(hash)
@@ -127,6 +137,14 @@ func (s *Service) byToken(r *http.Request, text string) (access.Actor, error) {
 	}
 	if s.revocations.Revoked(v.claims) {
 		return access.Actor{}, ErrInvalidToken
+	}
+	if bound != (v.claims.JKT != "") { // a stolen token must not do without its key
+		return access.Actor{}, s.failed(r, errScheme)
+	}
+	if bound {
+		if err := s.prove(r, text, v.claims.JKT); err != nil {
+			return access.Actor{}, err
+		}
 	}
 	return s.allowed(r.Context(), v.actor, ErrInvalidToken)
 }
@@ -203,6 +221,9 @@ func (s *Service) Middleware() web.Middleware {
 	return func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			a, err := s.Authenticate(r)
+			if r.Header["Dpop"] != nil {
+				w.Header().Set("DPoP-Nonce", s.proofs.Nonce())
+			}
 			return next(w, r.WithContext(access.With(r.Context(), a, err)))
 		}
 	}

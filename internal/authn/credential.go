@@ -8,17 +8,21 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 )
 
-// presented returns the one credential of r.
-func presented(r *http.Request) (string, error) {
+// presented returns the one credential of r, and whether it came by the scheme
+// DPoP (RFC 9449 section 7.1).
+func presented(r *http.Request) (text string, bound bool, err error) {
 	if inQuery(r.URL.RawQuery) {
-		return "", errInURL
+		return "", false, errInURL
 	}
 	found := ""
 	for _, name := range [...]string{"Authorization", "X-Api-Key", "X-Goog-Api-Key"} {
 		for _, value := range r.Header[name] {
 			if name == "Authorization" {
 				scheme, rest, _ := strings.Cut(value, " ")
-				if !strings.EqualFold(scheme, "Bearer") {
+				switch {
+				case strings.EqualFold(scheme, "DPoP"):
+					bound = true
+				case !strings.EqualFold(scheme, "Bearer"):
 					continue // another scheme proves nothing here
 				}
 				value = rest
@@ -27,16 +31,16 @@ func presented(r *http.Request) (string, error) {
 			switch {
 			case value == "" || value == found:
 			case found != "":
-				return "", errTwo
+				return "", false, errTwo
 			default:
 				found = value
 			}
 		}
 	}
 	if found == "" {
-		return "", access.ErrNoCredential
+		return "", false, access.ErrNoCredential
 	}
-	return found, nil
+	return found, bound, nil
 }
 
 // inQuery reports whether a query has a credential in it (RFC 6750 section 2.3

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -24,6 +25,7 @@ type metadata struct {
 	Servers       []string `json:"authorization_servers"`
 	Scopes        []string `json:"scopes_supported"`
 	BearerMethods []string `json:"bearer_methods_supported"`
+	DPoPAlgs      []string `json:"dpop_signing_alg_values_supported"`
 }
 
 // Mount registers the route. The same address with a path behind it would
@@ -35,7 +37,7 @@ func (a API) Mount(m *web.Mux) {
 			access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeAccountManage,
 			access.ScopeCredits, access.ScopeKeys,
 		},
-		BearerMethods: []string{"header"},
+		BearerMethods: []string{"header"}, DPoPAlgs: oauth.StrictAlgs(),
 	})
 	sum := sha256.Sum256(body)
 	etag := `"` + hex.EncodeToString(sum[:8]) + `"`

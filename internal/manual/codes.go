@@ -107,6 +107,7 @@ var Codes = []Code{
 	{"client_exists", TopicOAuth, on(409), "There is an app with this client id already.", "Choose another id, or change the app that is there."},
 	{"invalid_client", TopicOAuth, on(401), "The client id is unknown, or its secret or other proof is wrong.", "Check client_id and the way in which the app proves who it is."},
 	{"invalid_client_metadata", TopicOAuth, on(400, 422), "A setting of the app breaks a rule.", "Correct the setting that the message names."},
+	{"invalid_dpop_proof", TopicOAuth, on(400, 401), "The DPoP proof is missing, old, was used before, or is not for this request, this access token or this key.", "Make a new proof for each request, with the key that the tokens are bound to and the clock set right."},
 	{"invalid_grant", TopicOAuth, on(400), "The code or refresh token is wrong, expired, revoked or was used before, or code_verifier or redirect_uri does not match it.", "Start the sign-in again. Use each code and each refresh token once."},
 	{"invalid_redirect_uri", TopicOAuth, on(400), "A redirect URI of an app that registers itself is not allowed.", "Register https addresses; for a program on the user's machine loopback http or a scheme of a reverse domain name."},
 	{"invalid_scope", TopicOAuth, on(400), "A scope is unknown, or goes beyond what the user granted.", "Ask only for scopes that the app is registered for and the user agreed to."},
@@ -116,6 +117,7 @@ var Codes = []Code{
 	{"unauthorized_client", TopicOAuth, on(400), "The app is not registered for this way of signing in.", "Use a grant type that the app is registered for, or change its registration."},
 	{"unknown_client", TopicOAuth, on(404), "There is no app with this client id.", "Check the id."},
 	{"unsupported_grant_type", TopicOAuth, on(400), "The token endpoint does not know this grant_type.", "Use one of those that /.well-known/openid-configuration lists."},
+	{"use_dpop_nonce", TopicOAuth, on(400), "The DPoP proof lacks this server's nonce, or has an old one.", "Make a new proof with the value of the DPoP-Nonce header as nonce and send the request again. Libraries do so by themselves."},
 
 	{"internal_server_error", TopicServer, on(500), "Something went wrong on our side.", "Try again. If it stays, report the request id; it leads the operator to the cause."},
 	{"overloaded", TopicServer, on(503), "The server is handling as much as it can.", "Try again after the time in Retry-After, with fewer calls at once."},

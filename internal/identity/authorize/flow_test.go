@@ -136,6 +136,7 @@ func newIDP(t *testing.T, db *sqldb.DB) *idp {
 		DB: db, Log: log, Now: p.clock, Accounts: p.accounts, Clients: p.clients, Grants: p.grants, Sessions: sessions,
 		Tokens: oauth.NewVerifier(p.ring, p.issuer, "http://api.test", p.clock), Screens: screens,
 		Server: oauth.Server{Issuer: p.issuer, Resource: "http://api.test"},
+		Proofs: oauth.NewProofs(box.Subkey("nonce"), p.grants.Once, p.clock),
 	})
 	m := web.NewMux(web.Config{Log: log})
 	for _, h := range []web.Mounter{

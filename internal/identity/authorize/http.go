@@ -61,7 +61,11 @@ func (a API) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reference, err := a.Authorize.Push(r.Context(), c, v)
+	jkt, err := a.Authorize.Proofs.Prove(w, r, a.Authorize.Server.Issuer+PushPath, !c.NoNonce)
+	if err != nil {
+		return unavailable(err)
+	}
+	reference, err := a.Authorize.Push(r.Context(), c, v, jkt)
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		return web.JSON(w, http.StatusBadRequest, struct {
 			Error       string `json:"error"`

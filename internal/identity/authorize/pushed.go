@@ -25,8 +25,9 @@ var errRequestURI = &oauth.Error{
 
 // Push checks the request of an authenticated client as the authorization
 // endpoint would, stores it, and returns the reference to it. An *oauth.Error
-// says what is wrong with the request.
-func (s *Service) Push(ctx context.Context, c client.Client, v url.Values) (reference string, err error) {
+// says what is wrong with the request. jkt is the key that the push has proven
+// to hold, to which the code is then bound (RFC 9449 section 10.1).
+func (s *Service) Push(ctx context.Context, c client.Client, v url.Values, jkt string) (reference string, err error) {
 	if v.Get("request_uri") != "" {
 		return "", &oauth.Error{Code: "invalid_request", Description: "A pushed request cannot refer to another one."}
 	}
@@ -34,6 +35,13 @@ func (s *Service) Push(ctx context.Context, c client.Client, v url.Values) (refe
 	in, _, err := s.check(ctx, v, nil)
 	if err != nil {
 		return "", err
+	}
+	switch {
+	case jkt == "":
+	case in.Request.JKT == "":
+		in.Request.JKT = jkt
+	case in.Request.JKT != jkt:
+		return "", &oauth.Error{Code: "invalid_dpop_proof", Description: "The parameter dpop_jkt and the DPoP proof name different keys."}
 	}
 	handle := oauth.NewSecret("")
 	in.pushed, in.expiresAt = oauth.Hash(handle), in.CreatedAt.Add(PushedLife)

@@ -32,6 +32,7 @@ type Needs struct {
 	Tokens   *oauth.Verifier // reads id_token_hint
 	Screens  *pages.Screens
 	Server   oauth.Server
+	Proofs   *oauth.Proofs
 }
 
 // Service keeps interactions. It is safe for concurrent use.
@@ -146,6 +147,7 @@ func (s *Service) finish(ctx context.Context, st state) (address string, err err
 		code, err := s.Grants.IssueCode(ctx, grant.Code{
 			ClientID: r.ClientID, UserID: st.user.ID, SessionID: st.session.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge,
 			Nonce: r.Nonce, Scopes: st.scopes(), Resources: r.Resources, AuthTime: st.session.AuthTime, ACR: st.session.ACR, AMR: st.session.AMR,
+			JKT: r.JKT,
 		})
 		address = oauth.RedirectCode(r, s.Server.Issuer, code)
 		return err

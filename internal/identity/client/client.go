@@ -18,6 +18,7 @@ const (
 	AuthNone  AuthMethod = "none" // a public client, which has no secret
 	AuthBasic AuthMethod = "client_secret_basic"
 	AuthPost  AuthMethod = "client_secret_post"
+	AuthKey   AuthMethod = "private_key_jwt" // an assertion signed with its key
 )
 
 // RefreshLife says what ends a refresh token early.
@@ -31,9 +32,13 @@ const (
 
 // Grants a client may use.
 const (
-	GrantCode    = "authorization_code"
-	GrantRefresh = "refresh_token"
+	GrantCode        = "authorization_code"
+	GrantRefresh     = "refresh_token"
+	GrantCredentials = "client_credentials" // for itself, without a user
 )
+
+// grants are those that a client may have.
+func grants() []string { return []string{GrantCode, GrantRefresh, GrantCredentials} }
 
 // Client is one OAuth client.
 type Client struct {
@@ -60,6 +65,15 @@ type Client struct {
 	DefaultMaxAge *int64 `json:"default_max_age,omitempty"`
 	// RequirePAR refuses requests that were not pushed (RFC 9126).
 	RequirePAR bool `json:"require_par,omitempty"`
+	// JWKS are the public keys of a client that signs what it sends.
+	JWKS json.RawMessage `json:"jwks,omitempty"`
+	// TokenAudience also takes assertions whose audience is the token endpoint:
+	// for clients made for older servers.
+	TokenAudience bool `json:"token_audience,omitempty"`
+	// RequireDPoP binds every token of the client to a key that it holds.
+	RequireDPoP bool `json:"require_dpop,omitempty"`
+	// NoNonce takes the client's DPoP proofs without a nonce of ours.
+	NoNonce bool `json:"no_nonce,omitempty"`
 	// Dynamic clients registered themselves. Nobody has vouched for them.
 	Dynamic bool `json:"dynamic,omitempty"`
 	// What a dynamic client says about itself besides; nothing here uses it.
@@ -68,6 +82,7 @@ type Client struct {
 	CreatedAt time.Time `json:"-"`
 
 	secrets []string // hashes
+	keys    oauth.KeySet
 	usedAt  time.Time
 }
 

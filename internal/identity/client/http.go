@@ -3,10 +3,16 @@ package client
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/sqldb"
 )
+
+// errStorage answers while the database cannot say whether an assertion was
+// used.
+var errStorage = fault.New(fault.Unavailable, "temporarily_unavailable", "The service cannot answer right now. Try again in a few seconds.").After(2 * time.Second)
 
 // FromRequest reads the form of a request to one of the issuer's endpoints and
 // authenticates the client that sent it (RFC 6749 section 2.3). A page of
@@ -31,6 +37,9 @@ func (s *Service) FromRequest(w http.ResponseWriter, r *http.Request) (url.Value
 			return v, c, nil
 		}
 	}
+	if sqldb.IsUnavailable(err) {
+		return nil, Client{}, errStorage.Because(err)
+	}
 	if fault.From(err).Kind == fault.Unauthenticated && r.Header.Get("Authorization") != "" {
 		w.Header().Set("WWW-Authenticate", `Basic realm="rephlo"`)
 	}
@@ -38,7 +47,8 @@ func (s *Service) FromRequest(w http.ResponseWriter, r *http.Request) (url.Value
 }
 
 func limitOf(name string) int {
-	if name == "token" {
+	switch name {
+	case "token", "client_assertion", "request", "claims", "id_token_hint", "subject_token", "actor_token", "assertion":
 		return oauth.MaxToken
 	}
 	return oauth.MaxParameter
@@ -51,7 +61,7 @@ func credentials(r *http.Request, v url.Values) (Credentials, error) {
 	header := r.Header.Get("Authorization")
 	switch {
 	case v.Get("client_assertion") != "" || v.Get("client_assertion_type") != "":
-		return Credentials{}, oauth.ErrInvalidClient.Saying("Client assertions are not supported.")
+		return byAssertion(v, header != "" || secret != "")
 	case header == "" && id == "":
 		return Credentials{}, oauth.ErrInvalidClient.Saying("The parameter client_id is missing.")
 	case header == "" && secret == "":
@@ -69,4 +79,23 @@ func credentials(r *http.Request, v url.Values) (Credentials, error) {
 		return Credentials{}, oauth.ErrInvalidRequest.Saying("The client ids of the header and the body differ.")
 	}
 	return Credentials{ID: basicID, Secret: basicSecret, Method: AuthBasic}, nil
+}
+
+// byAssertion reads a client assertion (RFC 7521 section 4.2). The client is
+// the one that it names; a client_id beside it must agree.
+func byAssertion(v url.Values, more bool) (Credentials, error) {
+	switch {
+	case more:
+		return Credentials{}, oauth.ErrInvalidRequest.Saying("The client authenticated in more than one way.")
+	case v.Get("client_assertion_type") != oauth.AssertionType:
+		return Credentials{}, oauth.ErrInvalidClient.Saying("The client_assertion_type must be " + oauth.AssertionType + ".")
+	}
+	id, _, err := oauth.AssertionClient(v.Get("client_assertion"))
+	if err != nil {
+		return Credentials{}, err
+	}
+	if said := v.Get("client_id"); said != "" && said != id {
+		return Credentials{}, oauth.ErrInvalidClient.Saying("The client_id and the sub of the client_assertion differ.")
+	}
+	return Credentials{ID: id, Assertion: v.Get("client_assertion"), Method: AuthKey}, nil
 }

@@ -33,7 +33,7 @@ func (s *Service) Register(ctx context.Context, c Client) (Registration, error) 
 	c.ID, c.Dynamic, c.FirstParty, c.SkipConsent = DynamicPrefix+base64.RawURLEncoding.EncodeToString(b[:]), true, false, false
 	c.CreatedAt = s.now().Truncate(time.Microsecond)
 	r := Registration{Client: c, Token: oauth.NewSecret(oauth.PrefixRegistration)}
-	if !c.Public {
+	if r.Client.readKeys(); c.hasSecret() {
 		r.Secret = oauth.NewSecret(oauth.PrefixSecret)
 		r.Client.secrets = []string{oauth.Hash(r.Secret)}
 	}
@@ -79,9 +79,10 @@ func (s *Service) Replace(ctx context.Context, id, token string, c Client) (Regi
 		return Registration{}, err
 	}
 	c.ID, c.Dynamic, c.FirstParty, c.SkipConsent, c.CreatedAt = id, true, false, false, old.CreatedAt
+	c.readKeys()
 	r := Registration{Token: oauth.NewSecret(oauth.PrefixRegistration)}
 	switch {
-	case c.Public:
+	case !c.hasSecret():
 	case len(old.secrets) > 0:
 		c.secrets = old.secrets
 	default:

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/subtle"
 	"log/slog"
 	"slices"
 	"strings"
@@ -23,6 +22,10 @@ type Needs struct {
 	Bus *bus.Bus
 	Log *slog.Logger
 	Now func() time.Time
+	// Issuer is who client assertions are for.
+	Issuer string
+	// Once remembers the ids of client assertions, on all servers.
+	Once oauth.Once
 	// Dev seeds the demonstration client too.
 	Dev bool
 }
@@ -35,6 +38,10 @@ type Service struct {
 	log   *slog.Logger
 	now   func() time.Time
 	dev   bool
+	// audiences are those of client assertions: the issuer, and the token
+	// endpoint for clients that use that.
+	audiences []string
+	once      oauth.Once
 
 	loading sync.Mutex // held while the table is read
 	all     atomic.Pointer[snapshot]
@@ -50,7 +57,7 @@ type snapshot struct {
 
 // New returns a Service without clients; Seed loads them.
 func New(n Needs) *Service {
-	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev}
+	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev, audiences: []string{n.Issuer, n.Issuer + "/oauth/token"}, once: n.Once}
 	s.all.Store(&snapshot{})
 	n.Bus.Subscribe(busKind, func(string) { s.stale.Store(true) })
 	return s
@@ -77,12 +84,13 @@ func (s *Service) Seed(ctx context.Context) error {
 }
 
 // Create stores a new client and returns its secret, which is shown once; a
-// public client has none. Settings that break a rule are ErrInvalid.
+// public client has none, nor one that signs with its own key. Settings that break a rule are ErrInvalid.
 func (s *Service) Create(ctx context.Context, c Client) (secret string, err error) {
+	c.readKeys()
 	if err := c.check(); err != nil {
 		return "", err
 	}
-	if !c.Public {
+	if c.hasSecret() {
 		secret = oauth.NewSecret(oauth.PrefixSecret)
 		c.secrets = []string{oauth.Hash(secret)}
 	}
@@ -114,34 +122,6 @@ func (s *Service) Origins(origin string) bool {
 	return all.loopback && oauth.LoopbackOrigin(origin) || slices.Contains(all.origins, origin)
 }
 
-// Credentials are how a client presented itself at the token endpoint.
-type Credentials struct {
-	ID     string
-	Secret string
-	Method AuthMethod // AuthNone when no secret was sent
-}
-
-// Authenticate returns the client that the credentials prove, or
-// oauth.ErrInvalidClient. A secret is not accepted by another method than the
-// client's, nor from a public client, which cannot have one.
-func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, error) {
-	c, ok := s.current(ctx).byID[cr.ID]
-	if !ok || cr.Method != c.AuthMethod {
-		return Client{}, oauth.ErrInvalidClient
-	}
-	if c.Public {
-		return c, nil
-	}
-	presented, matched := []byte(oauth.Hash(cr.Secret)), 0
-	for _, hash := range c.secrets {
-		matched |= subtle.ConstantTimeCompare(presented, []byte(hash))
-	}
-	if matched != 1 {
-		return Client{}, oauth.ErrInvalidClient
-	}
-	return c, nil
-}
-
 // AllowsOrigin reports whether c's pages may have this origin.
 func (c Client) AllowsOrigin(origin string) bool {
 	return c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback) && oauth.LoopbackOrigin(origin) ||
@@ -167,17 +147,23 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("The client id must be 1 to 128 letters, digits, dots, dashes or underscores.").At("id")
 	case c.Name == "" || len(c.Name) > 120:
 		return ErrInvalid.Saying("The name must be 1 to 120 bytes.").At("name")
-	case c.Public != (c.AuthMethod == AuthNone) || !slices.Contains([]AuthMethod{AuthNone, AuthBasic, AuthPost}, c.AuthMethod):
+	case c.Public != (c.AuthMethod == AuthNone) || !slices.Contains(AuthMethods(), c.AuthMethod):
 		return ErrInvalid.Saying("The authentication method does not fit the client.").At("auth_method")
+	case strings.HasPrefix(c.ID, "usr_"): // a token's subject names a user or a client (RFC 9068 section 5)
+		return ErrInvalid.Saying("A client id cannot look like a user's.").At("id")
+	case c.AuthMethod == AuthKey && c.keys.Len() == 0:
+		return ErrInvalid.Saying("A client that signs its assertions needs public keys: P-256, Ed25519, or RSA of 2048 to 4096 bits.").At("jwks")
+	case c.Public && c.May(GrantCredentials):
+		return ErrInvalid.Saying("A public client cannot act for itself: anybody could be it.").At("grants")
 	case c.SkipConsent && (!c.FirstParty || c.Public && !all(c.RedirectURIs, https)):
 		return ErrInvalid.Saying("Only a first-party client whose identity is certain may skip the consent.").At("skip_consent")
-	case !all(c.Grants, func(g string) bool { return g == GrantCode || g == GrantRefresh }):
+	case !all(c.Grants, func(g string) bool { return slices.Contains(grants(), g) }):
 		return ErrInvalid.Saying("A grant is unknown.").At("grants")
 	case !all(c.Scopes, func(sc string) bool { return slices.Contains(oauth.Scopes(), sc) }):
 		return ErrInvalid.Saying("A scope is unknown.").At("scopes")
 	case c.RefreshLife != LifeSession && c.RefreshLife != LifeStandalone:
 		return ErrInvalid.Saying("The refresh life must be session or standalone.").At("refresh_life")
-	case len(c.RedirectURIs) == 0 || !all(c.RedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
+	case c.May(GrantCode) && len(c.RedirectURIs) == 0 || !all(c.RedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
 		return ErrInvalid.Saying("A redirect URI is not allowed for this kind of client.").At("redirect_uris")
 	case !all(c.PostLogoutRedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
 		return ErrInvalid.Saying("A post-logout redirect URI is not allowed for this kind of client.").At("post_logout_redirect_uris")
@@ -215,6 +201,7 @@ func (s *Service) load(ctx context.Context) error {
 	}
 	next := &snapshot{byID: map[string]Client{}}
 	for _, c := range list {
+		c.readKeys()
 		next.byID[c.ID] = c
 		next.origins = append(next.origins, c.origins()...)
 		next.loopback = next.loopback || c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback)

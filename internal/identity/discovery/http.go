@@ -54,6 +54,10 @@ type metadata struct {
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
 	IntrospectionAlgs     []string `json:"introspection_signing_alg_values_supported"`
+	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
+	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
@@ -64,7 +68,7 @@ type metadata struct {
 }
 
 func (a API) metadata() metadata {
-	methods := []string{"none", "client_secret_basic", "client_secret_post"}
+	methods := []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
 	m := metadata{
 		Issuer:                a.Issuer,
 		AuthorizationEndpoint: a.Issuer + "/oauth/authorize",
@@ -78,7 +82,7 @@ func (a API) metadata() metadata {
 		Scopes:                oauth.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},
-		Grants:                []string{"authorization_code", "refresh_token"},
+		Grants:                []string{"authorization_code", "refresh_token", "client_credentials"},
 		ACRValues:             []string{"single"},
 		Subjects:              []string{"public"},
 		IDTokenAlgs:           a.Keys.Algs(),
@@ -86,6 +90,10 @@ func (a API) metadata() metadata {
 		RevocationAuth:        methods,
 		IntrospectionAuth:     methods[1:],
 		IntrospectionAlgs:     a.Keys.Algs(),
+		TokenAuthAlgs:         oauth.ClientAlgs(),
+		RevocationAuthAlgs:    oauth.ClientAlgs(),
+		IntrospectionAuthAlgs: oauth.ClientAlgs(),
+		DPoPAlgs:              oauth.StrictAlgs(),
 		Claims:                oauth.ClaimNames(),
 		Challenges:            []string{"S256"},
 		Prompts:               oauth.Prompts(),

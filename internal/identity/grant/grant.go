@@ -30,6 +30,7 @@ type Code struct {
 	AuthTime    time.Time // when the user signed in
 	ACR         string
 	AMR         []string
+	JKT         string // the key whose holder alone may redeem it; empty for anybody
 }
 
 // Authorization is what tokens are made from.
@@ -45,6 +46,8 @@ type Authorization struct {
 	AuthTime  time.Time
 	ACR       string
 	AMR       []string
+	// JKT is the key that refresh tokens of it are bound to; empty for none.
+	JKT string
 }
 
 // Consent is what a user has agreed to let a client do.

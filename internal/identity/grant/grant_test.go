@@ -102,7 +102,7 @@ func start(t *testing.T, s *grant.Service, c *clock, bound bool) (string, grant.
 }
 
 func rotate(ctx context.Context, s *grant.Service, token string) (string, error) {
-	return s.Rotate(ctx, token, "desktop", func(context.Context, grant.Authorization) error { return nil })
+	return s.Rotate(ctx, token, "desktop", "", func(context.Context, grant.Authorization) error { return nil })
 }
 
 func wantGrantError(t *testing.T, what string, err error) {

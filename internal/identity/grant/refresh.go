@@ -89,11 +89,15 @@ func (s *Service) IssueRefresh(ctx context.Context, a Authorization) (string, er
 // after it, its use says that it was copied, and ends the family and all of
 // its authorization's tokens. Every refusal of the token is
 // oauth.ErrInvalidGrant; a foreign or forged one changes nothing.
-func (s *Service) Rotate(ctx context.Context, value, clientID string, issue func(context.Context, Authorization) error) (string, error) {
+//
+// jkt is the key that the request has proven to hold; a token that is bound to
+// another key is refused.
+func (s *Service) Rotate(ctx context.Context, value, clientID, jkt string, issue func(context.Context, Authorization) error) (string, error) {
 	presented, ok := s.parseRefresh(value)
 	if !ok {
 		return "", oauth.ErrInvalidGrant
 	}
+	who := by{clientID, jkt}
 	var successor string
 	reused := false
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
@@ -102,7 +106,7 @@ func (s *Service) Rotate(ctx context.Context, value, clientID string, issue func
 			return err
 		}
 		now := s.now()
-		a, ok, err := s.store.rotate(ctx, presented, next, clientID, now)
+		a, ok, err := s.store.rotate(ctx, presented, next, who, now)
 		if err != nil {
 			return err
 		}
@@ -110,7 +114,7 @@ func (s *Service) Rotate(ctx context.Context, value, clientID string, issue func
 			successor = next.value
 			err = s.keepSuccessor(ctx, presented, next, now)
 		} else {
-			a, successor, reused, err = s.usedBefore(ctx, presented, clientID, now)
+			a, successor, reused, err = s.usedBefore(ctx, presented, who, now)
 		}
 		if err != nil || reused {
 			return err
@@ -128,12 +132,12 @@ func (s *Service) Rotate(ctx context.Context, value, clientID string, issue func
 
 // usedBefore answers a genuine token that is not the current one of its
 // family.
-func (s *Service) usedBefore(ctx context.Context, t refreshToken, clientID string, now time.Time) (a Authorization, successor string, reused bool, err error) {
+func (s *Service) usedBefore(ctx context.Context, t refreshToken, who by, now time.Time) (a Authorization, successor string, reused bool, err error) {
 	f, ok, err := s.store.family(ctx, t.family)
 	switch {
 	case err != nil:
 		return a, "", false, err
-	case !ok || f.ClientID != clientID || f.revoked || !f.expiresAt.After(now) || t.generation >= f.generation:
+	case !ok || !who.owns(f.Authorization) || f.revoked || !f.expiresAt.After(now) || t.generation >= f.generation:
 		return a, "", false, oauth.ErrInvalidGrant
 	}
 	r, ok, err := s.store.rotation(ctx, t, oauth.Hash(t.value))

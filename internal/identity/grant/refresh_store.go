@@ -23,10 +23,10 @@ type family struct {
 func (s store) addFamily(ctx context.Context, t refreshToken, a Authorization, now, expires time.Time) error {
 	const q = `
 		INSERT INTO grant_family (id, authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
-			generation, current_hash, issued_at, used_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)`
+			generation, current_hash, issued_at, used_at, expires_at, jkt)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16)`
 	_, err := s.db.Q(ctx).ExecContext(ctx, q, t.family, a.ID, a.ClientID, a.UserID, a.SessionID, a.Bound, joined(a.Scopes), joined(a.Resources),
-		a.AuthTime.UnixMicro(), a.ACR, joined(a.AMR), t.generation, oauth.Hash(t.value), now.UnixMicro(), expires.UnixMicro())
+		a.AuthTime.UnixMicro(), a.ACR, joined(a.AMR), t.generation, oauth.Hash(t.value), now.UnixMicro(), expires.UnixMicro(), a.JKT)
 	if err != nil {
 		return fmt.Errorf("store refresh family: %w", err)
 	}
@@ -41,7 +41,7 @@ type scannedFamily struct {
 }
 
 func (f *scannedFamily) targets() []any {
-	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.a.Bound, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr}
+	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.a.Bound, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr, &f.a.JKT}
 }
 
 func (f *scannedFamily) authorization() Authorization {
@@ -50,16 +50,25 @@ func (f *scannedFamily) authorization() Authorization {
 	return f.a
 }
 
+// by is who presents a refresh token.
+type by struct{ clientID, jkt string }
+
+// owns reports whether a token of a is theirs.
+func (b by) owns(a Authorization) bool {
+	return a.ClientID == b.clientID && (a.JKT == "" || a.JKT == b.jkt)
+}
+
 // rotate makes next the current token of the family if presented is. The test
 // and the change are one statement, so a token has one successor.
-func (s store) rotate(ctx context.Context, presented, next refreshToken, clientID string, now time.Time) (Authorization, bool, error) {
+func (s store) rotate(ctx context.Context, presented, next refreshToken, who by, now time.Time) (Authorization, bool, error) {
 	const q = `
 		UPDATE grant_family SET generation = generation + 1, current_hash = $3, used_at = $4
-		WHERE id = $1 AND current_hash = $2 AND client_id = $5 AND revoked_at IS NULL AND expires_at > $4
-		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr`
+		WHERE id = $1 AND current_hash = $2 AND client_id = $5 AND (jkt = '' OR jkt = $6)
+			AND revoked_at IS NULL AND expires_at > $4
+		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt`
 	var f scannedFamily
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, presented.family, oauth.Hash(presented.value), oauth.Hash(next.value),
-		now.UnixMicro(), clientID).Scan(f.targets()...)
+		now.UnixMicro(), who.clientID, who.jkt).Scan(f.targets()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Authorization{}, false, nil
 	}
@@ -71,7 +80,7 @@ func (s store) rotate(ctx context.Context, presented, next refreshToken, clientI
 
 func (s store) family(ctx context.Context, id string) (family, bool, error) {
 	const q = `
-		SELECT authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
+		SELECT authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt,
 			generation, revoked_at IS NOT NULL, expires_at
 		FROM grant_family WHERE id = $1`
 	var f scannedFamily

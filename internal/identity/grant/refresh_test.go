@@ -127,7 +127,7 @@ func TestForeignAndForgedTokensChangeNothing(t *testing.T) {
 			wantGrantError(t, "junk", err)
 		}
 		for _, token := range []string{first, second} {
-			_, err := s.Rotate(t.Context(), token, "other", func(context.Context, grant.Authorization) error { return nil })
+			_, err := s.Rotate(t.Context(), token, "other", "", func(context.Context, grant.Authorization) error { return nil })
 			wantGrantError(t, "another client", err)
 			if err := s.RevokeRefresh(t.Context(), token, "other"); err != nil {
 				t.Error(err)
@@ -155,7 +155,7 @@ func TestFailedIssueConsumesNoRefreshToken(t *testing.T) {
 		s := newService(t, db, c)
 		first, _ := start(t, s, c, false)
 		for _, want := range []error{fault.ErrUnavailable, oauth.ErrInvalidScope} {
-			_, err := s.Rotate(t.Context(), first, "desktop", func(context.Context, grant.Authorization) error { return want })
+			_, err := s.Rotate(t.Context(), first, "desktop", "", func(context.Context, grant.Authorization) error { return want })
 			if !errors.Is(err, want) {
 				t.Fatalf("got %v, want %v", err, want)
 			}
@@ -204,7 +204,7 @@ func FuzzRefreshToken(f *testing.F) {
 		if value == token {
 			return
 		}
-		_, err := s.Rotate(t.Context(), value, "desktop", func(context.Context, grant.Authorization) error { return nil })
+		_, err := s.Rotate(t.Context(), value, "desktop", "", func(context.Context, grant.Authorization) error { return nil })
 		if !errors.Is(err, oauth.ErrInvalidGrant) {
 			t.Errorf("%q: %v", value, err)
 		}

@@ -68,6 +68,7 @@ type Redemption struct {
 	// RedirectURI is compared when it was sent; empty when it was not.
 	RedirectURI string
 	Verifier    string
+	JKT         string // the key that the request has proven to hold
 }
 
 // RedeemCode consumes a code and hands what it stands for to issue, all in one
@@ -107,6 +108,9 @@ func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.C
 	if c.ClientID != r.ClientID || r.RedirectURI != "" && r.RedirectURI != c.RedirectURI || !oauth.VerifierMatches(c.Challenge, r.Verifier) {
 		return oauth.ErrInvalidGrant
 	}
+	if c.JKT != "" && c.JKT != r.JKT {
+		return oauth.ErrInvalidGrant.Saying("The code is bound to a key; send a DPoP proof with that key.")
+	}
 	a := Authorization{
 		ID: c.authorizationID, ClientID: c.ClientID, UserID: c.UserID, SessionID: c.SessionID, Bound: true, Nonce: c.Nonce,
 		Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
@@ -137,6 +141,13 @@ func (s *Service) refuseCode(ctx context.Context, hash string) error {
 		}
 	}
 	return oauth.ErrInvalidGrant
+}
+
+// Once remembers a value of a kind until a time, on all servers. It is false
+// when it is remembered already: then somebody has used it before. It is an
+// oauth.Once.
+func (s *Service) Once(ctx context.Context, kind, value string, until time.Time) (bool, error) {
+	return s.store.once(ctx, oauth.Hash(kind+" "+value), until)
 }
 
 // Consent returns what a user has agreed to let a client do, and whether there

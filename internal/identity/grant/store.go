@@ -27,11 +27,11 @@ func joined(list []string) string { return strings.Join(list, " ") }
 func (s store) addCode(ctx context.Context, hash string, c code) error {
 	const q = `
 		INSERT INTO grant_code (hash, authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
-			scopes, resources, auth_time, acr, amr, issued_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
+			scopes, resources, auth_time, acr, amr, issued_at, expires_at, jkt)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
 	_, err := s.db.Q(ctx).ExecContext(ctx, q, hash, c.authorizationID, c.ClientID, c.UserID, c.SessionID, c.RedirectURI,
 		c.Challenge, c.Nonce, joined(c.Scopes), joined(c.Resources), c.AuthTime.UnixMicro(), c.ACR, joined(c.AMR),
-		c.issuedAt.UnixMicro(), c.expiresAt.UnixMicro())
+		c.issuedAt.UnixMicro(), c.expiresAt.UnixMicro(), c.JKT)
 	if err != nil {
 		return fmt.Errorf("store authorization code: %w", err)
 	}
@@ -45,12 +45,12 @@ func (s store) useCode(ctx context.Context, hash string, now time.Time) (code, b
 		UPDATE grant_code SET used_at = $2
 		WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		RETURNING authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
-			scopes, resources, auth_time, acr, amr, issued_at`
+			scopes, resources, auth_time, acr, amr, issued_at, jkt`
 	var c code
 	var scopes, resources, amr string
 	var authTime, issuedAt sqldb.Time
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, hash, now.UnixMicro()).Scan(&c.authorizationID, &c.ClientID, &c.UserID,
-		&c.SessionID, &c.RedirectURI, &c.Challenge, &c.Nonce, &scopes, &resources, &authTime, &c.ACR, &amr, &issuedAt)
+		&c.SessionID, &c.RedirectURI, &c.Challenge, &c.Nonce, &scopes, &resources, &authTime, &c.ACR, &amr, &issuedAt, &c.JKT)
 	if errors.Is(err, sql.ErrNoRows) {
 		return code{}, false, nil
 	}
@@ -113,6 +113,17 @@ func (s store) removeConsent(ctx context.Context, userID, clientID string) error
 	return nil
 }
 
+// once stores a hash, unless it is there. Of many that try at once one wins.
+func (s store) once(ctx context.Context, hash string, until time.Time) (bool, error) {
+	const q = `INSERT INTO grant_once (hash, until) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, hash, until.UnixMicro())
+	if err != nil {
+		return false, fmt.Errorf("remember single use: %w", err)
+	}
+	n, err := res.RowsAffected()
+	return n == 1, err
+}
+
 // sweep removes what has no effect any more.
 func (s store) sweep(ctx context.Context, now time.Time) error {
 	for _, step := range []struct {
@@ -123,6 +134,7 @@ func (s store) sweep(ctx context.Context, now time.Time) error {
 		{`DELETE FROM grant_rotation WHERE used_at < $1`, now.Add(-time.Minute)},
 		{`DELETE FROM grant_family WHERE expires_at < $1`, now},
 		{`DELETE FROM grant_revocation WHERE until < $1`, now},
+		{`DELETE FROM grant_once WHERE until < $1`, now},
 	} {
 		if _, err := s.db.Q(ctx).ExecContext(ctx, step.q, step.before.UnixMicro()); err != nil {
 			return fmt.Errorf("sweep grants: %w", err)

@@ -62,6 +62,8 @@ type answer struct {
 	AuthTime  int64    `json:"auth_time,omitempty"`
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
+	// Confirmation is the key that the token is bound to (RFC 9449 section 6.2).
+	Confirmation *oauth.Confirmation `json:"cnf,omitempty"`
 }
 
 // signed is the content of a signed answer (RFC 9701 section 5). It has no sub
@@ -120,12 +122,13 @@ func (a API) look(ctx context.Context, c client.Client, value string) (answer, e
 	if err != nil || claims.ClientID != c.ID || a.Grants.Revoked(claims) {
 		return answer{}, nil //nolint:nilerr // that is the answer
 	}
-	if alive, err := a.alive(ctx, claims.Subject); !alive || err != nil {
+	if alive, err := a.alive(ctx, claims); !alive || err != nil {
 		return answer{}, err
 	}
 	out := answer{
 		Active: true, Issuer: a.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: c.ID, Scope: strings.Join(claims.Scopes, " "),
-		Expiry: claims.Expiry.Unix(), IssuedAt: claims.IssuedAt.Unix(), JTI: claims.JTI, TokenType: "Bearer", ACR: claims.ACR, AMR: claims.AMR,
+		Expiry: claims.Expiry.Unix(), IssuedAt: claims.IssuedAt.Unix(), JTI: claims.JTI, TokenType: oauth.TokenType(claims.JKT), ACR: claims.ACR, AMR: claims.AMR,
+		Confirmation: oauth.Bound(claims.JKT),
 	}
 	if !claims.AuthTime.IsZero() {
 		out.AuthTime = claims.AuthTime.Unix()
@@ -138,7 +141,7 @@ func (a API) refresh(ctx context.Context, c client.Client, value string) (answer
 	if err != nil || !ok {
 		return answer{}, err
 	}
-	if alive, err := a.alive(ctx, auth.UserID); !alive || err != nil {
+	if alive, err := a.alive(ctx, oauth.Claims{Subject: auth.UserID, ClientID: auth.ClientID}); !alive || err != nil {
 		return answer{}, err
 	}
 	return answer{
@@ -147,7 +150,12 @@ func (a API) refresh(ctx context.Context, c client.Client, value string) (answer
 	}, nil
 }
 
-func (a API) alive(ctx context.Context, userID string) (bool, error) {
-	u, err := a.Users.Profile(ctx, userID)
+// alive reports whether the token's user may still act. A client's own token
+// has none, and the client is the one who asks.
+func (a API) alive(ctx context.Context, c oauth.Claims) (bool, error) {
+	if c.OfClient() {
+		return true, nil
+	}
+	u, err := a.Users.Profile(ctx, c.Subject)
 	return u.Active, err
 }

@@ -31,6 +31,8 @@ type AuthorizationRequest struct {
 	UILocales   []string `json:"ui_locales,omitempty"`
 	// MaxAge is how old the sign-in may be, in seconds; nil is any age.
 	MaxAge *int64 `json:"max_age,omitempty"`
+	// JKT is the key that the code is bound to (RFC 9449 section 10).
+	JKT string `json:"dpop_jkt,omitempty"`
 	// Popup says that the page runs in a pop-up window, which needs its opener.
 	Popup bool `json:"popup,omitempty"`
 }
@@ -91,7 +93,7 @@ func (e *Error) Error() string { return e.Code + ": " + e.Description }
 var authorizeParameters = []string{
 	"client_id", "redirect_uri", "response_type", "response_mode", "scope", "state", "nonce", "code_challenge",
 	"code_challenge_method", "prompt", "max_age", "acr_values", "login_hint", "id_token_hint", "ui_locales",
-	"display", "request", "request_uri", "registration", "claims",
+	"display", "request", "request_uri", "registration", "claims", "dpop_jkt",
 }
 
 // ClientID returns the client_id of an authorization request, or a page error.
@@ -218,6 +220,9 @@ func (r *AuthorizationRequest) parseOpenID(v url.Values) error {
 	r.IDTokenHint = v.Get("id_token_hint")
 	r.ACRValues, r.UILocales = strings.Fields(v.Get("acr_values")), strings.Fields(v.Get("ui_locales"))
 	r.Popup = v.Get("display") == "popup"
+	if r.JKT = v.Get("dpop_jkt"); r.JKT != "" && !IsThumbprint(r.JKT) {
+		return refuse("invalid_request", "The parameter dpop_jkt must be a SHA-256 thumbprint, 43 base64url characters.")
+	}
 	return nil
 }
 

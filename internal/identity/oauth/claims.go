@@ -33,6 +33,30 @@ type AccessToken struct {
 	AMR       []string `json:"amr,omitempty"`
 	GrantID   string   `json:"gid,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
+	// Confirmation binds the token to a key (RFC 7800).
+	Confirmation *Confirmation `json:"cnf,omitempty"`
+}
+
+// Confirmation names the key whose holder alone may use a token (RFC 9449
+// section 6.1).
+type Confirmation struct {
+	JKT string `json:"jkt"`
+}
+
+// Bound returns the confirmation of a key's thumbprint; none for "".
+func Bound(jkt string) *Confirmation {
+	if jkt == "" {
+		return nil
+	}
+	return &Confirmation{JKT: jkt}
+}
+
+// TokenType returns how a token bound to jkt, or to no key, is presented.
+func TokenType(jkt string) string {
+	if jkt == "" {
+		return "Bearer"
+	}
+	return "DPoP"
 }
 
 // IDToken is the content of an ID token (OpenID Connect Core section 2).
@@ -52,7 +76,7 @@ type IDToken struct {
 
 // Claims is what a verified access token says.
 type Claims struct {
-	Subject   string // the user
+	Subject   string // the user, or the client for itself
 	ClientID  string
 	Audience  string
 	Scopes    []string
@@ -64,7 +88,11 @@ type Claims struct {
 	AMR       []string
 	IssuedAt  time.Time
 	Expiry    time.Time
+	JKT       string // the key it is bound to; empty for a bearer token
 }
+
+// OfClient reports whether the token is a client's own, of no user.
+func (c Claims) OfClient() bool { return c.Subject == c.ClientID }
 
 // Has reports whether the token has the scope.
 func (c Claims) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }

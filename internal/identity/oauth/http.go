@@ -20,7 +20,8 @@ var codes = map[fault.Kind]string{
 var registered = map[string]bool{
 	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "invalid_scope": true, "invalid_target": true,
 	"invalid_token": true, "insufficient_scope": true, "unauthorized_client": true, "unsupported_grant_type": true,
-	"invalid_redirect_uri": true, "invalid_client_metadata": true, "unsupported_token_type": true, "slow_down": true, "temporarily_unavailable": true, "server_error": true,
+	"invalid_redirect_uri": true, "invalid_client_metadata": true, "unsupported_token_type": true, "slow_down": true, "invalid_dpop_proof": true, "use_dpop_nonce": true,
+	"authorization_pending": true, "expired_token": true, "access_denied": true, "invalid_request_uri": true, "invalid_request_object": true, "temporarily_unavailable": true, "server_error": true,
 }
 
 // WriteError writes f as RFC 6749 section 5.2 wants it. It is a
@@ -54,4 +55,29 @@ func ReadForm(r *http.Request) (url.Values, error) {
 		return nil, ErrInvalidRequest.Saying("The body ended too early.").Because(err)
 	}
 	return ParseForm(string(body))
+}
+
+// ReadProof returns the DPoP proof of a request, or "" if there is none. Several
+// are ErrProof (RFC 9449 section 4.3).
+func ReadProof(r *http.Request) (string, error) {
+	switch list := r.Header["Dpop"]; {
+	case len(list) == 0:
+		return "", nil
+	case len(list) > 1 || list[0] == "":
+		return "", ErrProof.Saying("The DPoP proof is wrong: send one DPoP header.")
+	default:
+		return list[0], nil
+	}
+}
+
+// Prove checks the DPoP proof of a request to address, an endpoint of ours, and
+// returns the thumbprint of its key; "" when there is none. The answer then
+// carries the nonce for the next proof (RFC 9449 section 8).
+func (p *Proofs) Prove(w http.ResponseWriter, r *http.Request, address string, needNonce bool) (string, error) {
+	proof, err := ReadProof(r)
+	if proof == "" || err != nil {
+		return "", err
+	}
+	w.Header().Set("DPoP-Nonce", p.Nonce())
+	return p.Check(r.Context(), proof, ProofRules{Method: r.Method, URL: address, NeedNonce: needNonce})
 }

@@ -73,6 +73,12 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 	if t.AuthTime != 0 {
 		c.AuthTime = time.Unix(t.AuthTime, 0)
 	}
+	if t.Confirmation != nil {
+		c.JKT = t.Confirmation.JKT
+		if c.JKT == "" { // bound to something that we do not know
+			return Claims{}, bad("confirmation")
+		}
+	}
 	return c, nil
 }
 
@@ -106,6 +112,13 @@ type header struct {
 }
 
 var strict = base64.RawURLEncoding.Strict()
+
+// payloadOf returns the payload of a compact JWS, unverified.
+func payloadOf(token string) ([]byte, error) {
+	_, rest, _ := strings.Cut(token, ".")
+	body, _, _ := strings.Cut(rest, ".")
+	return strict.DecodeString(body)
+}
 
 // open returns the payload of a compact JWS (RFC 7515 section 7.1) whose type
 // is exactly typ and whose signature is by one of our keys.

@@ -146,3 +146,23 @@ func Narrow(requested string, granted []string) ([]string, error) {
 	}
 	return out, nil
 }
+
+// ClientScopes returns the scopes of a token that a client gets for itself:
+// those that it asks for, or all that it may have. Scopes of a user's identity
+// and of administration are not among them.
+func ClientScopes(requested string, allowed []string) ([]string, error) {
+	var own []string
+	for _, scope := range allowed {
+		if ofResource(scope) && scope != ScopeAdmin {
+			own = append(own, scope)
+		}
+	}
+	scopes, err := Narrow(requested, own)
+	if err != nil {
+		return nil, err
+	}
+	if len(scopes) == 0 {
+		return nil, ErrInvalidScope.Saying("This client has no scope that it could use for itself.")
+	}
+	return scopes, nil
+}

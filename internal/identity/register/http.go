@@ -110,7 +110,7 @@ func (a *API) answer(w http.ResponseWriter, status int, r client.Registration) e
 	out := answer{
 		ID: r.Client.ID, Secret: r.Secret, IssuedAt: r.Client.CreatedAt.Unix(), Token: r.Token, URI: a.Issuer + Path + "/" + r.Client.ID, Metadata: m,
 	}
-	if !r.Client.Public {
+	if r.Client.AuthMethod == client.AuthBasic || r.Client.AuthMethod == client.AuthPost {
 		out.SecretExpires = new(int64)
 	}
 	return web.JSON(w, status, out)

@@ -44,6 +44,14 @@ type Metadata struct {
 	UserinfoAlg     string   `json:"userinfo_signed_response_alg,omitempty"`
 	SectorID        string   `json:"sector_identifier_uri,omitempty"`
 	RequirePAR      bool     `json:"require_pushed_authorization_requests,omitempty"`
+	RequireDPoP     bool     `json:"dpop_bound_access_tokens,omitempty"`
+	// JWKS are the keys of a client that signs what it sends; elsewhere they
+	// would have to be fetched.
+	JWKS    json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI string          `json:"jwks_uri,omitempty"`
+	// AuthAlg may restrict how assertions are signed; every key is for one
+	// algorithm already.
+	AuthAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
 	about
 }
@@ -63,6 +71,7 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 	c := client.Client{
 		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
 		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone, RequirePAR: m.RequirePAR,
+		RequireDPoP: m.RequireDPoP, JWKS: m.JWKS,
 	}
 	if m.Method == "" {
 		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
@@ -84,6 +93,11 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 	if c.Name, err = m.name(); err != nil {
 		return c, err
 	}
+	if len(m.JWKS) > 0 {
+		if _, err := oauth.ParseKeySet(m.JWKS); err != nil {
+			return c, errMetadata.Saying("jwks cannot be used: %s.", err)
+		}
+	}
 	if c.Scopes, err = m.scopes(); err != nil {
 		return c, err
 	}
@@ -96,8 +110,12 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 // checkSupport refuses what this server does not do.
 func (m Metadata) checkSupport(c client.Client, algs []string) error {
 	switch {
-	case !slices.Contains([]client.AuthMethod{client.AuthNone, client.AuthBasic, client.AuthPost}, c.AuthMethod):
-		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic or client_secret_post.")
+	case !slices.Contains(client.AuthMethods(), c.AuthMethod):
+		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt.")
+	case m.JWKSURI != "":
+		return errMetadata.Saying("jwks_uri is not supported; send the keys themselves as jwks.")
+	case m.AuthAlg != "" && !slices.Contains(oauth.ClientAlgs(), m.AuthAlg):
+		return errMetadata.Saying("token_endpoint_auth_signing_alg must be one of: %s.", strings.Join(oauth.ClientAlgs(), ", "))
 	case slices.ContainsFunc(c.Grants, func(g string) bool { return g != client.GrantCode && g != client.GrantRefresh }):
 		return errMetadata.Saying("grant_types may have authorization_code and refresh_token.")
 	case !slices.Contains(c.Grants, client.GrantCode):
@@ -209,6 +227,7 @@ func describe(c client.Client, algs []string) (Metadata, error) {
 	m := Metadata{
 		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
 		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0], RequirePAR: c.RequirePAR,
+		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -41,7 +43,7 @@ func (a API) limited(h web.Handler) web.Handler {
 			return err
 		}
 		err := h(w, r)
-		if errors.Is(err, oauth.ErrInvalidClient) || errors.Is(err, oauth.ErrInvalidGrant) {
+		if errors.Is(err, oauth.ErrInvalidClient) || errors.Is(err, oauth.ErrInvalidGrant) || errors.Is(err, oauth.ErrProof) {
 			a.Tokens.limit.Count(address)
 		}
 		return err
@@ -64,14 +66,30 @@ func (a API) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	jkt, err := a.Tokens.prove(w, r, c)
+	if err != nil {
+		return err
+	}
 	answer, err := a.Tokens.Exchange(r.Context(), Request{
-		Client: c, GrantType: v.Get("grant_type"), Code: v.Get("code"), RedirectURI: v.Get("redirect_uri"),
+		Client: c, JKT: jkt, GrantType: v.Get("grant_type"), Code: v.Get("code"), RedirectURI: v.Get("redirect_uri"),
 		Verifier: v.Get("code_verifier"), RefreshToken: v.Get("refresh_token"), Scope: v.Get("scope"), Resources: present(v["resource"]),
 	})
 	if err != nil {
 		return err
 	}
 	return web.JSON(w, http.StatusOK, answer)
+}
+
+// prove checks the DPoP proof of a token request.
+func (s *Service) prove(w http.ResponseWriter, r *http.Request, c client.Client) (jkt string, err error) {
+	jkt, err = s.Proofs.Prove(w, r, s.Server.Issuer+Path, !c.NoNonce)
+	switch {
+	case sqldb.IsUnavailable(err):
+		return "", errStorage.Because(err)
+	case err == nil && jkt == "" && c.RequireDPoP:
+		return "", oauth.ErrProof.Saying("This client must send a DPoP proof: its tokens are bound to a key.")
+	}
+	return jkt, err
 }
 
 func (a API) revoke(w http.ResponseWriter, r *http.Request) error {

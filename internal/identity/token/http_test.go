@@ -111,7 +111,7 @@ func TestTokenRefusals(t *testing.T) {
 		}{
 			{"no grant type", without("grant_type"), 400, "invalid_request"},
 			{"password", with("grant_type", "password"), 400, "unsupported_grant_type"},
-			{"client credentials", with("grant_type", "client_credentials"), 400, "unsupported_grant_type"},
+			{"client credentials of a public client", with("grant_type", "client_credentials"), 400, "unauthorized_client"},
 			{"no client", without("client_id"), 401, "invalid_client"},
 			{"unknown client", with("client_id", "nobody"), 401, "invalid_client"},
 			{"another client", with("client_id", "rephlo-cli"), 400, "invalid_grant"},

@@ -180,3 +180,18 @@ func TestSignedIntrospection(t *testing.T) {
 		}
 	})
 }
+
+// introspectAs asks about a token as the client of an assertion.
+func (w *world) introspectAs(assertion, value string) string {
+	w.t.Helper()
+	res, err := http.PostForm(w.url+"/oauth/introspect", assertionForm(assertion, "token", value)) //nolint:noctx // a test
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(body)
+}

@@ -93,8 +93,9 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 		t.Fatal(err)
 	}
 	messages := bus.New(db, log, w.now)
-	w.clients = client.New(client.Needs{DB: db, Bus: messages, Log: log, Now: w.now, Dev: true})
 	w.grants = grant.New(grant.Needs{DB: db, Bus: messages, Box: box, Log: log, Now: w.now})
+	w.clients = client.New(client.Needs{DB: db, Bus: messages, Log: log, Now: w.now, Dev: true, Issuer: w.url, Once: w.grants.Once})
+	proofs := oauth.NewProofs(box.Subkey("nonce"), w.grants.Once, w.now)
 	w.keys = keys.New(keys.Needs{DB: db, Bus: messages, Box: box, Log: log, Now: w.now})
 	for _, start := range []func(context.Context) error{w.clients.Seed, w.grants.Start, w.keys.Start} {
 		if err := start(t.Context()); err != nil {
@@ -105,11 +106,11 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 	w.resource = oauth.NewVerifier(w.keys, w.server.Issuer, api, w.now)
 	m := web.NewMux(web.Config{Log: log, Now: w.now})
 	w.tokens = token.New(token.Needs{
-		Log: log, Now: w.now, Clients: w.clients, Grants: w.grants, Keys: w.keys, Users: w.users, Server: w.server, FailuresPerMinute: 150,
+		Log: log, Now: w.now, Clients: w.clients, Grants: w.grants, Keys: w.keys, Users: w.users, Server: w.server, FailuresPerMinute: 150, Proofs: proofs,
 	})
 	for _, a := range []web.Mounter{
 		token.API{Tokens: w.tokens},
-		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Origins: w.clients.Origins},
+		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Origins: w.clients.Origins, Issuer: w.url, Proofs: proofs},
 		discovery.API{Issuer: w.server.Issuer, Keys: w.keys},
 		introspect.API{
 			Issuer: w.server.Issuer, Clients: w.clients, Grants: w.grants, Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now),

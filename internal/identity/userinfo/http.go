@@ -2,6 +2,7 @@ package userinfo
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -18,6 +19,7 @@ const Path = "/oauth/userinfo"
 var (
 	errNoToken = fault.New(fault.Unauthenticated, "invalid_request", "Send an access token in the Authorization header, as Bearer.")
 	errScope   = fault.New(fault.Forbidden, "insufficient_scope", "The access token lacks the scope openid.")
+	unproven   = fault.New(fault.Unauthenticated, "invalid_dpop_proof", "The DPoP proof is not by the key that the access token is bound to.")
 	errStorage = fault.New(fault.Unavailable, "temporarily_unavailable", "The service cannot answer right now. Try again in a few seconds.").After(2e9)
 )
 
@@ -32,6 +34,8 @@ type API struct {
 	Grants  *grant.Service
 	Users   Users
 	Origins func(origin string) bool
+	Issuer  string
+	Proofs  *oauth.Proofs
 }
 
 // Mount registers the routes.
@@ -42,7 +46,7 @@ func (a API) Mount(m *web.Mux) {
 }
 
 func (a API) userinfo(w http.ResponseWriter, r *http.Request) error {
-	user, scopes, err := a.user(r)
+	user, scopes, err := a.user(w, r)
 	if err != nil {
 		challenge(w, fault.From(err))
 		return err
@@ -51,8 +55,8 @@ func (a API) userinfo(w http.ResponseWriter, r *http.Request) error {
 }
 
 // user finds the live user of a live token.
-func (a API) user(r *http.Request) (oauth.Profile, []string, error) {
-	token, err := bearer(r)
+func (a API) user(w http.ResponseWriter, r *http.Request) (oauth.Profile, []string, error) {
+	token, scheme, err := presented(r)
 	if err != nil {
 		return oauth.Profile{}, nil, err
 	}
@@ -60,8 +64,13 @@ func (a API) user(r *http.Request) (oauth.Profile, []string, error) {
 	if err != nil {
 		return oauth.Profile{}, nil, err
 	}
-	if a.Grants.Revoked(c) {
+	if a.Grants.Revoked(c) || c.OfClient() || scheme != oauth.TokenType(c.JKT) {
 		return oauth.Profile{}, nil, oauth.ErrInvalidToken
+	}
+	if c.JKT != "" {
+		if err := a.prove(w, r, token, c.JKT); err != nil {
+			return oauth.Profile{}, nil, err
+		}
 	}
 	if !c.Has(oauth.ScopeOpenID) {
 		return oauth.Profile{}, nil, errScope
@@ -78,27 +87,59 @@ func (a API) user(r *http.Request) (oauth.Profile, []string, error) {
 	return user, c.Scopes, nil
 }
 
-// bearer returns the token of the Authorization header or of a form, but not
-// of both (RFC 6750 section 2). The address is never read.
-func bearer(r *http.Request) (string, error) {
+// prove checks that the caller holds the key that the token is bound to.
+func (a API) prove(w http.ResponseWriter, r *http.Request, token, jkt string) error {
+	proof, err := oauth.ReadProof(r)
+	if err != nil {
+		return unproven.Because(err)
+	}
+	w.Header().Set("DPoP-Nonce", a.Proofs.Nonce())
+	got, err := a.Proofs.Check(r.Context(), proof, oauth.ProofRules{Method: r.Method, URL: a.Issuer + Path, AccessToken: token})
+	switch {
+	case sqldb.IsUnavailable(err):
+		return errStorage.Because(err)
+	case errors.Is(err, oauth.ErrProof), errors.Is(err, oauth.ErrUseNonce):
+		f := *fault.From(err)
+		f.Kind = fault.Unauthenticated // at a resource (RFC 9449 section 7.1)
+		return &f
+	case err != nil:
+		return err
+	case got != jkt:
+		return unproven
+	}
+	return nil
+}
+
+// presented returns the token of the Authorization header or of a form, but not
+// of both, and the scheme that it came by (RFC 6750 section 2, RFC 9449 section
+// 7.1). The address is never read.
+func presented(r *http.Request) (token, scheme string, err error) {
 	var inForm string
 	if r.Method == http.MethodPost && r.ContentLength != 0 {
 		v, err := oauth.ReadForm(r)
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		inForm = v.Get("access_token")
 	}
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	switch isBearer := strings.EqualFold(scheme, "Bearer") && token != ""; {
-	case isBearer && inForm != "" || len(r.Header["Authorization"]) > 1:
-		return "", oauth.ErrInvalidRequest.Saying("The access token was sent in more than one way.")
-	case isBearer:
-		return token, nil
-	case inForm != "":
-		return inForm, nil
+	scheme, token, _ = strings.Cut(r.Header.Get("Authorization"), " ")
+	switch {
+	case strings.EqualFold(scheme, "Bearer"):
+		scheme = "Bearer"
+	case strings.EqualFold(scheme, "DPoP"):
+		scheme = "DPoP"
+	default:
+		token = ""
 	}
-	return "", errNoToken
+	switch inHeader := token != ""; {
+	case inHeader && inForm != "" || len(r.Header["Authorization"]) > 1:
+		return "", "", oauth.ErrInvalidRequest.Saying("The access token was sent in more than one way.")
+	case inHeader:
+		return token, scheme, nil
+	case inForm != "":
+		return inForm, "Bearer", nil
+	}
+	return "", "", errNoToken
 }
 
 // challenge sets the header that goes with a refusal (RFC 6750 section 3). A
@@ -109,6 +150,8 @@ func challenge(w http.ResponseWriter, f *fault.Error) {
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_scope", scope="openid"`)
 	case f.Code == oauth.ErrInvalidToken.Code:
 		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	case f.Code == oauth.ErrProof.Code, f.Code == oauth.ErrUseNonce.Code:
+		w.Header().Set("WWW-Authenticate", `DPoP error="`+f.Code+`", algs="`+strings.Join(oauth.StrictAlgs(), " ")+`"`)
 	case f.Kind == fault.Unauthenticated:
 		w.Header().Set("WWW-Authenticate", `Bearer`)
 	}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"crypto/subtle"
+
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+)
+
+// Credentials are how a client presented itself at the token endpoint.
+type Credentials struct {
+	ID        string
+	Secret    string
+	Assertion string     // for AuthKey
+	Method    AuthMethod // AuthNone when nothing was sent that proves anything
+}
+
+// AuthMethods lists how clients can prove themselves.
+func AuthMethods() []AuthMethod { return []AuthMethod{AuthNone, AuthBasic, AuthPost, AuthKey} }
+
+// hasSecret reports whether c proves itself by a secret that we gave it.
+func (c Client) hasSecret() bool { return c.AuthMethod == AuthBasic || c.AuthMethod == AuthPost }
+
+// readKeys makes c's keys from its JWKS. A set that cannot be read gives none,
+// and then nothing that c signs is accepted.
+func (c *Client) readKeys() {
+	c.keys = oauth.KeySet{}
+	if len(c.JWKS) == 0 {
+		return
+	}
+	if keys, err := oauth.ParseKeySet(c.JWKS); err == nil {
+		c.keys = keys
+	}
+}
+
+// Authenticate returns the client that the credentials prove, or
+// oauth.ErrInvalidClient. A secret is not accepted by another method than the
+// client's, nor from a public client, which cannot have one. An assertion is
+// used up by it.
+func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, error) {
+	c, ok := s.current(ctx).byID[cr.ID]
+	if !ok || cr.Method != c.AuthMethod {
+		return Client{}, oauth.ErrInvalidClient
+	}
+	switch c.AuthMethod {
+	case AuthNone:
+		return c, nil
+	case AuthKey:
+		return c, s.checkAssertion(ctx, c, cr.Assertion)
+	}
+	presented, matched := []byte(oauth.Hash(cr.Secret)), 0
+	for _, hash := range c.secrets {
+		matched |= subtle.ConstantTimeCompare(presented, []byte(hash))
+	}
+	if matched != 1 {
+		return Client{}, oauth.ErrInvalidClient
+	}
+	return c, nil
+}
+
+// checkAssertion verifies an assertion of c and uses it up: the same one never
+// proves anything again, here or on another server.
+func (s *Service) checkAssertion(ctx context.Context, c Client, assertion string) error {
+	rules := oauth.AssertionRules{ClientID: c.ID, Audiences: s.audiences[:1], Algs: oauth.ClientAlgs(), Now: s.now()}
+	if c.TokenAudience {
+		rules.Audiences = s.audiences
+	}
+	jti, until, err := oauth.CheckAssertion(assertion, c.keys, rules)
+	if err != nil {
+		return err
+	}
+	first, err := s.once(ctx, "assertion", c.ID+" "+jti, until)
+	if err != nil {
+		return err
+	}
+	if !first {
+		return oauth.ErrInvalidClient.Saying("The client_assertion is wrong: its jti was used before.")
+	}
+	return nil
+}

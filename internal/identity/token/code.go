@@ -1,0 +1,55 @@
+package token
+
+import (
+	"context"
+	"slices"
+
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+)
+
+func (s *Service) code(ctx context.Context, r Request) (Answer, error) {
+	switch {
+	case r.Code == "":
+		return Answer{}, oauth.ErrInvalidRequest.Saying("The parameter code is missing.")
+	case r.Verifier == "":
+		return Answer{}, oauth.ErrInvalidGrant.Saying("The parameter code_verifier is missing; PKCE is required.")
+	}
+	var out Answer
+	redemption := grant.Redemption{Code: r.Code, ClientID: r.Client.ID, RedirectURI: r.RedirectURI, Verifier: r.Verifier, JKT: r.JKT}
+	err := s.Grants.RedeemCode(ctx, redemption, func(ctx context.Context, a grant.Authorization) error {
+		offline := slices.Contains(a.Scopes, oauth.ScopeOffline) && r.Client.May(client.GrantRefresh)
+		if r.Client.Public { // who has no secret proves the key again at each refresh (RFC 9449 section 5)
+			a.JKT = r.JKT
+		}
+		a.Bound = !offline || r.Client.RefreshLife == client.LifeSession
+		var err error
+		if out, err = s.issue(ctx, r, a, a.Scopes); err != nil || !offline {
+			return err
+		}
+		out.RefreshToken, err = s.Grants.IssueRefresh(ctx, a)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) refresh(ctx context.Context, r Request) (Answer, error) {
+	if r.RefreshToken == "" {
+		return Answer{}, oauth.ErrInvalidRequest.Saying("The parameter refresh_token is missing.")
+	}
+	var out Answer
+	successor, err := s.Grants.Rotate(ctx, r.RefreshToken, r.Client.ID, r.JKT, func(ctx context.Context, a grant.Authorization) error {
+		scopes, err := oauth.Narrow(r.Scope, a.Scopes)
+		if err != nil {
+			return err
+		}
+		out, err = s.issue(ctx, r, a, scopes)
+		return err
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	out.RefreshToken = successor
+	return out, nil
+}

@@ -1,0 +1,64 @@
+package token
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+)
+
+// issue signs the tokens of an authorization, for a user who may have them.
+func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, scopes []string) (Answer, error) {
+	user, err := s.Users.Profile(ctx, a.UserID)
+	if err != nil {
+		return Answer{}, err
+	}
+	if !user.Active {
+		return Answer{}, oauth.ErrInvalidGrant.Saying("The account is not active.")
+	}
+	if len(user.Roles) == 0 { // the role may have been taken away since
+		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == oauth.ScopeAdmin })
+	}
+	var resource string
+	if len(r.Resources) == 1 {
+		resource = r.Resources[0]
+	}
+	audience, err := oauth.Audience(resource, a.Resources, s.Server)
+	if err != nil {
+		return Answer{}, err
+	}
+	now := s.Now()
+	out, err := s.sign(oauth.AccessToken{
+		Subject: a.UserID, Audience: audience, ClientID: a.ClientID, Scope: strings.Join(oauth.TokenScopes(scopes, audience, s.Server), " "),
+		AuthTime: a.AuthTime.Unix(), ACR: a.ACR, AMR: a.AMR, GrantID: a.ID, SessionID: boundTo(a),
+	}, r.JKT, now)
+	if err != nil || !slices.Contains(scopes, oauth.ScopeOpenID) {
+		return out, err
+	}
+	out.IDToken, err = s.Keys.Sign(oauth.TypeID, oauth.IDToken{
+		Issuer: s.Server.Issuer, Subject: a.UserID, Audience: a.ClientID, Expiry: now.Add(IDLife).Unix(), IssuedAt: now.Unix(),
+		AuthTime: a.AuthTime.Unix(), Nonce: a.Nonce, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID, ATHash: oauth.ATHash(out.AccessToken),
+	})
+	return out, err
+}
+
+// boundTo returns the session that ends a's tokens, or "".
+func boundTo(a grant.Authorization) string {
+	if a.Bound {
+		return a.SessionID
+	}
+	return ""
+}
+
+// sign completes and signs an access token, for the holder of the key jkt if
+// there is one.
+func (s *Service) sign(t oauth.AccessToken, jkt string, now time.Time) (Answer, error) {
+	t.Issuer, t.Expiry, t.IssuedAt = s.Server.Issuer, now.Add(AccessLife).Unix(), now.Unix()
+	t.JTI, t.Confirmation = id.New("at", now), oauth.Bound(jkt)
+	signed, err := s.Keys.Sign(oauth.TypeAccess, t)
+	return Answer{AccessToken: signed, TokenType: oauth.TokenType(jkt), ExpiresIn: int64(AccessLife / time.Second), Scope: t.Scope}, err
+}

@@ -17,7 +17,7 @@ import (
 )
 
 // machine is a confidential client that signs with a key.
-func (w *world) machine(id string, key *oauthtest.Key, change ...func(*client.Client)) client.Client {
+func (w *world) machine(id string, key *oauthtest.Key, change ...func(*client.Client)) {
 	w.t.Helper()
 	c := client.Client{
 		ID: id, Name: id, AuthMethod: client.AuthKey, JWKS: key.JWKS(), Scopes: oauth.Scopes(), RedirectURIs: []string{"https://machine.test/cb"},
@@ -29,7 +29,6 @@ func (w *world) machine(id string, key *oauthtest.Key, change ...func(*client.Cl
 	if secret, err := w.clients.Create(w.t.Context(), c); err != nil || secret != "" {
 		w.t.Fatalf("create %s: secret %q, %v", id, secret, err)
 	}
-	return c
 }
 
 func assertionForm(assertion string, more ...string) url.Values {

@@ -43,9 +43,11 @@ type Service struct {
 	audiences []string
 	once      oauth.Once
 
-	loading sync.Mutex // held while the table is read
-	all     atomic.Pointer[snapshot]
-	stale   atomic.Bool
+	loading  sync.Mutex // held while the table is read
+	failedAt time.Time  // guarded by loading: when it could not be
+	all      atomic.Pointer[snapshot]
+	changes  atomic.Int64 // that were heard of
+	loaded   atomic.Int64 // how many of them all has
 }
 
 // snapshot is every client, by id. It does not change.
@@ -59,7 +61,7 @@ type snapshot struct {
 func New(n Needs) *Service {
 	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev, audiences: []string{n.Issuer, n.Issuer + "/oauth/token"}, once: n.Once}
 	s.all.Store(&snapshot{})
-	n.Bus.Subscribe(busKind, func(string) { s.stale.Store(true) })
+	n.Bus.Subscribe(busKind, func(string) { s.changes.Add(1) })
 	return s
 }
 
@@ -80,6 +82,8 @@ func (s *Service) Seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	return s.load(ctx)
 }
 
@@ -179,22 +183,31 @@ func all(list []string, ok func(string) bool) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !ok(s) })
 }
 
-// current returns the snapshot, read anew if the table has changed.
+// reloadPause is how long a table that could not be read is left alone.
+const reloadPause = time.Second
+
+// current returns the snapshot, read anew if the table has changed: nobody sees
+// the state before a change that was announced.
 func (s *Service) current(ctx context.Context) *snapshot {
-	if s.stale.CompareAndSwap(true, false) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
+	if s.loaded.Load() == s.changes.Load() {
+		return s.all.Load()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	if s.loaded.Load() != s.changes.Load() && s.now().Sub(s.failedAt).Abs() >= reloadPause {
 		if err := s.load(ctx); err != nil {
-			s.stale.Store(true) // the next caller tries again
+			s.failedAt = s.now()
 			s.log.WarnContext(ctx, "clients not read", "err", err)
 		}
 	}
 	return s.all.Load()
 }
 
+// load reads the table. The caller holds loading.
 func (s *Service) load(ctx context.Context) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
+	heard := s.changes.Load()
 	list, err := s.store.list(ctx)
 	if err != nil {
 		return err
@@ -207,5 +220,6 @@ func (s *Service) load(ctx context.Context) error {
 		next.loopback = next.loopback || c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback)
 	}
 	s.all.Store(next)
+	s.loaded.Store(heard)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/consent"
+	"github.com/rephlo/rephlo/internal/identity/device"
 	"github.com/rephlo/rephlo/internal/identity/discovery"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/introspect"
@@ -127,6 +128,10 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
+		device.New(device.Needs{
+			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,
+			Address: account.Address,
+		}),
 		token.API{Tokens: tokens, Address: account.Address},
 		introspect.API{Issuer: cfg.IDPURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
 		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins, Issuer: cfg.IDPURL, Proofs: p.proofs},

@@ -160,8 +160,8 @@ func (s *Service) verify(text string, now time.Time) (*verified, error) {
 		return nil, err
 	}
 	v := &verified{claims: c, until: now.Add(tokenLife)}
-	if c.Expiry.After(now) && c.Expiry.Before(v.until) {
-		v.until = c.Expiry
+	if end := c.Expiry.Add(oauth.Skew); end.Before(v.until) { // what is over is not remembered
+		v.until = end
 	}
 	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Session: c.SessionID, Scopes: c.Scopes, AuthTime: c.AuthTime}
 	return v, nil

@@ -112,7 +112,9 @@ func (s state) needsConsent() bool {
 	if s.own() && s.in.Consented {
 		return false
 	}
-	if s.in.Request.Prompts(oauth.PromptConsent) {
+	// Whoever asks somebody to type a code may have started the request: each
+	// one is decided anew (RFC 8628 section 5.4).
+	if s.in.Request.Prompts(oauth.PromptConsent) || s.in.Request.Device != nil {
 		return true
 	}
 	// Anybody can call themselves a program on the user's machine: for those a

@@ -1,6 +1,7 @@
 package authorize
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -152,6 +153,9 @@ func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error 
 	if err != nil {
 		return err
 	}
+	if st.in.Request.Device != nil {
+		return s.Screens.DeviceDone(w, st.client.Name, true)
+	}
 	if oauth.OriginOf(address) == "" {
 		return s.Screens.Return(w, Screen(st.in, st.client), address)
 	}
@@ -161,11 +165,28 @@ func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error 
 
 // refuse answers the client with an error.
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, in Interaction, e *oauth.Error) error {
+	if in.Request.Device != nil {
+		return s.refuseDevice(w, r, in)
+	}
 	if err := s.end(r.Context(), in); err != nil {
 		return unavailable(err)
 	}
 	http.Redirect(w, r, oauth.RedirectError(in.Request, s.Server.Issuer, e), http.StatusSeeOther)
 	return nil
+}
+
+// refuseDevice tells the device no, and the person that it was told.
+func (s *Service) refuseDevice(w http.ResponseWriter, r *http.Request, in Interaction) error {
+	err := s.DB.InTx(r.Context(), func(ctx context.Context) error {
+		if err := s.end(ctx, in); err != nil {
+			return err
+		}
+		return decided(s.Grants.DenyDevice(ctx, in.Request.Device.Ref))
+	})
+	if err != nil {
+		return unavailable(err)
+	}
+	return s.Screens.DeviceDone(w, "", false)
 }
 
 // abort gives up: the client learns that the user did not want to.
@@ -213,9 +234,13 @@ func Resume(w http.ResponseWriter, r *http.Request, in Interaction) error {
 
 // Screen returns what the screens of an interaction show of it.
 func Screen(in Interaction, c client.Client) pages.Interaction {
-	return pages.Interaction{
+	i := pages.Interaction{
 		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
 	}
+	if d := in.Request.Device; d != nil {
+		i.Device = &pages.Device{Address: d.Address, Agent: d.Agent, AskedAt: d.AskedAt}
+	}
+	return i
 }
 
 func (s state) account() pages.Account {

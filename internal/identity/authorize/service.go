@@ -88,9 +88,24 @@ func (s *Service) check(ctx context.Context, v url.Values, browser []byte) (Inte
 		}
 		in.Hint = t.Subject
 	}
+	return s.fresh(in, browser), c, nil
+}
+
+// fresh gives in a name and its time.
+func (s *Service) fresh(in Interaction, browser []byte) Interaction {
 	now := s.Now()
 	in.UID, in.browser, in.CreatedAt, in.expiresAt = strings.ToLower(rand.Text()), browser, now, now.Add(life)
-	return in, c, nil
+	return in
+}
+
+// BeginDevice starts the interaction in which the person in front of the
+// browser decides about a device, and returns its path.
+func (s *Service) BeginDevice(ctx context.Context, d grant.Device, browser []byte) (path string, err error) {
+	in := s.fresh(Interaction{Request: oauth.AuthorizationRequest{
+		ClientID: d.ClientID, Scopes: d.Scopes, Resources: d.Resources,
+		Device: &oauth.DeviceRequest{Ref: d.Ref(), Address: d.Address, Agent: d.Agent, AskedAt: d.CreatedAt},
+	}}, browser)
+	return "/interaction/" + in.UID, unavailable(s.store.insert(ctx, in))
 }
 
 // open returns a live interaction of the browser. One that no browser has
@@ -137,18 +152,31 @@ func (s *Service) state(ctx context.Context, in Interaction, c client.Client, ss
 	return st, unavailable(err)
 }
 
-// finish ends the interaction with a code and returns where it goes.
+// decided is ErrEnded when somebody else was faster, or it took too long.
+func decided(first bool, err error) error {
+	if err == nil && !first {
+		err = ErrEnded
+	}
+	return err
+}
+
+// finish ends the interaction with a code and returns where it goes; a device
+// gets its tokens by itself, so that the address is empty.
 func (s *Service) finish(ctx context.Context, st state) (address string, err error) {
 	r := st.in.Request
 	err = s.DB.InTx(ctx, func(ctx context.Context) error {
 		if err := s.end(ctx, st.in); err != nil {
 			return err
 		}
-		code, err := s.Grants.IssueCode(ctx, grant.Code{
+		allowed := grant.Code{
 			ClientID: r.ClientID, UserID: st.user.ID, SessionID: st.session.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge,
 			Nonce: r.Nonce, Scopes: st.scopes(), Resources: r.Resources, AuthTime: st.session.AuthTime, ACR: st.session.ACR, AMR: st.session.AMR,
 			JKT: r.JKT,
-		})
+		}
+		if r.Device != nil {
+			return decided(s.Grants.ApproveDevice(ctx, r.Device.Ref, allowed))
+		}
+		code, err := s.Grants.IssueCode(ctx, allowed)
 		address = oauth.RedirectCode(r, s.Server.Issuer, code)
 		return err
 	})
@@ -157,11 +185,7 @@ func (s *Service) finish(ctx context.Context, st state) (address string, err err
 
 // end makes sure that an interaction has one answer.
 func (s *Service) end(ctx context.Context, in Interaction) error {
-	ended, err := s.store.end(ctx, in.UID, s.Now())
-	if err == nil && !ended {
-		err = ErrEnded
-	}
-	return err
+	return decided(s.store.end(ctx, in.UID, s.Now()))
 }
 
 // SignedIn records that a user gave a credential in the interaction.

@@ -35,10 +35,11 @@ const (
 	GrantCode        = "authorization_code"
 	GrantRefresh     = "refresh_token"
 	GrantCredentials = "client_credentials" // for itself, without a user
+	GrantDevice      = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
 // grants are those that a client may have.
-func grants() []string { return []string{GrantCode, GrantRefresh, GrantCredentials} }
+func grants() []string { return []string{GrantCode, GrantRefresh, GrantCredentials, GrantDevice} }
 
 // Client is one OAuth client.
 type Client struct {

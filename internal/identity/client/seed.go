@@ -16,7 +16,7 @@ func firstParty() []Client {
 			ID: "rephlo-cli", Name: "Rephlo CLI", FirstParty: true, Native: true, Public: true, AuthMethod: AuthNone,
 			RedirectURIs: []string{"http://127.0.0.1/callback", "http://[::1]/callback"},
 			Scopes:       oauth.Scopes(),
-			Grants:       []string{GrantCode, GrantRefresh},
+			Grants:       []string{GrantCode, GrantRefresh, GrantDevice},
 			RefreshLife:  LifeStandalone,
 		},
 		{

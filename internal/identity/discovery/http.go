@@ -42,6 +42,7 @@ type metadata struct {
 	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	PushEndpoint          string   `json:"pushed_authorization_request_endpoint"`
 	PushRequired          bool     `json:"require_pushed_authorization_requests"`
+	DeviceEndpoint        string   `json:"device_authorization_endpoint"`
 	RegistrationEndpoint  string   `json:"registration_endpoint,omitempty"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
@@ -79,10 +80,11 @@ func (a API) metadata() metadata {
 		EndSessionEndpoint:    a.Issuer + "/oauth/end-session",
 		IntrospectionEndpoint: a.Issuer + "/oauth/introspect",
 		PushEndpoint:          a.Issuer + "/oauth/par",
+		DeviceEndpoint:        a.Issuer + "/oauth/device",
 		Scopes:                oauth.Scopes(),
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query"},
-		Grants:                []string{"authorization_code", "refresh_token", "client_credentials"},
+		Grants:                []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"},
 		ACRValues:             []string{"single"},
 		Subjects:              []string{"public"},
 		IDTokenAlgs:           a.Keys.Algs(),

@@ -33,6 +33,8 @@ type Service struct {
 	log    *slog.Logger
 	now    func() time.Time
 	tagKey []byte
+	// userKey makes the hash of a user code, which is too short for one without.
+	userKey []byte
 
 	epochs epochs
 	cancel context.CancelFunc
@@ -43,7 +45,7 @@ type Service struct {
 func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now,
-		tagKey: n.Box.Subkey("refresh/v1"),
+		tagKey: n.Box.Subkey("refresh/v1"), userKey: n.Box.Subkey("user code/v1"),
 		epochs: epochs{at: map[epochKey]epoch{}},
 	}
 	n.Bus.Subscribe(busKind, s.heard)
@@ -81,11 +83,17 @@ func (s *Service) RedeemCode(ctx context.Context, r Redemption, issue func(conte
 	if !oauth.IsSecret(oauth.PrefixCode, r.Code) {
 		return oauth.ErrInvalidGrant
 	}
+	return s.consume(ctx, func(ctx context.Context) error { return s.redeem(ctx, r, issue) })
+}
+
+// consume runs use in a transaction, which a refusal does not undo: what was
+// used up stays so. A failure of ours undoes it.
+func (s *Service) consume(ctx context.Context, use func(context.Context) error) error {
 	var refused error
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
-		err := s.redeem(ctx, r, issue)
+		err := use(ctx)
 		if f, ok := errors.AsType[*fault.Error](err); ok && f.Kind.Status() < 500 {
-			refused = err // and commit that the code is used
+			refused = err
 			return nil
 		}
 		return err

@@ -116,12 +116,7 @@ func (s store) removeConsent(ctx context.Context, userID, clientID string) error
 // once stores a hash, unless it is there. Of many that try at once one wins.
 func (s store) once(ctx context.Context, hash string, until time.Time) (bool, error) {
 	const q = `INSERT INTO grant_once (hash, until) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
-	res, err := s.db.Q(ctx).ExecContext(ctx, q, hash, until.UnixMicro())
-	if err != nil {
-		return false, fmt.Errorf("remember single use: %w", err)
-	}
-	n, err := res.RowsAffected()
-	return n == 1, err
+	return s.one(ctx, "remember single use", q, hash, until.UnixMicro())
 }
 
 // sweep removes what has no effect any more.
@@ -134,6 +129,7 @@ func (s store) sweep(ctx context.Context, now time.Time) error {
 		{`DELETE FROM grant_rotation WHERE used_at < $1`, now.Add(-time.Minute)},
 		{`DELETE FROM grant_family WHERE expires_at < $1`, now},
 		{`DELETE FROM grant_revocation WHERE until < $1`, now},
+		{`DELETE FROM grant_device WHERE expires_at < $1`, now.Add(-codeMemory)},
 		{`DELETE FROM grant_once WHERE until < $1`, now},
 	} {
 		if _, err := s.db.Q(ctx).ExecContext(ctx, step.q, step.before.UnixMicro()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // AuthorizationRequest is a request of the authorization endpoint that passed
@@ -33,8 +34,19 @@ type AuthorizationRequest struct {
 	MaxAge *int64 `json:"max_age,omitempty"`
 	// JKT is the key that the code is bound to (RFC 9449 section 10).
 	JKT string `json:"dpop_jkt,omitempty"`
+	// Device is set for a request that came from a device without a browser: then
+	// there is no redirect URI, and the decision is for that device.
+	Device *DeviceRequest `json:"device,omitempty"`
 	// Popup says that the page runs in a pop-up window, which needs its opener.
 	Popup bool `json:"popup,omitempty"`
+}
+
+// DeviceRequest is what a person is told of a device that asks (RFC 8628).
+type DeviceRequest struct {
+	Ref     string    `json:"ref"`
+	Address string    `json:"address"`
+	Agent   string    `json:"agent"`
+	AskedAt time.Time `json:"asked_at"`
 }
 
 // Prompts reports whether the request's prompt has the value.
@@ -224,6 +236,17 @@ func (r *AuthorizationRequest) parseOpenID(v url.Values) error {
 		return refuse("invalid_request", "The parameter dpop_jkt must be a SHA-256 thumbprint, 43 base64url characters.")
 	}
 	return nil
+}
+
+// Fault returns e as an answer of the token endpoint's kind.
+func (e *Error) Fault() error {
+	switch e.Code {
+	case ErrInvalidScope.Code:
+		return ErrInvalidScope.Saying("%s", e.Description)
+	case ErrInvalidTarget.Code:
+		return ErrInvalidTarget.Saying("%s", e.Description)
+	}
+	return ErrInvalidRequest.Saying("%s", e.Description)
 }
 
 func refuse(code, description string) *Error { return &Error{Code: code, Description: description} }

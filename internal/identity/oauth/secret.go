@@ -13,6 +13,7 @@ import (
 const (
 	PrefixCode         = "rph_ac_"
 	PrefixRefresh      = "rph_rt_"
+	PrefixDevice       = "rph_dc_"
 	PrefixSecret       = "rph_cs_"
 	PrefixRegistration = "rph_rg_"
 )

@@ -42,6 +42,8 @@ type Interaction struct {
 	FirstParty  bool
 	RedirectURI string
 	Popup       bool // opened by window.open
+	// Device is what asks, when it is one without a browser.
+	Device *Device
 }
 
 func (i Interaction) path(step string) string {
@@ -54,7 +56,7 @@ func (i Interaction) options() ui.Options {
 	o := ui.Options{Opener: i.Popup}
 	u, err := url.Parse(i.RedirectURI)
 	switch {
-	case err != nil:
+	case err != nil, i.RedirectURI == "":
 	case u.Scheme == "https":
 		o.FormAction = []string{"https:"}
 	case u.Scheme == "http" && strings.Contains(u.Host, "["):
@@ -69,6 +71,9 @@ func (i Interaction) options() ui.Options {
 
 // where says in words where the client is answered.
 func (s *Screens) where(i Interaction) string {
+	if i.Device != nil {
+		return s.t.Text("device.where")
+	}
 	u, err := url.Parse(i.RedirectURI)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return s.t.Text("consent.computer", i.Client)
@@ -163,6 +168,7 @@ type consent struct {
 	FirstParty                                                          bool
 	Scopes                                                              []Scope
 	Cannot                                                              []string
+	Device                                                              *Device
 }
 
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
@@ -170,7 +176,7 @@ func (s *Screens) consent(i Interaction, a Account, title string) consent {
 	return consent{
 		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty,
 		Action: i.path("/consent"), Switch: i.path("?switch=1"), UserID: a.ID, User: shown(a.Name), Email: a.Email,
-		Initial: first(a.Name), Where: s.where(i),
+		Initial: first(a.Name), Where: s.where(i), Device: i.Device,
 	}
 }
 

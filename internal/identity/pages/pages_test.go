@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
@@ -53,10 +54,20 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"verified.alone": func(w http.ResponseWriter) error { return s.Verified(w, "") },
 		"consent":        func(w http.ResponseWriter) error { return s.Consent(w, desktop, ada, scopes, nil) },
 		"consent.added":  func(w http.ResponseWriter) error { return s.Consent(w, hostile, ada, scopes, []string{"email"}) },
-		"continue":       func(w http.ResponseWriter) error { return s.Continue(w, desktop, ada) },
-		"return":         func(w http.ResponseWriter) error { return s.Return(w, desktop, "ai.rephlo.desktop:/callback?code=x") },
-		"signout":        func(w http.ResponseWriter) error { return s.ConfirmSignOut(w, nil, "/oauth/end-session/confirm") },
-		"signedout":      func(w http.ResponseWriter) error { return s.SignedOut(w, nil) },
+		"consent.device": func(w http.ResponseWriter) error {
+			tv := pages.Interaction{UID: "uid", Client: "TV", Device: &pages.Device{Address: "192.0.2.1", Agent: `"><script>`, AskedAt: time.Unix(0, 0)}}
+			return s.Consent(w, tv, ada, scopes, nil)
+		},
+		"device": func(w http.ResponseWriter) error { return s.Device(w, `"><script>`, nil) },
+		"device.wrong": func(w http.ResponseWriter) error {
+			return s.Device(w, "BCDF-GHJK", fault.New(fault.Invalid, "invalid_request", "This code is wrong."))
+		},
+		"devicedone":      func(w http.ResponseWriter) error { return s.DeviceDone(w, `"><script>`, true) },
+		"devicedone.deny": func(w http.ResponseWriter) error { return s.DeviceDone(w, "TV", false) },
+		"continue":        func(w http.ResponseWriter) error { return s.Continue(w, desktop, ada) },
+		"return":          func(w http.ResponseWriter) error { return s.Return(w, desktop, "ai.rephlo.desktop:/callback?code=x") },
+		"signout":         func(w http.ResponseWriter) error { return s.ConfirmSignOut(w, nil, "/oauth/end-session/confirm") },
+		"signedout":       func(w http.ResponseWriter) error { return s.SignedOut(w, nil) },
 		"error.redirect": func(w http.ResponseWriter) error {
 			s.Refuse(w, fault.New(fault.Invalid, "invalid_request", "The redirect URI is not one that this app has registered."),
 				pages.Client{Name: "Shop", Homepage: "https://shop.test/"}, "http://shop.test:8080/callback/",

@@ -116,10 +116,12 @@ func (m Metadata) checkSupport(c client.Client, algs []string) error {
 		return errMetadata.Saying("jwks_uri is not supported; send the keys themselves as jwks.")
 	case m.AuthAlg != "" && !slices.Contains(oauth.ClientAlgs(), m.AuthAlg):
 		return errMetadata.Saying("token_endpoint_auth_signing_alg must be one of: %s.", strings.Join(oauth.ClientAlgs(), ", "))
-	case slices.ContainsFunc(c.Grants, func(g string) bool { return g != client.GrantCode && g != client.GrantRefresh }):
-		return errMetadata.Saying("grant_types may have authorization_code and refresh_token.")
-	case !slices.Contains(c.Grants, client.GrantCode):
-		return errMetadata.Saying("grant_types must have authorization_code: refresh tokens come from it.")
+	case slices.ContainsFunc(c.Grants, func(g string) bool {
+		return g != client.GrantCode && g != client.GrantRefresh && g != client.GrantDevice
+	}):
+		return errMetadata.Saying("grant_types may have authorization_code, refresh_token and %s.", client.GrantDevice)
+	case !c.May(client.GrantCode) && !c.May(client.GrantDevice):
+		return errMetadata.Saying("grant_types must have authorization_code or %s: refresh tokens come from them.", client.GrantDevice)
 	case slices.ContainsFunc(m.ResponseTypes, func(r string) bool { return r != "code" }):
 		return errMetadata.Saying("response_types may only have code.")
 	case m.SubjectType != "" && m.SubjectType != "public":
@@ -151,6 +153,9 @@ func (m Metadata) native() (bool, error) {
 }
 
 func (m Metadata) checkURIs(native bool) error {
+	if len(m.RedirectURIs) == 0 && slices.Contains(m.Grants, client.GrantDevice) && !slices.Contains(m.Grants, client.GrantCode) {
+		return nil // it is never answered in a browser
+	}
 	if len(m.RedirectURIs) == 0 || len(m.RedirectURIs) > maxURIs || len(m.PostLogout) > maxURIs {
 		return errRedirect.Saying("redirect_uris must have 1 to %d addresses, post_logout_redirect_uris up to as many.", maxURIs)
 	}
@@ -177,10 +182,13 @@ func isHTTPS(address string) bool {
 // name is what people see: what the client says, or where it is.
 func (m Metadata) name() (string, error) {
 	name := strings.TrimSpace(m.Name)
-	if name == "" {
+	if name == "" && len(m.RedirectURIs) > 0 {
 		if name = strings.TrimPrefix(oauth.OriginOf(m.RedirectURIs[0]), "https://"); name == "" || strings.Contains(name, "/") {
 			name = "App on this computer"
 		}
+	}
+	if name == "" {
+		name = "Device"
 	}
 	hidden := func(r rune) bool {
 		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError

@@ -71,7 +71,7 @@ func (a API) token(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer, err := a.Tokens.Exchange(r.Context(), Request{
-		Client: c, JKT: jkt, GrantType: v.Get("grant_type"), Code: v.Get("code"), RedirectURI: v.Get("redirect_uri"),
+		Client: c, JKT: jkt, GrantType: v.Get("grant_type"), Code: v.Get("code"), DeviceCode: v.Get("device_code"), RedirectURI: v.Get("redirect_uri"),
 		Verifier: v.Get("code_verifier"), RefreshToken: v.Get("refresh_token"), Scope: v.Get("scope"), Resources: present(v["resource"]),
 	})
 	if err != nil {

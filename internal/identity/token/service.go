@@ -71,6 +71,7 @@ type Request struct {
 	Code         string
 	RedirectURI  string
 	Verifier     string
+	DeviceCode   string
 	RefreshToken string
 	Scope        string
 	Resources    []string
@@ -91,6 +92,7 @@ type Answer struct {
 func (s *Service) grants() map[string]func(context.Context, Request) (Answer, error) {
 	return map[string]func(context.Context, Request) (Answer, error){
 		client.GrantCode: s.code, client.GrantRefresh: s.refresh, client.GrantCredentials: s.credentials,
+		client.GrantDevice: s.device,
 	}
 }
 

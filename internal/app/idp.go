@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/client"
@@ -69,6 +70,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	s.domains.Factors.Happened = s.factorsChanged(p.sessions)
 	p.clients = client.New(client.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev, Issuer: p.server.Issuer, Once: p.grants.Once,
+		Documents: s.documents(p.signing),
 	})
 	p.proofs = oauth.NewProofs(core.Box.Subkey(nonceKey), p.grants.Once, core.Now)
 	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
@@ -88,6 +90,21 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	core.Jobs.Schedule("identity.clients", job.Every{Period: 6 * time.Hour}, p.clients.Sweep)
 	s.parts = p
 	return p, nil
+}
+
+// openToAll reports whether clients that nobody has vouched for may sign people
+// in.
+func (s *Server) openToAll() bool {
+	return register.Mode(s.core.Config.ClientRegistration) == register.Open
+}
+
+// documents reads what clients publish about themselves, where any client may
+// come.
+func (s *Server) documents(signing *keys.Service) client.Documents {
+	if !s.openToAll() {
+		return nil
+	}
+	return register.Documents{Fetcher: egress.NewDocuments(egress.DocumentOptions{Loopback: s.core.Config.Dev}), Algs: signing.Algs}
 }
 
 // newIdentity builds the Identity Provider.
@@ -120,7 +137,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
 		ui.Assets{},
-		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing, Registration: register.Mode(cfg.ClientRegistration) != register.Off},
+		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing, Registration: register.Mode(cfg.ClientRegistration) != register.Off, Documents: s.openToAll()},
 		register.New(register.Needs{
 			Issuer: cfg.IDPURL, Mode: register.Mode(cfg.ClientRegistration), Initial: cfg.ClientRegistrationToken,
 			Clients: p.clients, Grants: p.grants, Algs: p.signing.Algs, Now: core.Now, Address: account.Address,

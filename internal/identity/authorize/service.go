@@ -72,6 +72,9 @@ func (s *Service) check(ctx context.Context, v url.Values, browser []byte) (Inte
 	if errors.Is(err, client.ErrUnknown) {
 		return in, c, &oauth.Error{Code: "invalid_request", Description: "The client is unknown.", Page: true}
 	}
+	if errors.Is(err, client.ErrDocument) {
+		return in, c, &oauth.Error{Code: "invalid_client", Description: fault.From(err).Message, Page: true}
+	}
 	if err != nil {
 		return in, c, unavailable(err)
 	}

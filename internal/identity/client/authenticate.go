@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
@@ -38,8 +39,11 @@ func (c *Client) readKeys() {
 // client's, nor from a public client, which cannot have one. An assertion is
 // used up by it.
 func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, error) {
-	c, ok := s.current(ctx).byID[cr.ID]
-	if !ok || cr.Method != c.AuthMethod {
+	c, err := s.ByID(ctx, cr.ID)
+	switch {
+	case errors.Is(err, ErrDocument):
+		return Client{}, err
+	case err != nil || cr.Method != c.AuthMethod:
 		return Client{}, oauth.ErrInvalidClient
 	}
 	switch c.AuthMethod {
@@ -65,7 +69,11 @@ func (s *Service) checkAssertion(ctx context.Context, c Client, assertion string
 	if c.TokenAudience {
 		rules.Audiences = s.audiences
 	}
-	jti, until, err := oauth.CheckAssertion(assertion, c.keys, rules)
+	keys, err := s.keysOf(ctx, c, assertion)
+	if err != nil {
+		return err
+	}
+	jti, until, err := oauth.CheckAssertion(assertion, keys, rules)
 	if err != nil {
 		return err
 	}
@@ -77,4 +85,16 @@ func (s *Service) checkAssertion(ctx context.Context, c Client, assertion string
 		return oauth.ErrInvalidClient.Saying("The client_assertion is wrong: its jti was used before.")
 	}
 	return nil
+}
+
+// keysOf returns the keys that verify what c has signed.
+func (s *Service) keysOf(ctx context.Context, c Client, token string) (oauth.KeySet, error) {
+	if c.JWKSURI == "" {
+		return c.keys, nil
+	}
+	_, kid, err := oauth.AssertionClient(token)
+	if err != nil {
+		return oauth.KeySet{}, err
+	}
+	return s.remote.keySet(ctx, c.JWKSURI, kid), nil
 }

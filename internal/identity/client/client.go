@@ -75,6 +75,11 @@ type Client struct {
 	RequireDPoP bool `json:"require_dpop,omitempty"`
 	// NoNonce takes the client's DPoP proofs without a nonce of ours.
 	NoNonce bool `json:"no_nonce,omitempty"`
+	// JWKSURI is where those keys are instead.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+	// Document says that the id is the address of the metadata document that
+	// the client was read from. Nobody but that host has vouched for it.
+	Document bool `json:"-"`
 	// Dynamic clients registered themselves. Nobody has vouched for them.
 	Dynamic bool `json:"dynamic,omitempty"`
 	// What a dynamic client says about itself besides; nothing here uses it.

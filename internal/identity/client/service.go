@@ -26,7 +26,10 @@ type Needs struct {
 	Issuer string
 	// Once remembers the ids of client assertions, on all servers.
 	Once oauth.Once
-	// Dev seeds the demonstration client too.
+	// Documents reads clients that are named by an address; nil refuses them.
+	Documents Documents
+	// Dev seeds the demonstration client too, and lets documents be on this
+	// machine.
 	Dev bool
 }
 
@@ -42,6 +45,7 @@ type Service struct {
 	// endpoint for clients that use that.
 	audiences []string
 	once      oauth.Once
+	remote    *remote
 
 	loading  sync.Mutex // held while the table is read
 	failedAt time.Time  // guarded by loading: when it could not be
@@ -60,6 +64,10 @@ type snapshot struct {
 // New returns a Service without clients; Seed loads them.
 func New(n Needs) *Service {
 	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev, audiences: []string{n.Issuer, n.Issuer + "/oauth/token"}, once: n.Once}
+	s.remote = &remote{
+		documents: n.Documents, now: n.Now, loopback: n.Dev, hosts: oauth.NewLimiter(perHost, time.Minute, n.Now),
+		clients: map[string]fetched{}, keys: map[string]remoteKey{},
+	}
 	s.all.Store(&snapshot{})
 	n.Bus.Subscribe(busKind, func(string) { s.changes.Add(1) })
 	return s
@@ -111,10 +119,15 @@ func (s *Service) Create(ctx context.Context, c Client) (secret string, err erro
 	return secret, err
 }
 
-// ByID returns a client, or ErrUnknown. It reads memory.
+// ByID returns a client, or ErrUnknown. It reads memory, but for a client that
+// is named by the address of its metadata document, which may have to be
+// fetched; one that cannot be used is ErrDocument.
 func (s *Service) ByID(ctx context.Context, id string) (Client, error) {
 	if c, ok := s.current(ctx).byID[id]; ok {
 		return c, nil
+	}
+	if IsURL(id) {
+		return s.remote.client(ctx, id)
 	}
 	return Client{}, ErrUnknown
 }
@@ -147,7 +160,7 @@ func (c Client) origins() []string {
 func (c Client) check() error {
 	https := func(uri string) bool { return strings.HasPrefix(uri, "https://") }
 	switch {
-	case c.ID == "" || len(c.ID) > 128 || strings.Trim(c.ID, idAlphabet) != "":
+	case !c.Document && (c.ID == "" || len(c.ID) > 128 || strings.Trim(c.ID, idAlphabet) != ""):
 		return ErrInvalid.Saying("The client id must be 1 to 128 letters, digits, dots, dashes or underscores.").At("id")
 	case c.Name == "" || len(c.Name) > 120:
 		return ErrInvalid.Saying("The name must be 1 to 120 bytes.").At("name")
@@ -155,7 +168,9 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("The authentication method does not fit the client.").At("auth_method")
 	case strings.HasPrefix(c.ID, "usr_"): // a token's subject names a user or a client (RFC 9068 section 5)
 		return ErrInvalid.Saying("A client id cannot look like a user's.").At("id")
-	case c.AuthMethod == AuthKey && c.keys.Len() == 0:
+	case c.Document && c.AuthMethod != AuthNone && c.AuthMethod != AuthKey:
+		return ErrInvalid.Saying("A client that publishes its metadata cannot have a secret.").At("auth_method")
+	case c.AuthMethod == AuthKey && c.keys.Len() == 0 && c.JWKSURI == "":
 		return ErrInvalid.Saying("A client that signs its assertions needs public keys: P-256, Ed25519, or RSA of 2048 to 4096 bits.").At("jwks")
 	case c.Public && c.May(GrantCredentials):
 		return ErrInvalid.Saying("A public client cannot act for itself: anybody could be it.").At("grants")

@@ -27,6 +27,8 @@ type API struct {
 	Keys   Keys
 	// Registration says that clients may register themselves.
 	Registration bool
+	// Documents says that a client id may be the address of its metadata.
+	Documents bool
 }
 
 // metadata has the members of both kinds of document. The packages of the
@@ -62,6 +64,7 @@ type metadata struct {
 	Claims                []string `json:"claims_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
 	Prompts               []string `json:"prompt_values_supported"`
+	Documents             bool     `json:"client_id_metadata_document_supported"`
 	Issues                bool     `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter       bool     `json:"claims_parameter_supported"`
 	RequestParameter      bool     `json:"request_parameter_supported"`
@@ -99,6 +102,7 @@ func (a API) metadata() metadata {
 		Claims:                oauth.ClaimNames(),
 		Challenges:            []string{"S256"},
 		Prompts:               oauth.Prompts(),
+		Documents:             a.Documents,
 		Issues:                true,
 	}
 	if a.Registration {

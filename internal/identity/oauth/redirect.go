@@ -65,7 +65,7 @@ func Loopback(uri string) bool {
 // schemes of a reverse domain name. Fragments, user information, wildcards and
 // dot segments are refused.
 func CheckRedirect(uri string, native bool) bool {
-	if uri == "" || len(uri) > MaxParameter || strings.ContainsAny(uri, "#*\\ \t\r\n\"<>") || dotted(uri) {
+	if uri == "" || len(uri) > MaxParameter || strings.ContainsAny(uri, "#*\\ \t\r\n\"<>") || Dotted(uri) {
 		return false
 	}
 	u, err := url.Parse(uri)
@@ -82,7 +82,9 @@ func CheckRedirect(uri string, native bool) bool {
 	}
 }
 
-func dotted(uri string) bool {
+// Dotted reports whether the path of uri has dot segments, in whatever way they
+// are written.
+func Dotted(uri string) bool {
 	path, _, _ := strings.Cut(uri, "?")
 	path = strings.ReplaceAll(strings.ToLower(path), "%2e", ".")
 	return strings.Contains(path, "/../") || strings.Contains(path, "/./") || strings.HasSuffix(path, "/..") || strings.HasSuffix(path, "/.")

@@ -42,6 +42,10 @@ type Interaction struct {
 	FirstParty  bool
 	RedirectURI string
 	Popup       bool // opened by window.open
+	// Host vouches for a client that is named by its address; empty for others.
+	Host string
+	// LoopbackOnly says that any program on the user's machine can be the client.
+	LoopbackOnly bool
 	// Device is what asks, when it is one without a browser.
 	Device *Device
 }
@@ -169,6 +173,8 @@ type consent struct {
 	Scopes                                                              []Scope
 	Cannot                                                              []string
 	Device                                                              *Device
+	Host                                                                string
+	LoopbackOnly                                                        bool
 }
 
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
@@ -176,7 +182,7 @@ func (s *Screens) consent(i Interaction, a Account, title string) consent {
 	return consent{
 		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty,
 		Action: i.path("/consent"), Switch: i.path("?switch=1"), UserID: a.ID, User: shown(a.Name), Email: a.Email,
-		Initial: first(a.Name), Where: s.where(i), Device: i.Device,
+		Initial: first(a.Name), Where: s.where(i), Device: i.Device, Host: i.Host, LoopbackOnly: i.LoopbackOnly,
 	}
 }
 

@@ -58,6 +58,10 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 			tv := pages.Interaction{UID: "uid", Client: "TV", Device: &pages.Device{Address: "192.0.2.1", Agent: `"><script>`, AskedAt: time.Unix(0, 0)}}
 			return s.Consent(w, tv, ada, scopes, nil)
 		},
+		"consent.document": func(w http.ResponseWriter) error {
+			i := pages.Interaction{UID: "uid", Client: "Tool", Host: "tool.test", LoopbackOnly: true, RedirectURI: "http://127.0.0.1/cb"}
+			return s.Consent(w, i, ada, scopes, nil)
+		},
 		"device": func(w http.ResponseWriter) error { return s.Device(w, `"><script>`, nil) },
 		"device.wrong": func(w http.ResponseWriter) error {
 			return s.Device(w, "BCDF-GHJK", fault.New(fault.Invalid, "invalid_request", "This code is wrong."))

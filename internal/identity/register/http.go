@@ -203,11 +203,18 @@ func parse(data []byte, algs []string) (client.Client, string, error) {
 		ID string `json:"client_id"`
 		Metadata
 	}
-	if web.Depth(data) > web.MaxDepth || json.Unmarshal(data, &m) != nil || !strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
-		return client.Client{}, "", errMetadata.Saying("The body is not a JSON object, or a member has the wrong type.")
+	if err := decode(data, &m); err != nil {
+		return client.Client{}, "", err
 	}
 	c, err := m.client(algs)
 	return c, m.ID, err
+}
+
+func decode(data []byte, into any) error {
+	if web.Depth(data) > web.MaxDepth || json.Unmarshal(data, into) != nil || !strings.HasPrefix(strings.TrimSpace(string(data)), "{") {
+		return errMetadata.Saying("The body is not a JSON object, or a member has the wrong type.")
+	}
+	return nil
 }
 
 // bearer returns the token of the Authorization header, or "".

@@ -71,7 +71,7 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 	c := client.Client{
 		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
 		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone, RequirePAR: m.RequirePAR,
-		RequireDPoP: m.RequireDPoP, JWKS: m.JWKS,
+		RequireDPoP: m.RequireDPoP, JWKS: m.JWKS, JWKSURI: m.JWKSURI,
 	}
 	if m.Method == "" {
 		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
@@ -112,8 +112,8 @@ func (m Metadata) checkSupport(c client.Client, algs []string) error {
 	switch {
 	case !slices.Contains(client.AuthMethods(), c.AuthMethod):
 		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt.")
-	case m.JWKSURI != "":
-		return errMetadata.Saying("jwks_uri is not supported; send the keys themselves as jwks.")
+	case m.JWKSURI != "" && (!isHTTPS(m.JWKSURI) || len(m.JWKS) > 0):
+		return errMetadata.Saying("jwks_uri must be an https address, and jwks must then be left out.")
 	case m.AuthAlg != "" && !slices.Contains(oauth.ClientAlgs(), m.AuthAlg):
 		return errMetadata.Saying("token_endpoint_auth_signing_alg must be one of: %s.", strings.Join(oauth.ClientAlgs(), ", "))
 	case slices.ContainsFunc(c.Grants, func(g string) bool {
@@ -235,7 +235,7 @@ func describe(c client.Client, algs []string) (Metadata, error) {
 	m := Metadata{
 		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
 		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0], RequirePAR: c.RequirePAR,
-		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS,
+		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

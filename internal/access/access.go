@@ -26,14 +26,27 @@ const (
 // Actor is who sent a request.
 type Actor struct {
 	UserID   string
-	ClientID string // the OAuth client, when the credential is an access token
-	Session  string // the browser's sign-in behind the token; "" when it outlives that
-	KeyID    string // the API key, when it is one
-	Test     bool   // an API key that may only use the test models, for free
-	Verified bool   // the user's e-mail address is proven
+	ClientID string  // the OAuth client, when the credential is an access token
+	Session  string  // the browser's sign-in behind the token; "" when it outlives that
+	KeyID    string  // the API key, when it is one
+	Test     bool    // an API key that may only use the test models, for free
+	Key      *Policy // what the API key may do; nil is anything
+	Verified bool    // the user's e-mail address is proven
 	Scopes   []string
 	Roles    []string  // of an administrator
 	AuthTime time.Time // when the user signed in; zero for an API key
+}
+
+// Policy bounds what an API key may do beyond its scopes. It is immutable.
+type Policy struct {
+	Models []string // ids of those it may call; empty is all
+	// Calls and tokens in a minute, calls at once; 0 is no bound.
+	RequestsPerMinute, TokensPerMinute, ConcurrentRequests int64
+}
+
+// MayCall reports whether the model with this id may be called.
+func (p *Policy) MayCall(model string) bool {
+	return p == nil || len(p.Models) == 0 || slices.Contains(p.Models, model)
 }
 
 // Has reports whether a may do what scope allows. account.manage includes

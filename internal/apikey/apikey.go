@@ -29,6 +29,7 @@ type Status string
 // The statuses.
 const (
 	StatusActive  Status = "active"
+	StatusPaused  Status = "paused"
 	StatusExpired Status = "expired"
 	StatusRevoked Status = "revoked"
 )
@@ -41,6 +42,8 @@ const (
 	MaxKeys     = 100 // per user, revoked and expired ones aside
 	DefaultLife = 90 * 24 * time.Hour
 	MaxLife     = 10 * 366 * 24 * time.Hour
+	MaxModels   = 100           // in the list of one key
+	MaxLimit    = 1_000_000_000 // a minute
 )
 
 // Faults of keys.
@@ -48,14 +51,31 @@ var (
 	ErrInvalid     = fault.New(fault.Unauthenticated, "api_key_invalid", "The API key is not valid. Check that it was copied completely, or create a new one.")
 	ErrExpired     = fault.New(fault.Unauthenticated, "api_key_expired", "The API key has expired. Create a new one.")
 	ErrRevoked     = fault.New(fault.Unauthenticated, "api_key_revoked", "The API key was revoked. Create a new one.")
+	ErrPaused      = fault.New(fault.Forbidden, "api_key_paused", "The API key is paused. Resume it, or use another.").Final()
 	ErrUnavailable = fault.ErrUnavailable
 	ErrTooMany     = fault.New(fault.Conflict, "conflict", "You have 100 API keys, the most that is possible. Delete one that you no longer need.")
 
 	errField = fault.New(fault.Unprocessable, "validation_error", "A field is wrong.")
 )
 
-// Key is an API key without its secret. Values from Lookup share their Scopes:
-// do not change them.
+// Limits bound what one key may use, besides what its owner may; 0 is no bound.
+type Limits struct {
+	RequestsPerMinute  int64 `json:"requestsPerMinute,omitempty"`
+	TokensPerMinute    int64 `json:"tokensPerMinute,omitempty"`
+	ConcurrentRequests int64 `json:"concurrentRequests,omitempty"`
+}
+
+func (l Limits) check() error {
+	for _, n := range []int64{l.RequestsPerMinute, l.TokensPerMinute, l.ConcurrentRequests} {
+		if n < 0 || n > MaxLimit {
+			return errField.Saying("A limit is from 0 (none) to %d.", MaxLimit).At("limits")
+		}
+	}
+	return nil
+}
+
+// Key is an API key without its secret. Values from Lookup share their Scopes
+// and Models: do not change them.
 type Key struct {
 	ID         string
 	UserID     string
@@ -63,10 +83,27 @@ type Key struct {
 	Prefix     string // the first 12 characters
 	Mode       Mode
 	Scopes     []string
+	Models     []string // ids of those it may call; empty: all
+	Limits     Limits
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
+	PausedAt   time.Time // zero: not paused
 	RevokedAt  time.Time // zero: not revoked
 	LastUsedAt time.Time // zero: never; up to a minute and a half late
+	// Policy is what Models and Limits say, for the way of every call; nil when
+	// they say nothing.
+	Policy *access.Policy
+}
+
+// policy returns what k's models and limits say.
+func (k Key) policy() *access.Policy {
+	if len(k.Models) == 0 && k.Limits == (Limits{}) {
+		return nil
+	}
+	return &access.Policy{
+		Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
+		ConcurrentRequests: k.Limits.ConcurrentRequests,
+	}
 }
 
 // Status returns where k is in its life at the given time.
@@ -76,6 +113,8 @@ func (k Key) Status(now time.Time) Status {
 		return StatusRevoked
 	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
 		return StatusExpired
+	case !k.PausedAt.IsZero():
+		return StatusPaused
 	}
 	return StatusActive
 }
@@ -87,6 +126,8 @@ func (k Key) check(now time.Time) error {
 		return ErrRevoked
 	case StatusExpired:
 		return ErrExpired
+	case StatusPaused:
+		return ErrPaused
 	}
 	return nil
 }
@@ -97,6 +138,8 @@ type NewKey struct {
 	Name   string
 	Mode   Mode     // empty: live
 	Scopes []string // empty: llm.inference and models.read
+	Models []string // empty: all
+	Limits Limits
 	// ExpiresAt is zero for DefaultLife; NoExpiry makes a key for ever.
 	ExpiresAt time.Time
 	NoExpiry  bool
@@ -104,10 +147,6 @@ type NewKey struct {
 
 // complete fills what was left out and checks the rest.
 func (n *NewKey) complete(now time.Time) error {
-	n.Name = strings.TrimSpace(n.Name)
-	if n.Name == "" || utf8.RuneCountInString(n.Name) > 100 || strings.ContainsFunc(n.Name, unicode.IsControl) {
-		return errField.Saying("Give the key a name of 1 to 100 printable characters.").At("name")
-	}
 	if n.Mode == "" {
 		n.Mode = ModeLive
 	}
@@ -117,19 +156,49 @@ func (n *NewKey) complete(now time.Time) error {
 	if len(n.Scopes) == 0 {
 		n.Scopes = []string{access.ScopeInference, access.ScopeModels}
 	}
-	n.Scopes = slices.Compact(slices.Sorted(slices.Values(n.Scopes)))
-	for _, s := range n.Scopes {
+	if n.ExpiresAt.IsZero() && !n.NoExpiry {
+		n.ExpiresAt = now.Add(DefaultLife)
+	}
+	if err := checkExpiry(n.ExpiresAt, now); err != nil {
+		return err
+	}
+	k := Key{Name: n.Name, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits}
+	if err := k.tidy(); err != nil {
+		return err
+	}
+	n.Name, n.Scopes, n.Models = k.Name, k.Scopes, k.Models
+	return nil
+}
+
+func checkExpiry(at, now time.Time) error {
+	if !at.IsZero() && (!at.After(now) || at.Sub(now) > MaxLife) {
+		return errField.Saying("The key must expire in the future, within ten years.").At("expiresAt")
+	}
+	return nil
+}
+
+// tidy puts what people wrote in order and says what breaks a rule.
+func (k *Key) tidy() error {
+	k.Name = strings.TrimSpace(k.Name)
+	if k.Name == "" || utf8.RuneCountInString(k.Name) > 100 || strings.ContainsFunc(k.Name, unicode.IsControl) {
+		return errField.Saying("Give the key a name of 1 to 100 printable characters.").At("name")
+	}
+	k.Scopes = slices.Compact(slices.Sorted(slices.Values(k.Scopes)))
+	for _, s := range k.Scopes {
 		if !slices.Contains(Scopes, s) {
 			return errField.Saying("An API key can have the scopes %s.", strings.Join(Scopes, ", ")).At("scopes")
 		}
 	}
-	if n.ExpiresAt.IsZero() && !n.NoExpiry {
-		n.ExpiresAt = now.Add(DefaultLife)
+	k.Models = slices.Compact(slices.Sorted(slices.Values(k.Models))) // nil when there are none
+	if len(k.Models) > MaxModels {
+		return errField.Saying("A key can list %d models.", MaxModels).At("modelIds")
 	}
-	if !n.ExpiresAt.IsZero() && (!n.ExpiresAt.After(now) || n.ExpiresAt.Sub(now) > MaxLife) {
-		return errField.Saying("The key must expire in the future, within ten years.").At("expiresAt")
+	for _, id := range k.Models {
+		if id == "" || len(id) > 100 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return errField.Saying("A model's id has 1 to 100 characters without blanks.").At("modelIds")
+		}
 	}
-	return nil
+	return k.Limits.check()
 }
 
 // The parts of a key.

@@ -23,6 +23,7 @@ func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/api-keys", a.list, needs, web.Doc("List your API keys"))
 	web.Route(m, "GET /v1/api-keys/{id}", a.one, needs, web.Doc("Show one of your API keys"))
 	web.Route(m, "POST /v1/api-keys", a.create, needs, web.Status(http.StatusCreated), web.Doc("Create an API key; the answer has its secret, once"))
+	web.Route(m, "PATCH /v1/api-keys/{id}", a.edit, needs, web.Doc("Change an API key"))
 	web.Route(m, "DELETE /v1/api-keys/{id}", a.revoke, needs, web.Status(http.StatusNoContent), web.Doc("Revoke an API key"))
 }
 
@@ -33,7 +34,9 @@ type shown struct {
 	Prefix     string     `json:"prefix" doc:"The first 12 characters"`
 	Mode       Mode       `json:"mode" enum:"live,test"`
 	Scopes     []string   `json:"scopes"`
-	Status     Status     `json:"status" enum:"active,expired,revoked"`
+	ModelIDs   []string   `json:"modelIds" doc:"The models it may call; empty: all"`
+	Limits     Limits     `json:"limits"`
+	Status     Status     `json:"status" enum:"active,paused,expired,revoked"`
 	CreatedAt  time.Time  `json:"createdAt"`
 	ExpiresAt  *time.Time `json:"expiresAt"`
 	LastUsedAt *time.Time `json:"lastUsedAt"`
@@ -42,6 +45,7 @@ type shown struct {
 func (a API) show(k Key) shown {
 	return shown{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
+		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
 	}
 }
@@ -57,7 +61,7 @@ type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor"`
 	Mode   string `query:"mode" enum:"live,test"`
-	Status string `query:"status" enum:"active,expired,revoked"`
+	Status string `query:"status" enum:"active,paused,expired,revoked"`
 }
 
 type listOutput struct{ Body list.Page[shown] }
@@ -117,6 +121,8 @@ type createInput struct {
 		Name          string     `json:"name" minLength:"1" maxLength:"100"`
 		Mode          string     `json:"mode,omitempty" enum:"live,test" default:"live"`
 		Scopes        []string   `json:"scopes,omitempty" enum:"llm.inference,models.read,user.info,credits.read" minItems:"1" maxItems:"4" doc:"Default: llm.inference and models.read"`
+		ModelIDs      []string   `json:"modelIds,omitempty" maxItems:"100" doc:"The models it may call. Default: all"`
+		Limits        *Limits    `json:"limits,omitempty" doc:"Besides those of your plan. Default: none"`
 		ExpiresAt     *time.Time `json:"expiresAt,omitempty" doc:"Default: in 90 days"`
 		ExpiresInDays *int       `json:"expiresInDays,omitempty" minimum:"0" maximum:"3650" doc:"Instead of expiresAt; 0: never"`
 	}
@@ -137,7 +143,10 @@ func (a API) create(ctx context.Context, in *createInput) (*createOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes}
+	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes, Models: in.Body.ModelIDs}
+	if in.Body.Limits != nil {
+		n.Limits = *in.Body.Limits
+	}
 	switch days := in.Body.ExpiresInDays; {
 	case in.Body.ExpiresAt != nil && days != nil:
 		return nil, errField.Saying("Send expiresAt or expiresInDays, not both.").At("expiresInDays")
@@ -154,6 +163,36 @@ func (a API) create(ctx context.Context, in *createInput) (*createOutput, error)
 		return nil, err
 	}
 	return &createOutput{Location: "/v1/api-keys/" + k.ID, Body: created{shown: a.show(k), Key: text.Reveal()}}, nil
+}
+
+type editInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Name      *string    `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Scopes    *[]string  `json:"scopes,omitempty" enum:"llm.inference,models.read,user.info,credits.read" minItems:"1" maxItems:"4"`
+		ModelIDs  *[]string  `json:"modelIds,omitempty" maxItems:"100" doc:"Empty: all models"`
+		Limits    *Limits    `json:"limits,omitempty"`
+		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
+		NoExpiry  bool       `json:"noExpiry,omitempty" doc:"Let it never expire"`
+		Paused    *bool      `json:"paused,omitempty"`
+	}
+}
+
+func (a API) edit(ctx context.Context, in *editInput) (*oneOutput, error) {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := in.Body
+	e := Edit{Name: b.Name, Scopes: b.Scopes, Models: b.ModelIDs, Limits: b.Limits, ExpiresAt: b.ExpiresAt, Paused: b.Paused}
+	if b.NoExpiry {
+		e.ExpiresAt = &time.Time{}
+	}
+	k, err := a.Keys.Change(ctx, actor.UserID, in.ID, e)
+	if err != nil {
+		return nil, err
+	}
+	return &oneOutput{Body: a.show(k)}, nil
 }
 
 func (a API) revoke(ctx context.Context, in *oneInput) (*struct{}, error) {

@@ -53,9 +53,10 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 	text := generate(n.Mode)
 	h, _ := parse(text) // we made it
 	k := Key{
-		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes,
+		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits,
 		CreatedAt: now.UTC().Truncate(time.Microsecond), ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}
+	k.Policy = k.policy()
 	err := s.store.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.lockOwner(ctx, n.UserID, now); err != nil {
 			return err
@@ -93,6 +94,73 @@ type Filter struct {
 func (s *Service) List(ctx context.Context, userID string, f Filter, limit int) ([]Key, error) {
 	keys, err := s.store.list(ctx, userID, f, limit, s.now())
 	return keys, unavailable(err)
+}
+
+// Edit is what changes of a key; nil fields stay.
+type Edit struct {
+	Name      *string
+	Scopes    *[]string
+	Models    *[]string
+	Limits    *Limits
+	ExpiresAt *time.Time // zero: never
+	Paused    *bool
+}
+
+// Change edits the user's key, in this process at once and in others within two
+// seconds. Somebody else's key, and a revoked one, is fault.ErrNotFound.
+func (s *Service) Change(ctx context.Context, userID, keyID string, e Edit) (Key, error) {
+	var k Key
+	err := s.store.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if err := s.store.lockOwner(ctx, userID, s.now()); err != nil {
+			return err
+		}
+		if k, err = s.store.byID(ctx, userID, keyID); err != nil {
+			return err
+		}
+		if err := k.apply(e, s.now()); err != nil {
+			return err
+		}
+		h, err := s.store.edit(ctx, k)
+		if err != nil {
+			return err
+		}
+		return s.bus.Publish(ctx, changed, hex.EncodeToString(h))
+	})
+	return k, unavailable(err)
+}
+
+func (k *Key) apply(e Edit, now time.Time) error {
+	if e.Name != nil {
+		k.Name = *e.Name
+	}
+	if e.Scopes != nil {
+		if len(*e.Scopes) == 0 {
+			return errField.Saying("A key without a scope can do nothing. Revoke it instead.").At("scopes")
+		}
+		k.Scopes = *e.Scopes
+	}
+	if e.Models != nil {
+		k.Models = *e.Models
+	}
+	if e.Limits != nil {
+		k.Limits = *e.Limits
+	}
+	if e.ExpiresAt != nil {
+		if k.ExpiresAt = e.ExpiresAt.UTC().Truncate(time.Microsecond); e.ExpiresAt.IsZero() {
+			k.ExpiresAt = time.Time{}
+		}
+		if err := checkExpiry(k.ExpiresAt, now); err != nil {
+			return err
+		}
+	}
+	switch {
+	case e.Paused == nil:
+	case !*e.Paused:
+		k.PausedAt = time.Time{}
+	case k.PausedAt.IsZero():
+		k.PausedAt = now.UTC().Truncate(time.Microsecond)
+	}
+	return k.tidy()
 }
 
 // Revoke ends the user's key, in this process at once and in others within two

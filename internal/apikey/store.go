@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -15,16 +16,26 @@ import (
 // store holds this package's SQL.
 type store struct{ db *sqldb.DB }
 
-const columns = `id, user_id, name, mode, prefix, scopes, created_at, expires_at, revoked_at, last_used_at`
+const columns = `id, user_id, name, mode, prefix, scopes, models, limits, created_at, expires_at, paused_at, revoked_at, last_used_at`
 
 func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
 	var k Key
-	var scopes string
-	var created, expires, revoked, used sqldb.Time
-	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &created, &expires, &revoked, &used)
+	var scopes, models, limits string
+	var created, expires, paused, revoked, used sqldb.Time
+	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &created, &expires, &paused, &revoked, &used)
+	if err != nil {
+		return k, err
+	}
 	k.Scopes = strings.Fields(scopes)
-	k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LastUsedAt = created.Time, expires.Time, revoked.Time, used.Time
-	return k, err
+	if models != "" {
+		k.Models = strings.Fields(models)
+	}
+	k.CreatedAt, k.ExpiresAt, k.PausedAt, k.RevokedAt, k.LastUsedAt = created.Time, expires.Time, paused.Time, revoked.Time, used.Time
+	if err := json.Unmarshal([]byte(limits), &k.Limits); err != nil {
+		return k, fmt.Errorf("limits of api key %s: %w", k.ID, err)
+	}
+	k.Policy = k.policy()
+	return k, nil
 }
 
 // lockOwner makes others who create a key for the user wait until this
@@ -51,10 +62,14 @@ func (s store) count(ctx context.Context, userID string, now time.Time) (n int, 
 
 func (s store) add(ctx context.Context, k Key, h hash) error {
 	const q = `
-		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-	_, err := s.db.Q(ctx).ExecContext(ctx, q, k.ID, k.UserID, k.Name, k.Mode, k.Prefix, h[:],
-		strings.Join(k.Scopes, " "), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt))
+		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, models, limits, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	limits, err := json.Marshal(k.Limits)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.Q(ctx).ExecContext(ctx, q, k.ID, k.UserID, k.Name, k.Mode, k.Prefix, h[:],
+		strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt))
 	if err != nil {
 		return fmt.Errorf("add api key: %w", err)
 	}
@@ -92,6 +107,7 @@ func (s store) list(ctx context.Context, userID string, f Filter, limit int, now
 		  AND (CAST($4 AS TEXT) = '' OR $4 = CASE
 		    WHEN revoked_at IS NOT NULL THEN 'revoked'
 		    WHEN expires_at <= $5 THEN 'expired'
+		    WHEN paused_at IS NOT NULL THEN 'paused'
 		    ELSE 'active' END)
 		ORDER BY id DESC LIMIT $6`
 	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)
@@ -108,6 +124,27 @@ func (s store) list(ctx context.Context, userID string, f Filter, limit int, now
 		out = append(out, k)
 	}
 	return out, rows.Err()
+}
+
+// edit writes what can be changed of a key and returns its hash.
+func (s store) edit(ctx context.Context, k Key) ([]byte, error) {
+	const q = `
+		UPDATE apikey_key SET name = $3, scopes = $4, models = $5, limits = $6, expires_at = $7, paused_at = $8
+		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING hash`
+	limits, err := json.Marshal(k.Limits)
+	if err != nil {
+		return nil, err
+	}
+	var h []byte
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, k.ID, k.UserID, k.Name, strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits),
+		sqldb.TimeArg(k.ExpiresAt), sqldb.TimeArg(k.PausedAt)).Scan(&h)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fault.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("edit api key: %w", err)
+	}
+	return h, nil
 }
 
 // revoke returns the hash of the key that is revoked now. The time of the

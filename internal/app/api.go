@@ -46,9 +46,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	tiers, plans := tier.Seeds(), gateway.Everybody(cfg.DefaultTier)
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
-		Terms: terms, Tiers: tier.Seeds(), Providers: providers(cfg),
+		Terms: terms, Tiers: tiers, Providers: providers(cfg),
 	})
 	if err := models.Start(ctx); err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms,
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 	})
@@ -102,7 +103,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 			Models: models, Cursors: core.Cursors, Prober: prober{vendors, core.Now},
 			Health: func() []catalog.DeploymentHealth { return deploymentHealth(models, deployments) },
 		},
-		catalog.API{Models: models, Errors: dialect.WriteError(docURL(cfg))},
+		catalog.API{Models: models, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},

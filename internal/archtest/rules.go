@@ -36,7 +36,7 @@ var Rules = map[string][]string{
 	"credit/mutants": {},
 	"usage":          {"credit", "pricing"},
 	"authn":          {"account", "apikey", "identity/oauth"},
-	"gateway":        {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "gateway/route", "llm/..."},
+	"gateway":        {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":  {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in

@@ -117,7 +117,7 @@ func (s *Service) byKey(r *http.Request, text string) (access.Actor, error) {
 		}
 		return access.Actor{}, err
 	}
-	a := access.Actor{UserID: k.UserID, KeyID: k.ID, Test: k.Mode == apikey.ModeTest, Scopes: k.Scopes}
+	a := access.Actor{UserID: k.UserID, KeyID: k.ID, Test: k.Mode == apikey.ModeTest, Key: k.Policy, Scopes: k.Scopes}
 	return s.allowed(r.Context(), a, apikey.ErrInvalid)
 }
 

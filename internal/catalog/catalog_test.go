@@ -292,7 +292,7 @@ func TestModelListShowsWhatPeopleNeed(t *testing.T) {
 				return next(w, r)
 			}
 		}}})
-		catalog.API{Models: s}.Mount(m)
+		catalog.API{Models: s, TierOf: func(string) string { return "free" }}.Mount(m)
 		get := func(path, scope string) (int, map[string]any) {
 			r := httptest.NewRequest("GET", path, nil)
 			r.Header.Set("Scope", scope)

@@ -15,6 +15,10 @@ import (
 type API struct {
 	Models *Service
 	Errors web.ErrorWriter // the OpenAI dialect's; nil is the product's own
+	// TierOf says which tier a user has.
+	TierOf func(userID string) string
+	// UpgradeURL is where people get another one.
+	UpgradeURL string
 }
 
 // Mount registers the routes.
@@ -72,11 +76,16 @@ type shownModel struct {
 	TierRestrictionMode string        `json:"tier_restriction_mode"`
 	AllowedTiers        []string      `json:"allowed_tiers"`
 	AccessStatus        string        `json:"access_status"`
-	UpgradeInfo         *struct{}     `json:"upgrade_info"`
+	UpgradeInfo         *upgrade      `json:"upgrade_info"`
 	IsDeprecated        bool          `json:"is_deprecated"`
 	DeprecatedAt        *string       `json:"deprecated_at"`
 	SunsetAt            *string       `json:"sunset_at"`
 	ReplacementModelID  *string       `json:"replacement_model_id"`
+}
+
+type upgrade struct {
+	RequiredTier string `json:"required_tier"`
+	UpgradeURL   string `json:"upgrade_url"`
 }
 
 // shownPrices are credits for a million tokens.
@@ -99,13 +108,37 @@ type highContext struct {
 	Reasoning   money.Credits `json:"reasoning"`
 }
 
-func (a API) list(_ context.Context, in *listInput) (*listOutput, error) {
+// caller is who asks for the list.
+type caller struct {
+	actor access.Actor
+	tier  string
+}
+
+func (a API) caller(ctx context.Context) (caller, error) {
+	actor, err := access.From(ctx)
+	return caller{actor, a.TierOf(actor.UserID)}, err
+}
+
+// sees reports whether the caller's key may call m at all; whether the tier does
+// is shown instead.
+func (c caller) sees(m *Model) bool {
+	return c.actor.Key.MayCall(m.ID) && (!c.actor.Test || m.Test())
+}
+
+func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	who, err := a.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &listOutput{}
-	out.Body.Object, out.Body.UserTier, out.Body.Data = "list", "free", []shownModel{}
+	out.Body.Object, out.Body.UserTier, out.Body.Data = "list", who.tier, []shownModel{}
 	now := a.Models.needs.Now()
 	for _, m := range a.Models.Models() {
-		e := a.entry(m, now)
-		if in.Available && !e.IsAvailable || in.Provider != "" && e.Provider != in.Provider {
+		if !who.sees(m) {
+			continue
+		}
+		e := a.entry(m, who, now)
+		if in.Available && (!e.IsAvailable || e.AccessStatus != accessAllowed) || in.Provider != "" && e.Provider != in.Provider {
 			continue
 		}
 		if len(in.Capability) > 0 && !slices.ContainsFunc(in.Capability, func(c string) bool { return slices.Contains(e.Capabilities, c) }) {
@@ -116,21 +149,44 @@ func (a API) list(_ context.Context, in *listInput) (*listOutput, error) {
 	return out, nil
 }
 
-func (a API) one(_ context.Context, in *oneInput) (*oneOutput, error) {
+func (a API) one(ctx context.Context, in *oneInput) (*oneOutput, error) {
+	who, err := a.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
 	m, err := a.Models.Model(in.Model)
 	if err != nil {
 		return nil, err
 	}
-	return &oneOutput{Body: a.entry(m, a.Models.needs.Now())}, nil
+	if !who.sees(m) {
+		return nil, ErrNotFound
+	}
+	return &oneOutput{Body: a.entry(m, who, a.Models.needs.Now())}, nil
 }
 
-func (a API) entry(m *Model, now time.Time) shownModel {
+// What a list says of the caller's tier.
+const (
+	accessAllowed = "allowed"
+	accessUpgrade = "upgrade_required"
+)
+
+func (a API) entry(m *Model, who caller, now time.Time) shownModel {
 	e := shownModel{
 		ID: m.ID, Object: "model", Created: m.CreatedAt.Unix(), Name: m.Name,
 		Capabilities: m.Capabilities.Words, InputModalities: []string{"text"}, OutputModalities: []string{"text"},
 		ContextLength: m.ContextLength, MaxOutputTokens: m.MaxOutput, SupportedParameters: m.Capabilities.Parameters,
-		RequiredTier: "free", TierRestrictionMode: "minimum", AllowedTiers: []string{}, AccessStatus: "allowed",
-		IsDeprecated: m.State == StateLegacy,
+		Description: m.Description, TierRestrictionMode: string(m.Access.Mode), RequiredTier: m.Access.Tier,
+		AllowedTiers: append([]string{}, m.Access.Tiers...), AccessStatus: accessAllowed, IsDeprecated: m.State == StateLegacy,
+		DeprecatedAt: stamp(m.DeprecatedAt), SunsetAt: stamp(m.SunsetAt),
+	}
+	if m.Replacement != "" {
+		e.ReplacementModelID = &m.Replacement
+	}
+	if !m.Access.Allows(who.tier, a.Models.needs.Tiers) {
+		e.AccessStatus, e.UpgradeInfo = accessUpgrade, &upgrade{UpgradeURL: a.UpgradeURL}
+		if need := m.Access.Required(a.Models.needs.Tiers); len(need) > 0 {
+			e.UpgradeInfo.RequiredTier = need[0]
+		}
 	}
 	if e.SupportedParameters == nil {
 		e.SupportedParameters = []string{}
@@ -141,8 +197,8 @@ func (a API) entry(m *Model, now time.Time) shownModel {
 	if slices.Contains(m.Capabilities.Words, "audio") {
 		e.InputModalities = append(e.InputModalities, "audio")
 	}
-	if len(m.Routes) > 0 {
-		e.Provider, e.OwnedBy, e.Version = m.Routes[0].Provider.Name, m.Routes[0].Provider.Name, m.Routes[0].VendorModel
+	if p := m.first.Provider; p != nil {
+		e.Provider, e.OwnedBy, e.Version = p.Name, p.Name, m.first.VendorModel
 	}
 	p := m.Prices(now)
 	if p == nil {
@@ -156,6 +212,15 @@ func (a API) entry(m *Model, now time.Time) shownModel {
 	e.Per1KTokens = (e.InputPerK + 10*e.OutputPerK) / 11
 	e.Pricing = newShownPrices(p, t)
 	return e
+}
+
+// stamp is a time as this list shows it; null for none.
+func stamp(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(time.RFC3339)
+	return &text
 }
 
 func newShownPrices(p *pricing.Prices, t money.Terms) *shownPrices {

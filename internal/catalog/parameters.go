@@ -3,9 +3,9 @@ package catalog
 import (
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -52,6 +52,18 @@ var parameterName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 // where it goes, so no constraint may change them.
 var priced = []string{"model", "messages", "input", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens", "max_output_tokens", "tools"}
 
+// Defaults are the names of the parameters that have one, in order.
+func (c Constraints) Defaults() []string {
+	var out []string
+	for name, one := range c {
+		if one.Default != nil {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (c Constraints) check() error {
 	if len(c) > maxConstraints {
 		return wrong("parameters", "at most %d are possible", maxConstraints)
@@ -77,11 +89,12 @@ func (c Constraint) check(name string, all Constraints) error {
 	if c.Rename != "" && (!parameterName.MatchString(c.Rename) || slices.Contains(priced, c.Rename)) {
 		return bad("%q is not a name it can be sent under", c.Rename)
 	}
-	least, most := rational(c.Min), rational(c.Max)
-	if c.Min != nil && least == nil || c.Max != nil && most == nil {
+	least, hasLeast, ok := bound(c.Min)
+	most, hasMost, ok2 := bound(c.Max)
+	if !ok || !ok2 {
 		return bad("min and max are numbers")
 	}
-	if least != nil && most != nil && least.Cmp(most) > 0 {
+	if hasLeast && hasMost && least > most {
 		return bad("min is above max")
 	}
 	if len(c.Allowed) > maxAllowed || c.MaxItems < 0 {
@@ -109,34 +122,29 @@ func (c Constraint) check(name string, all Constraints) error {
 	if c.Unsupported != "" {
 		return bad("what is not supported has no default")
 	}
-	if problem := c.refuses(c.Default); problem != "" {
+	if problem := c.Refuses(c.Default); problem != "" {
 		return bad("the default is not allowed: %s", problem)
 	}
 	return nil
 }
 
-func rational(n *json.Number) *big.Rat {
-	if n == nil {
-		return nil
+// number reads a JSON number as vendors do, with the precision of a double.
+func number(text []byte) (float64, bool) {
+	const longest = 64
+	if len(text) == 0 || len(text) > longest || text[0] != '-' && (text[0] < '0' || text[0] > '9') || !json.Valid(text) {
+		return 0, false
 	}
-	return number([]byte(*n))
+	n, err := strconv.ParseFloat(string(text), 64)
+	return n, err == nil
 }
 
-// number reads a JSON number exactly; nil for anything else, and for one so
-// long that nobody means it.
-func number(text []byte) *big.Rat {
-	const longest = 40
-	if len(text) == 0 || len(text) > longest || !json.Valid(text) || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
-		return nil
+// bound is number for an end of a range that may be open.
+func bound(n *json.Number) (value float64, set, ok bool) {
+	if n == nil {
+		return 0, false, true
 	}
-	if i := slices.IndexFunc(text, func(c byte) bool { return c == 'e' || c == 'E' }); i >= 0 && len(text)-i > len("e-999") {
-		return nil
-	}
-	r, ok := new(big.Rat).SetString(string(text))
-	if !ok {
-		return nil
-	}
-	return r
+	value, ok = number([]byte(*n))
+	return value, true, ok
 }
 
 func scalar(v []byte) bool {
@@ -150,22 +158,25 @@ func scalar(v []byte) bool {
 	return true
 }
 
-// refuses says what is wrong with a value, as the end of a sentence; empty when
+// Refuses says what is wrong with a value, as the end of a sentence; empty when
 // nothing is. A null is no value, so it is never wrong.
-func (c Constraint) refuses(value []byte) string {
+func (c Constraint) Refuses(value []byte) string {
 	if string(value) == "null" {
 		return ""
 	}
 	if c.Min != nil || c.Max != nil {
-		n := number(value)
-		switch least, most := rational(c.Min), rational(c.Max); {
-		case n == nil:
+		n, ok := number(value)
+		least, hasLeast, _ := bound(c.Min)
+		most, hasMost, _ := bound(c.Max)
+		switch {
+		case !ok:
 			return "it must be a number"
-		case least != nil && most != nil && (n.Cmp(least) < 0 || n.Cmp(most) > 0):
+		case n >= least && n <= most && hasLeast && hasMost:
+		case hasLeast && hasMost:
 			return fmt.Sprintf("it must be from %s to %s", *c.Min, *c.Max)
-		case least != nil && n.Cmp(least) < 0:
+		case hasLeast && n < least:
 			return fmt.Sprintf("it must be at least %s", *c.Min)
-		case most != nil && n.Cmp(most) > 0:
+		case hasMost && n > most:
 			return fmt.Sprintf("it must be at most %s", *c.Max)
 		}
 	}
@@ -184,14 +195,15 @@ func (c Constraint) refuses(value []byte) string {
 // sameScalar compares values: 1 and 1.0 are the same, and so are "a" and
 // "\u0061".
 func sameScalar(a, b []byte) bool {
-	if x, y := number(a), number(b); x != nil && y != nil {
-		return x.Cmp(y) == 0
+	n, ok := number(a)
+	if m, ok2 := number(b); ok && ok2 {
+		return n == m
 	}
 	var x, y any
-	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && comparable(x) && comparable(y) && x == y
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && simple(x) && simple(y) && x == y
 }
 
-func comparable(v any) bool {
+func simple(v any) bool {
 	switch v.(type) {
 	case string, bool:
 		return true

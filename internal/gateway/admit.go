@@ -29,11 +29,16 @@ func (c *call) admit() (err error) {
 	if c.model, err = c.s.needs.Models.Model(c.scan.Model); err != nil {
 		return err
 	}
-	if c.actor.Test && !c.model.Test() {
-		return ErrTestKey
+	c.tier = c.plan()
+	if err := c.permitted(c.model); err != nil {
+		return err
 	}
+	c.announce(c.model)
 	if c.prices = c.model.Prices(c.began); c.prices == nil {
 		return llm.ErrUnavailable
+	}
+	if err := c.constrain(); err != nil {
+		return err
 	}
 	if err := c.checkParameters(); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -29,9 +30,11 @@ type call struct {
 	r  *http.Request
 
 	actor   access.Actor
+	tier    *tier.Tier
 	began   time.Time
 	body    *buffer
-	counted int64 // of the body budget
+	came    *buffer // the body as it came, when it had to be changed
+	counted int64   // of the body budget
 	scan    relay.Scan
 	upload  relay.Upload // of a transcription
 	meter   meter
@@ -157,9 +160,11 @@ func (c *call) leave() {
 
 // dropBody gives the body's memory back when no further try needs it.
 func (c *call) dropBody() {
-	if c.body != nil {
-		c.body.free()
-		c.body = nil
+	for _, b := range []**buffer{&c.body, &c.came} {
+		if *b != nil {
+			(*b).free()
+			*b = nil
+		}
 	}
 	c.s.bodies.give(c.counted)
 	c.counted = 0

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
 )
 
@@ -44,6 +45,8 @@ type Needs struct {
 	Vendors map[string]llm.Vendor // by name
 	Routes  *route.Table          // how the deployments do
 	Terms   money.Terms           // how vendor prices become credits
+	Tiers   *tier.Table           // what there is to buy; nil: nothing
+	Plans   Plans                 // who has what; nil: all have tier.Unlimited
 	Log     *slog.Logger
 	Now     func() time.Time
 
@@ -125,6 +128,12 @@ type Service struct {
 // New returns a Service that takes calls until Drain.
 func New(n Needs) *Service {
 	s := &Service{needs: n, limits: n.Limits.withDefaults()}
+	if s.needs.Tiers == nil {
+		s.needs.Tiers = tier.NewTable()
+	}
+	if s.needs.Plans == nil {
+		s.needs.Plans = Everybody(tier.Unlimited)
+	}
 	s.bodies.limit = s.limits.Bodies
 	s.open.init()
 	s.pulse.init()

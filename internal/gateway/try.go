@@ -31,7 +31,7 @@ func (c *call) try(f func(llm.Reply) error) error {
 		if err == nil || c.content || c.ctx.Err() != nil || c.scan.Stream && c.gone() || c.late() {
 			break
 		}
-		if next := &c.chain[i]; next.After(causeOf(err)) {
+		if next := &c.chain[i]; next.After(causeOf(err)) && c.adapt(next.model) == nil {
 			c.serveWith(next)
 			err = c.tryModel(f)
 		}
@@ -215,7 +215,7 @@ func (c *call) fallbacks() []fallback {
 	out := make([]fallback, 0, len(c.model.Fallbacks))
 	for _, f := range c.model.Fallbacks {
 		m, err := c.s.needs.Models.Model(f.Model)
-		if err != nil || c.actor.Test && !m.Test() || c.scan.MaxTokens > m.MaxOutput {
+		if err != nil || c.permitted(m) != nil || c.scan.MaxTokens > m.MaxOutput || !c.fits(m) {
 			continue
 		}
 		prices := m.Prices(c.began)

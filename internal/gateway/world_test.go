@@ -182,10 +182,34 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: user, Scopes: all}, nil
 	case "Bearer reader":
 		return access.Actor{UserID: user, Verified: true, Scopes: []string{access.ScopeModels}}, nil
+	case "Bearer narrow":
+		return access.Actor{UserID: user, KeyID: "key_3", Key: &access.Policy{Models: []string{"m"}}, Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}
 	return access.Actor{}, access.ErrNoCredential
+}
+
+// plans says who has which tier; others have no limits.
+type plans struct {
+	mu sync.Mutex
+	of map[string]string // guarded by mu
+}
+
+func (p *plans) TierOf(userID string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if name, ok := p.of[userID]; ok {
+		return name
+	}
+	return tier.Unlimited
+}
+
+// set gives the user a tier.
+func (p *plans) set(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of[user] = name
 }
 
 // world is the gateway with everything real but the vendors, which are servers
@@ -197,6 +221,8 @@ type world struct {
 	two     *vendor       // serves m when one fails
 	vendor  *brokenVendor // serves the model broken
 	watched *watched      // forwards to one and two
+	models  *catalog.Service
+	plans   plans
 	credits *credit.Service
 	calls   *gateway.Service
 	routes  *route.Table
@@ -268,7 +294,8 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	bugs.Vendor = "openai"
 	drains := configured("drains", w.one, drained)
 	drains.Options.Drain = true
-	models := catalog.New(catalog.Needs{
+	w.plans.of = map[string]string{}
+	w.models = catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(),
 		Providers: append([]catalog.ProviderConfig{
 			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains,
@@ -276,7 +303,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
 	w.credits = credit.New(credit.Needs{DB: db, Log: log, Now: time.Now, Node: "node", Records: records})
-	for _, start := range []func(context.Context) error{models.Start, w.credits.Start} {
+	for _, start := range []func(context.Context) error{w.models.Start, w.credits.Start} {
 		if err := start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +315,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	w.watched.Vendor = compat.New(client, time.Now)
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
-		Routes: w.routes, Auth: fakeAuth{}, Models: models, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
+		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
 		Vendors: map[string]llm.Vendor{"compat": w.watched, "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
@@ -308,7 +335,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 		if err := w.credits.Stop(ctx); err != nil {
 			t.Error(err)
 		}
-		models.Stop()
+		w.models.Stop()
 	})
 	return w
 }

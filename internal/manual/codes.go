@@ -54,6 +54,7 @@ var Codes = []Code{
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
 	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},
+	{"parameter_conflict", TopicRequest, on(400), "The model does not take two of the parameters together.", "Send the one that matters to you and leave the other out."},
 	{"parameter_out_of_range", TopicRequest, on(400), "A parameter is smaller or larger than what is allowed.", "Choose a value within the range that the message gives."},
 	{"request_too_large", TopicRequest, on(413), "The body is larger than this endpoint, or the model provider, takes.", "Send less, for example fewer messages or smaller images."},
 	{"unknown_field", TopicRequest, on(422), "The body has a field that this endpoint does not know.", "Correct its spelling or remove it. Nothing was changed."},
@@ -65,6 +66,7 @@ var Codes = []Code{
 
 	{"api_key_expired", TopicCredential, on(401), "The API key has reached the end of its time.", "Create a new key and use it instead."},
 	{"api_key_invalid", TopicCredential, on(401), "The API key is not one of ours, or a part of it is missing.", "Check that it was copied completely and without blanks, or create a new one."},
+	{"api_key_paused", TopicCredential, on(403), "The API key is paused by its owner.", "Resume it, or use another key."},
 	{"api_key_revoked", TopicCredential, on(401), "The API key was revoked.", "Create a new key and use it instead."},
 	{"forbidden", TopicCredential, on(403), "We know who you are, but this is not allowed with what you sent. An API key, for one, cannot manage an account.", "Sign in and use an access token, or ask somebody who may do it."},
 	{"insufficient_scope", TopicCredential, on(403), "The access token or API key is good, but does not cover this.", "Ask for the scope that the message or the WWW-Authenticate header names, or create a key that has it."},

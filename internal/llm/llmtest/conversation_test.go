@@ -7,8 +7,10 @@ import (
 
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/llm"
+	dialectanthropic "github.com/rephlo/rephlo/internal/llm/dialect/anthropic"
 	dialectopenai "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/llmtest"
+	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 )
@@ -22,6 +24,6 @@ func TestConversations(t *testing.T) {
 	client := egress.NewClient(egress.Options{})
 	t.Cleanup(client.Close)
 	llmtest.Conversations(t, "testdata", *update,
-		map[string]llm.Dialect{"chat": dialectopenai.Chat{}},
-		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now)})
+		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}},
+		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now)})
 }

@@ -18,6 +18,10 @@ func ScanAnswer(op llm.Op, body []byte) (llm.Usage, error) {
 	default:
 	}
 	a := answer{reply: reply{}, op: op}
+	if op == llm.OpMessages {
+		err := a.readMessage(body)
+		return a.usage, err
+	}
 	if err := a.read(body); err != nil {
 		return llm.Usage{}, err
 	}
@@ -30,6 +34,12 @@ func AnswerText(op llm.Op, body []byte) (text []byte, size int64) {
 	switch op {
 	case llm.OpChat, llm.OpCompletions:
 		return OutputText(body)
+	case llm.OpMessages:
+		a := answer{reply: reply{keep: true}, op: op}
+		if a.readMessage(body) != nil {
+			return nil, 0
+		}
+		return a.text, a.outBytes
 	case llm.OpResponses, llm.OpTranscriptions:
 		a := answer{reply: reply{keep: true}, op: op}
 		if a.read(body) != nil {

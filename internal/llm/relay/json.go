@@ -149,7 +149,7 @@ func (s *scanner) note(name []byte) {
 		name = unquote(append(append([]byte{'"'}, name...), '"'))
 	}
 	switch string(name) {
-	case "image_url":
+	case "image_url", "media_type": // the latter in Anthropic's sources, documents included
 		s.images++
 	case "file_id":
 		s.vendorObject = true

@@ -31,6 +31,7 @@ type reply struct {
 	outBytes int64
 	length   int64 // of the sound that was heard, in seconds; 0 is not stated
 	typed    typed // of streams whose events have a type
+	messages MessagesUsage
 }
 
 // read walks one object. An error object in it becomes its failure.

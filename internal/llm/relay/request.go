@@ -28,6 +28,9 @@ var forms = map[llm.Op]*form{
 		input: "input", limits: [2]string{"max_output_tokens", ""}, hosted: true,
 		refused: []string{"previous_response_id", "conversation", "prompt", "background"},
 	},
+	llm.OpMessages: {
+		input: "messages", limits: [2]string{"max_tokens", ""}, hosted: true, refused: []string{"container", "mcp_servers"},
+	},
 	llm.OpCompletions: {input: "prompt", limits: [2]string{"max_tokens", ""}},
 	llm.OpEmbeddings:  {input: "input"},
 	llm.OpImages:      {input: "prompt"},
@@ -69,7 +72,7 @@ func (s *Scan) otherField(w *scanner, m *members) (*member, error) {
 		}
 	case "stream_options":
 		return nil, s.streamOptions(w, m)
-	case "reasoning", "text", "response_format":
+	case "reasoning", "text", "response_format", "thinking", "output_config":
 		return nil, unique(w, m, name)
 	}
 	start := m.at
@@ -177,7 +180,7 @@ func (s *Scan) characters(quoted []byte) {
 // item looks at one item of the input of Responses: one that only refers to
 // what the vendor keeps is refused. a is not moved.
 func (s *Scan) item(w *scanner, a *members) error {
-	if !s.form.hosted || w.charAt(a.at) != '{' {
+	if s.form.input != "input" || !s.form.hosted || w.charAt(a.at) != '{' {
 		return nil
 	}
 	const at = "input"
@@ -229,7 +232,7 @@ func (s *Scan) functionTools(w *scanner, m *members) (*member, error) {
 				kind = string(unquote(w.b[at:o.at]))
 			}
 		}
-		if kind != "function" && kind != "custom" {
+		if kind != "function" && kind != "custom" && kind != "" {
 			return nil, errUnsupported.At("tools").With("index", i).Saying("Only tools of the types function and custom are possible here: the others run at the model provider.")
 		}
 		a.skip()

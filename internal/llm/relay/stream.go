@@ -138,12 +138,15 @@ func (s *Stream) terminal() Chunk {
 // event takes the event that was scanned.
 func (s *Stream) event(c *Chunk) error {
 	p := bytes.TrimSpace(s.events.payload())
-	if s.ends == nil && bytes.Equal(p, done) {
+	if s.ends == nil && s.o.Op != llm.OpMessages && bytes.Equal(p, done) {
 		s.held = true
 		return nil
 	}
 	s.any = true
-	if s.ends != nil {
+	switch {
+	case s.o.Op == llm.OpMessages:
+		return s.messagesEvent(c, p)
+	case s.ends != nil:
 		return s.typedEvent(c, p)
 	}
 	r := &s.reply
@@ -179,7 +182,7 @@ func (s *Stream) ended(err error) error {
 	if e.next < e.end {
 		e.line(len(bytes.TrimSuffix(e.buf[:e.end], []byte("\r"))), e.end)
 	}
-	if s.ends == nil && len(e.data) > 0 && bytes.Equal(bytes.TrimSpace(e.payload()), done) {
+	if s.ends == nil && s.o.Op != llm.OpMessages && len(e.data) > 0 && bytes.Equal(bytes.TrimSpace(e.payload()), done) {
 		n := copy(e.buf, "data: [DONE]\n\n")
 		e.ready, e.kept, e.next, e.end = 0, n, n, n
 		s.held = true

@@ -59,8 +59,10 @@ func (c *chatEncoder) Append(dst []byte, e *llm.Event) []byte {
 	case llm.EventUsage:
 		c.usage = *e.Usage
 		return dst
-	case llm.EventAlive, llm.EventBlockEnd:
+	case llm.EventAlive:
 		return dst
+	case llm.EventBlockEnd:
+		return c.endCall(dst, e.Choice)
 	}
 	ch := c.choice(e.Choice)
 	if !ch.begun {
@@ -177,6 +179,15 @@ func (c *chatEncoder) call(dst []byte, e *llm.Event, ch *chatChoice) []byte {
 	dst = wire.Int(append(dst, `"tool_calls":[{`...), "index", e.Index)
 	dst = appendCall(dst, c.meta, e.Index, &llm.ToolCall{ID: e.ID, Name: e.Name, Custom: e.Custom})
 	return c.end(append(dst, "}]"...), "")
+}
+
+// endCall gives the last call its arguments if it has none.
+func (c *chatEncoder) endCall(dst []byte, choice int) []byte {
+	ch := c.choice(choice)
+	if n := len(ch.calls) - 1; n >= 0 && !ch.calls[n] && !ch.custom[n] {
+		return c.arguments(dst, choice, n, "{}")
+	}
+	return dst
 }
 
 // legacy reports whether the client knows only the older form of calls.

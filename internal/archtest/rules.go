@@ -41,7 +41,7 @@ var Rules = map[string][]string{
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".
-	"llm": {}, "llm/wire": {}, "llm/wire/openai": {}, "llm/wire/anthropic": {}, "llm/sse": {"llm"},
+	"llm": {}, "llm/wire": {}, "llm/wire/openai": {}, "llm/wire/google": {"llm"}, "llm/wire/anthropic": {}, "llm/sse": {"llm"},
 	"llm/relay":             {"llm", "llm/wire/..."},
 	"llm/upstream":          {"llm", "llm/sse"},
 	"llm/dialect":           {"llm"},
@@ -49,6 +49,8 @@ var Rules = map[string][]string{
 	"llm/dialect/anthropic": {"llm", "llm/wire/...", "llm/sse", "llm/dialect"},
 	"llm/vendors/anthropic": {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
 	"llm/vendors/openai":    {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
+	"llm/dialect/google":    {"llm", "llm/wire/...", "llm/sse", "llm/dialect"},
+	"llm/vendors/google":    {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
 	"llm/vendors/compat":    {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
 	"llm/vendors/test":      {"llm", "llm/relay", "llm/wire/..."},
 	"llm/llmtest":           {"llm/..."},

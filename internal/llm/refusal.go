@@ -13,8 +13,10 @@ import (
 type Refusal struct {
 	Status                     int // 0 in a stream
 	Code, Type, Param, Message string
-	RetryAfter                 time.Duration
-	VendorRequestID            string
+	// As is what the protocol knows it to be; else it is told by the others.
+	As              Kind
+	RetryAfter      time.Duration
+	VendorRequestID string
 	// Hide are texts that must not reach a client: the target's key, host and
 	// model.
 	Hide []string
@@ -44,6 +46,9 @@ func (r Refusal) Failure() *Failure {
 var paramShape = regexp.MustCompile(`^[a-z][a-zA-Z0-9_.\[\]]{0,99}$`)
 
 func (r Refusal) kind() Kind {
+	if r.As != 0 {
+		return r.As
+	}
 	status, code := r.Status, strings.ToLower(r.Code)
 	message := strings.ToLower(r.Message)
 	if status == 0 {

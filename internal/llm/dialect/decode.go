@@ -19,8 +19,8 @@ var ErrInvalid = fault.New(fault.Invalid, "invalid_request", "The request cannot
 // Read decodes a value strictly: one JSON value in valid UTF-8 whose objects
 // have unique names. at is where it stands in the request, as in messages[2];
 // empty for the whole. Names that to does not have go to its embedded field.
-func Read(v []byte, to any, at string) error {
-	err := json.Unmarshal(v, to)
+func Read(v []byte, to any, at string, how ...json.Options) error {
+	err := json.Unmarshal(v, to, how...)
 	if err == nil {
 		return nil
 	}

@@ -8,10 +8,12 @@ import (
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/llm"
 	dialectanthropic "github.com/rephlo/rephlo/internal/llm/dialect/anthropic"
+	dialectgoogle "github.com/rephlo/rephlo/internal/llm/dialect/google"
 	dialectopenai "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/llmtest"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
+	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 )
 
@@ -24,6 +26,6 @@ func TestConversations(t *testing.T) {
 	client := egress.NewClient(egress.Options{})
 	t.Cleanup(client.Close)
 	llmtest.Conversations(t, "testdata", *update,
-		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}},
-		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now)})
+		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}, "gemini": dialectgoogle.Gemini{}},
+		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now), "google": google.New(client, time.Now)})
 }

@@ -15,6 +15,15 @@ func ScanAnswer(op llm.Op, body []byte) (llm.Usage, error) {
 	switch op {
 	case llm.OpChat, llm.OpCompletions:
 		return ScanUsage(body)
+	case llm.OpGenerate:
+		var r reply
+		if err := r.readGemini(body); err != nil {
+			return llm.Usage{}, err
+		}
+		if r.choices < 0 && !r.has {
+			return llm.Usage{}, llm.Fail(llm.Protocol, errNoCandidates)
+		}
+		return r.usage, nil
 	default:
 	}
 	a := answer{reply: reply{}, op: op}
@@ -46,6 +55,12 @@ func AnswerText(op llm.Op, body []byte) (text []byte, size int64) {
 			return nil, 0
 		}
 		return a.text, a.outBytes
+	case llm.OpGenerate:
+		r := reply{keep: true}
+		if r.readGemini(body) != nil {
+			return nil, 0
+		}
+		return r.text, r.outBytes
 	default:
 		return nil, 0
 	}

@@ -14,7 +14,9 @@ const defaultMaxLine = 1 << 20
 // StreamOptions say how a stream is read. The zero value is good.
 type StreamOptions struct {
 	// Op is whose stream it is; empty is that of chat completions.
-	Op      llm.Op
+	Op llm.Op
+	// Array makes elements of one JSON array of Gemini's events.
+	Array   bool
 	MaxLine int // bytes of a line and of an event; 1 MiB
 	// KeepUsage relays the event that has only usage. Otherwise it is read and
 	// held back.
@@ -48,6 +50,13 @@ type Stream struct {
 	held   bool  // the event that was scanned is the terminal one
 	ends   *ends // how the events of the stream are told apart; nil: by choices and [DONE]
 	over   error // what Next returns when nothing is left
+
+	// Of Gemini, whose streams have no terminal event.
+	finished bool   // a candidate has ended
+	atEnd    bool   // the vendor's bytes have ended
+	tail     []byte // what came since
+	out      []byte // elements of the array before
+	elements int
 }
 
 // NewStream reads a stream from r, which is the body of a Reply. It does not
@@ -87,7 +96,15 @@ func (s *Stream) Next() (Chunk, error) {
 	if s.over == nil {
 		s.events.compact()
 	}
+	s.out = s.out[:0]
 	for s.over == nil {
+		if s.atEnd {
+			if s.events.ready > 0 || len(s.out) > 0 {
+				break
+			}
+			s.over = io.EOF
+			return Chunk{Bytes: s.tail, Terminal: true}, nil
+		}
 		if s.held {
 			if s.events.ready > 0 { // it comes alone
 				break
@@ -103,6 +120,9 @@ func (s *Stream) Next() (Chunk, error) {
 		case s.events.ready > 0:
 			c.Bytes = s.events.buf[:s.events.ready]
 			return c, nil
+		case len(s.out) > 0:
+			c.Bytes = s.out
+			return c, nil
 		default:
 			if err := s.events.fill(); err != nil {
 				s.over = s.ended(err)
@@ -114,6 +134,10 @@ func (s *Stream) Next() (Chunk, error) {
 		if s.over != nil { // nothing more will be looked at
 			s.events.ready = 0
 		}
+		return c, nil
+	}
+	if len(s.out) > 0 {
+		c.Bytes = s.out
 		return c, nil
 	}
 	s.events.release()
@@ -186,6 +210,9 @@ func (s *Stream) ended(err error) error {
 		n := copy(e.buf, "data: [DONE]\n\n")
 		e.ready, e.kept, e.next, e.end = 0, n, n, n
 		s.held = true
+		return nil
+	}
+	if s.ends != nil && s.ends.open && s.geminiEnd() {
 		return nil
 	}
 	if !s.any {

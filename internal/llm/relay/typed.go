@@ -13,6 +13,8 @@ type ends struct {
 	good map[string]bool
 	// quiet types carry no output.
 	quiet map[string]bool
+	// open streams have no event that ends them: their bytes end.
+	open bool
 	// images are made by the stream, and its usage is theirs.
 	images bool
 }
@@ -20,6 +22,7 @@ type ends struct {
 // endings are the operations whose streams consist of events with a type; they
 // have no [DONE].
 var endings = map[llm.Op]*ends{
+	llm.OpGenerate: {open: true},
 	llm.OpResponses: {
 		good: words("response.completed response.incomplete"),
 		quiet: words("response.created response.in_progress response.queued response.output_item.added response.content_part.added " +
@@ -58,6 +61,9 @@ func (s *Stream) Sequence() int64 {
 
 // typedEvent takes the event whose payload is p.
 func (s *Stream) typedEvent(c *Chunk, p []byte) error {
+	if s.ends.open {
+		return s.geminiEvent(c, p)
+	}
 	r := &s.reply
 	err := r.readTyped(p)
 	if err == nil && s.events.isError {

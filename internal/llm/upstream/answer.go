@@ -20,6 +20,13 @@ type Decoder interface {
 	Whole(body []byte, yield Yield) bool
 }
 
+// Ender is a Decoder of a protocol whose streams have no terminal event.
+type Ender interface {
+	// End takes the proper end of the vendor's bytes. It is false when the
+	// answer is not complete.
+	End(yield Yield) bool
+}
+
 var errLong = errors.New("the answer is longer than 64 MiB")
 
 // Read yields the events of reply, EventStart first, and closes it.
@@ -51,6 +58,9 @@ func readStream(reply llm.Reply, d Decoder, yield Yield) {
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
+			if d, ok := d.(Ender); ok && d.End(yield) {
+				return
+			}
 			err = llm.ErrCut
 		}
 		if err != nil {

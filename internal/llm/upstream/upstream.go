@@ -90,7 +90,7 @@ var (
 	errStatus = errors.New("unexpected status")
 )
 
-// Send posts call to path behind the target's base URL and returns when the
+// Send posts call to path, which may have a query, behind the target's base URL and returns when the
 // answer's head is there. The answer of a call without a stream is at most
 // 64 MiB. An error is a *llm.Failure.
 func (c *Client) Send(ctx context.Context, to llm.Target, path string, call llm.Call) (llm.Reply, error) {
@@ -126,7 +126,10 @@ func (c *Client) refused(to llm.Target, t *egress.Template, res *egress.Response
 	if res.Status == 200 && !ok {
 		return llm.Fail(llm.Protocol, errForm)
 	}
-	r.Status, r.RetryAfter, r.VendorRequestID = res.Status, after, requestID
+	r.Status, r.VendorRequestID = res.Status, requestID
+	if after > 0 { // else the body may say it
+		r.RetryAfter = after
+	}
 	r.Hide = append(r.Hide, to.Key.Reveal(), to.Model, t.Host())
 	if res.Status == 200 {
 		r.Status = 0
@@ -186,9 +189,13 @@ func (c *Client) template(to llm.Target, path string, f form) (*egress.Template,
 	if key.baseURL == "" {
 		return nil, errNoBase
 	}
+	path, query, _ := strings.Cut(path, "?")
 	u, err := url.JoinPath(key.baseURL, path)
 	if err != nil {
 		return nil, errNoBase
+	}
+	if query != "" {
+		u += "?" + query
 	}
 	accept := [...]string{formJSON: "application/json", formStream: "text/event-stream", formSound: "*/*", formUpload: "*/*", formUploadStream: "text/event-stream"}
 	fields := []egress.Field{

@@ -23,6 +23,8 @@ type plan struct {
 	ends      []endRow
 	moves     []move
 	byGrant   map[int64]int // into moves
+	capMoves  []capMove
+	byCap     map[capKey]int // into capMoves
 	expiries  []expiry
 	records   []Record
 	overs     []over
@@ -33,7 +35,7 @@ type plan struct {
 }
 
 type holdRow struct {
-	ref, user, journal        string
+	ref, user, journal, caps  string
 	amount, progress, renewed int64
 }
 
@@ -66,10 +68,12 @@ func (p *plan) reset(l *lane) {
 	clear(p.records)
 	p.records = p.records[:0]
 	p.progress, p.cuts, p.returns, p.fold = p.progress[:0], p.cuts[:0], p.returns[:0], false
+	p.capMoves = p.capMoves[:0]
 	if p.byGrant == nil {
-		p.byGrant = map[int64]int{}
+		p.byGrant, p.byCap = map[int64]int{}, map[capKey]int{}
 	}
 	clear(p.byGrant)
+	clear(p.byCap)
 }
 
 // build works out the batch of ops on top of the lane's head: first the holds,
@@ -104,6 +108,7 @@ func (p *plan) build(l *lane, ops []op) {
 		}
 	}
 	slices.SortFunc(p.moves, func(a, b move) int { return compare(a.grant, b.grant) })
+	slices.SortFunc(p.capMoves, func(a, b capMove) int { return compareCaps(a.key, b.key) })
 	p.seal(l)
 }
 
@@ -142,13 +147,14 @@ func (p *plan) addHold(h *Hold) {
 		})
 		p.move(t.grant, t.amount, 0)
 	}
+	p.moveCaps(h, h.amount, 0)
 	if h.planned == p.no {
 		return // it ends in the same batch: its row would come and go
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	p.holds = append(p.holds, holdRow{
-		ref: h.ref, user: user, journal: string(h.journal), amount: h.amount, progress: h.progress, renewed: h.renewed.UnixMicro(),
+		ref: h.ref, user: user, journal: string(h.journal), caps: encodeCaps(h.caps), amount: h.amount, progress: h.progress, renewed: h.renewed.UnixMicro(),
 	})
 }
 
@@ -176,6 +182,7 @@ func (p *plan) addEnd(h *Hold, e *ending) {
 		p.move(t.grant, -t.amount, t.charged)
 		expired = expired || t.expired
 	}
+	p.moveCaps(h, -h.amount, e.charge)
 	if expired {
 		p.addExpired(h)
 	}
@@ -217,8 +224,22 @@ func (p *plan) move(grant, held, spent int64) {
 	p.moves[i].spent += spent
 }
 
+// moveCaps adds to what the batch does to the leases on h's caps.
+func (p *plan) moveCaps(h *Hold, held, spent int64) {
+	for _, a := range h.caps {
+		i, ok := p.byCap[a.key]
+		if !ok {
+			i = len(p.capMoves)
+			p.byCap[a.key] = i
+			p.capMoves = append(p.capMoves, capMove{key: a.key})
+		}
+		p.capMoves[i].held += held
+		p.capMoves[i].spent += spent
+	}
+}
+
 // apply writes p. The fence comes before anything else, and the locks in the
-// order lane, grants by id, leases of the lane.
+// order lane, grants by id, leases of the lane, caps by owner and window.
 func (l *lane) apply(ctx context.Context, p *plan) error {
 	st := l.store
 	if err := st.fence(ctx, l.no, l.epoch, p.head); err != nil {
@@ -245,6 +266,12 @@ func (l *lane) apply(ctx context.Context, p *plan) error {
 		return err
 	}
 	if err := st.moveGrants(ctx, l.no, p); err != nil {
+		return err
+	}
+	if err := st.moveCaps(ctx, l.no, p.capMoves); err != nil {
+		return err
+	}
+	if err := st.leaseCaps(ctx, l.no, p); err != nil {
 		return err
 	}
 	for _, r := range p.returns {

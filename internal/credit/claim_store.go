@@ -111,7 +111,7 @@ func (s store) lastWritten(ctx context.Context, lane int64) (h head, seq int64, 
 
 // orphans returns the open holds of a lane with their parts.
 func (s store) orphans(ctx context.Context, lane int64) ([]*Hold, error) {
-	const q = `SELECT h.ref, h.user_id, h.amount, h.progress, h.journal, t.grant_id, t.amount, g.expires_at
+	const q = `SELECT h.ref, h.user_id, h.amount, h.progress, h.journal, h.caps, t.grant_id, t.amount, g.expires_at
 		FROM credit_hold h
 		JOIN credit_transfer t ON t.ref = h.ref AND t.kind = 'hold'
 		JOIN credit_grant g ON g.id = t.grant_id
@@ -124,16 +124,23 @@ func (s store) orphans(ctx context.Context, lane int64) ([]*Hold, error) {
 	var out []*Hold
 	for rows.Next() {
 		var (
-			ref, user, journal string
-			amount, progress   int64
-			t                  part
+			ref, user, journal, caps string
+			amount, progress         int64
+			t                        part
 		)
-		if err := rows.Scan(&ref, &user, &amount, &progress, &journal, &t.grant, &t.amount, &t.expires); err != nil {
+		if err := rows.Scan(&ref, &user, &amount, &progress, &journal, &caps, &t.grant, &t.amount, &t.expires); err != nil {
 			return nil, fmt.Errorf("read open holds: %w", err)
 		}
 		if n := len(out); n == 0 || out[n-1].ref != ref {
 			h := &Hold{ref: ref, amount: amount, progress: progress, journal: []byte(journal), written: true, purse: &purse{user: user}}
 			h.parts = h.inline[:0]
+			keys, err := decodeCaps(caps)
+			if err != nil {
+				return nil, fmt.Errorf("read open hold %s: %w", ref, err)
+			}
+			for _, k := range keys {
+				h.caps = append(h.caps, &allowance{key: k})
+			}
 			out = append(out, h)
 		}
 		h := out[len(out)-1]

@@ -73,6 +73,7 @@ const (
 type Call struct {
 	User, Ref string        // usr_…; call_…, made by us and never used before
 	Need      money.Credits // the most the call can cost, 1 to money.MaxTransfer
+	Caps      []Cap         // limits on spending that Need must fit into, at most 4
 	Journal   []byte        // JSON, at most 4 KiB: what recovery needs to write the usage record
 }
 
@@ -80,7 +81,7 @@ func (c Call) check() error {
 	if c.User == "" || c.Ref == "" || len(c.Ref) > maxRef || c.Need < 1 || c.Need > money.MaxTransfer || len(c.Journal) > maxJournal {
 		return fmt.Errorf("reserve %s for %s: %w", c.Need, c.Ref, ErrInvalid)
 	}
-	return nil
+	return checkCaps(c.Caps)
 }
 
 // Outcome is how a call ended and what it cost.

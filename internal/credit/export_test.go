@@ -146,3 +146,9 @@ func (s *Service) Seize(ctx context.Context) error {
 	}
 	return nil
 }
+
+// DecodeCaps is decodeCaps, for its fuzz target: it counts the caps.
+func DecodeCaps(text string) (int, error) {
+	keys, err := decodeCaps(text)
+	return len(keys), err
+}

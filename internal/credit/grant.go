@@ -185,6 +185,9 @@ func (s *Service) append(ctx context.Context, ts []transfer) error {
 // and returns of how many. What open holds keep of them expires when they end.
 // Run it every few minutes; nothing that has expired is usable before it ran.
 func (s *Service) Expire(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := s.store.dropCaps(ctx, now.Add(-capsKept).UnixMicro()); err != nil {
+		return 0, err
+	}
 	due, err := s.store.dueGrants(ctx, now.UnixMicro(), limit)
 	if err != nil {
 		return 0, err

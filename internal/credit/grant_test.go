@@ -172,7 +172,7 @@ func TestFrozenGrantsAreNotUsed(t *testing.T) {
 		if err != nil || b.Frozen != 10*money.Credit || b.Available != 3*money.Credit {
 			t.Errorf("balance %+v, %v", b, err)
 		}
-		if room, err := w.Room(ctx, "ada"); err != nil || room != 3*money.Credit {
+		if room, err := w.Room(ctx, "ada", nil); err != nil || room != 3*money.Credit {
 			t.Errorf("room %s, %v; want 3", room, err)
 		}
 	})

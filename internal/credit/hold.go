@@ -22,6 +22,9 @@ type Hold struct {
 	inline [2]part // what parts points to, as a rule
 	begun  *group  // commits the hold
 
+	caps       []*allowance // whose numbers the purse guards
+	inlineCaps [maxCaps]*allowance
+
 	// The queue's list of open holds, guarded by its mutex.
 	prev, next *Hold
 	linked     bool

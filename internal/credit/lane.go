@@ -335,6 +335,7 @@ func (l *lane) failHold(h *Hold, err error) (places int) {
 		}
 		h.purse.lease(t.grant, t.expires).free += back
 	}
+	h.moveCaps(0, -h.charged())
 	return 1
 }
 

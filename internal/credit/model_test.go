@@ -290,7 +290,7 @@ func (m *model) Check(t *rapid.T) {
 	}
 	m.settleDown(t)
 	for _, u := range modelUsers {
-		if room, err := m.w.Room(context.Background(), u); err != nil || room != m.available(u) {
+		if room, err := m.w.Room(context.Background(), u, nil); err != nil || room != m.available(u) {
 			t.Fatalf("room of %s is %s, %v; model %s", u, room, err, m.available(u))
 		}
 	}

@@ -28,12 +28,13 @@ type purse struct {
 	lane *lane
 
 	mu     sync.Mutex
-	leases []lease   // guarded by mu, in burn order
-	round  *round    // guarded by mu: the cut or return under way
-	cut    bool      // guarded by mu: the leases are in the order of all grants
-	lent   bool      // guarded by mu: the database may have something to return
-	used   time.Time // guarded by mu: the last Reserve
-	gone   bool      // guarded by mu: no longer in the Service's map
+	leases []lease      // guarded by mu, in burn order
+	caps   []*allowance // guarded by mu
+	round  *round       // guarded by mu: the cut or return under way
+	cut    bool         // guarded by mu: the leases are in the order of all grants
+	lent   bool         // guarded by mu: the database may have something to return
+	used   time.Time    // guarded by mu: the last Reserve
+	gone   bool         // guarded by mu: no longer in the Service's map
 
 	// Of a database that is shared; all guarded by mu.
 	waiting  int64         // sum of what calls need that wait
@@ -63,7 +64,9 @@ type round struct {
 	granted  []lease
 	recalled bool
 	group    *group
-	gives    []give  // of a return
+	gives    []give // of a return
+	capCuts  []capCut
+	capGives []capGive
 	found    []found // of a cut: the usable grants in burn order
 	err      error   // why it failed; read after group.done
 }
@@ -161,7 +164,7 @@ func (p *purse) lease(grant, expires int64) *lease {
 
 // startCut queues a cut for a call that needs so much; 0 when none waits. It
 // returns nil when the lane takes nothing any more.
-func (p *purse) startCut(need int64, now time.Time, shared *sharing) *round {
+func (p *purse) startCut(need int64, caps []Cap, now time.Time, shared *sharing) *round {
 	r := &round{purse: p, cut: true, all: shared == nil}
 	if shared != nil {
 		r.own, _ = p.room(now.UnixMicro())
@@ -170,6 +173,7 @@ func (p *purse) startCut(need int64, now time.Time, shared *sharing) *round {
 			r.most = p.portion(now)
 		}
 	}
+	r.capCuts = p.cutCaps(caps, need, shared != nil, r.live)
 	return p.start(r, opCut)
 }
 
@@ -188,10 +192,12 @@ func (p *purse) startReturn() *round {
 	for i := range p.leases {
 		r.gives = append(r.gives, give{p.leases[i].grant, max(p.leases[i].free, 0)})
 	}
+	given := r.giving(p.caps)
 	if p.start(r, opReturn) == nil {
 		return nil
 	}
 	p.cut, p.lent = false, false
+	given()
 	for i, g := range r.gives {
 		p.leases[i].free -= g.amount
 		p.leases[i].home += g.amount
@@ -212,6 +218,7 @@ func (p *purse) finish(r *round) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.round = nil
+	p.finishCaps(r)
 	switch {
 	case r.cut && r.err == nil:
 		p.adopt(r.found, r.granted)
@@ -290,10 +297,12 @@ func (p *purse) refund(h *Hold) {
 			l.free += t.amount - t.charged
 		}
 	}
+	h.moveCaps(-h.amount, h.charged())
 }
 
 // unrefund undoes refund: the ending failed and the hold is still open.
 func (p *purse) unrefund(h *Hold) {
+	h.moveCaps(h.amount, -h.charged())
 	for i := range h.parts {
 		t := &h.parts[i]
 		l := p.lease(t.grant, t.expires)

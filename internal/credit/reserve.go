@@ -113,7 +113,7 @@ func (p *purse) reserve(c Call, now time.Time) (*Hold, error) {
 func (p *purse) serve(c Call, now time.Time) (*Hold, error) {
 	micros, need := now.UnixMicro(), int64(c.Need)
 	free, _ := p.room(micros)
-	if !p.cut || free < need { // not cut: a grant may come before those of the leases
+	if !p.cut || free < need || !p.fits(c.Caps, need) { // not cut: a grant may come before those of the leases
 		return nil, nil
 	}
 	if err := p.lane.refusal(micros); err != nil {
@@ -135,7 +135,7 @@ func (p *purse) refill(free int64, now time.Time) {
 		return
 	}
 	if home, _ := p.beyond(now.UnixMicro()); home > 2*p.need {
-		p.startCut(0, now, p.lane.shared)
+		p.startCut(0, nil, now, p.lane.shared)
 	}
 }
 
@@ -145,6 +145,7 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 	h.parts = h.inline[:0]
 	// The writer may see the hold at once, so its parts come first.
 	p.take(h, h.amount, now.UnixMicro())
+	p.takeCaps(h, c.Caps)
 	if h.begun = p.lane.queue.put(op{kind: opHold, hold: h}); h.begun != nil {
 		return h, nil
 	}
@@ -153,6 +154,7 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 		l.held -= t.amount
 		l.free += t.amount
 	}
+	h.moveCaps(-h.amount, 0)
 	if p.lane.queue.ended() {
 		return nil, ErrUnavailable
 	}
@@ -161,22 +163,25 @@ func (p *purse) hold(c Call, now time.Time) (*Hold, error) {
 
 // Room is the most that Reserve would give now, from memory or one read: a
 // hint for the default output maximum. While no lane takes holds it says why.
-func (s *Service) Room(ctx context.Context, user string) (money.Credits, error) {
+// Of the caps it knows what this process has leased.
+func (s *Service) Room(ctx context.Context, user string, caps []Cap) (money.Credits, error) {
 	if err := s.refusal(); err != nil {
 		return 0, err
 	}
+	most := (&purse{}).capRoom(caps, maxTransfer)
 	if p := s.purses.find(user); p != nil {
 		p.mu.Lock()
 		known, room := p.cut && p.round == nil, p.remaining(s.now().UnixMicro())
+		most = p.capRoom(caps, most)
 		p.mu.Unlock()
 		if known {
-			return room, nil
+			return min(room, money.Credits(most)), nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, cutTimeout)
 	defer cancel()
 	b, err := s.Balance(ctx, user)
-	return b.Available, err
+	return min(b.Available, money.Credits(most)), err
 }
 
 // refusal returns why no lane takes holds, or nil when one does.

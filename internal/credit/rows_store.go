@@ -105,8 +105,8 @@ var transferRows = &rows{
 }
 
 var holdRows = &rows{
-	head: `INSERT INTO credit_hold (lane, ref, user_id, amount, progress, renewed_at, journal) VALUES `,
-	row:  `($1, {1}, {2}, {3}, {4}, {5}, {6})`, shared: 1, width: 6,
+	head: `INSERT INTO credit_hold (lane, ref, user_id, amount, progress, renewed_at, journal, caps) VALUES `,
+	row:  `($1, {1}, {2}, {3}, {4}, {5}, {6}, {7})`, shared: 1, width: 7,
 }
 
 var endRows = &rows{
@@ -139,7 +139,7 @@ func (s store) addTransfers(ctx context.Context, lane int64, p *plan) error {
 func (s store) addHolds(ctx context.Context, lane int64, hs []holdRow) error {
 	return s.exec(ctx, holdRows, len(hs), only(lane), func(args []any, i int) []any {
 		h := &hs[i]
-		return append(args, h.ref, h.user, h.amount, h.progress, h.renewed, h.journal)
+		return append(args, h.ref, h.user, h.amount, h.progress, h.renewed, h.journal, h.caps)
 	})
 }
 

@@ -197,6 +197,12 @@ func (p *purse) bring() {
 			return
 		}
 	}
+	for _, a := range p.caps {
+		if a.idle() > 0 {
+			p.startReturn()
+			return
+		}
+	}
 }
 
 // sendHome returns what no hold keeps, and what open holds return as soon as

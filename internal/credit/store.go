@@ -115,7 +115,7 @@ func (s store) fold(ctx context.Context, lane int64) error {
 			return err
 		}
 	}
-	return nil
+	return s.foldCaps(ctx, lane)
 }
 
 // readHead returns where a lane stands.

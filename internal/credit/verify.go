@@ -43,7 +43,8 @@ type Summary struct {
 func (s *Service) Verify(ctx context.Context, o VerifyOptions, found func(Finding)) (Summary, error) {
 	v := &verifier{
 		store: s.store, records: s.records, options: o, found: found,
-		grants: map[int64]*grantSums{}, open: map[holdPart]heldPart{}, ends: map[holdPart]ended{},
+		capsHeld: map[capLeaseKey]int64{},
+		grants:   map[int64]*grantSums{}, open: map[holdPart]heldPart{}, ends: map[holdPart]ended{},
 		charges: newTally(), usage: newTally(),
 	}
 	v.usage.seeds = v.charges.seeds
@@ -67,16 +68,17 @@ type verifier struct {
 	found   func(Finding)
 	summary Summary
 
-	hash    hasher
-	grants  map[int64]*grantSums
-	open    map[holdPart]heldPart // holds whose ending has not been seen
-	ends    map[holdPart]ended    // endings whose hold has not been seen
-	undone  []transfer            // reversals
-	total   totals
-	roots   map[int64][]expected // by lane
-	since   *since               // nil: everything is checked
-	charges *tally               // of the transfers
-	usage   *tally               // of the records
+	hash     hasher
+	grants   map[int64]*grantSums
+	open     map[holdPart]heldPart // holds whose ending has not been seen
+	capsHeld map[capLeaseKey]int64 // by the open holds
+	ends     map[holdPart]ended    // endings whose hold has not been seen
+	undone   []transfer            // reversals
+	total    totals
+	roots    map[int64][]expected // by lane
+	since    *since               // nil: everything is checked
+	charges  *tally               // of the transfers
+	usage    *tally               // of the records
 }
 
 func (v *verifier) report(check, user, format string, args ...any) {
@@ -123,7 +125,7 @@ func (v *verifier) run(ctx context.Context) error {
 		return err
 	}
 	v.checkEnds()
-	for _, check := range []func(context.Context) error{v.checkGrants, v.checkHolds, v.checkReversals, v.checkUsage} {
+	for _, check := range []func(context.Context) error{v.checkGrants, v.checkHolds, v.checkCaps, v.checkReversals, v.checkUsage} {
 		if err := check(ctx); err != nil {
 			return err
 		}

@@ -156,6 +156,7 @@ func (v *verifier) checkHolds(ctx context.Context) error {
 			break
 		}
 		v.summary.OpenHolds++
+		v.noteCaps(h)
 		r := refs[h.ref]
 		switch {
 		case r == nil:

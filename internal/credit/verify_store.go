@@ -226,8 +226,8 @@ func (c *leaseCursor) skip() {
 }
 
 type openRow struct {
-	ref, user    string
-	lane, amount int64
+	ref, user, caps string
+	lane, amount    int64
 }
 
 type holdCursor struct {
@@ -237,10 +237,10 @@ type holdCursor struct {
 }
 
 func (c *holdCursor) next(ctx context.Context) (openRow, bool, error) {
-	const q = `SELECT ref, user_id, lane, amount FROM credit_hold WHERE ref > $1 ORDER BY ref LIMIT $2`
+	const q = `SELECT ref, user_id, caps, lane, amount FROM credit_hold WHERE ref > $1 ORDER BY ref LIMIT $2`
 	h, ok, err := c.peek(func() ([]openRow, error) {
 		return collect(ctx, c.store, "open holds", func(r *sql.Rows, h *openRow) error {
-			return r.Scan(&h.ref, &h.user, &h.lane, &h.amount)
+			return r.Scan(&h.ref, &h.user, &h.caps, &h.lane, &h.amount)
 		}, q, c.last, page)
 	})
 	if ok {

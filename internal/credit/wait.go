@@ -88,7 +88,7 @@ func (w *waiter) look(p *purse, now time.Time) (*Hold, next, error) {
 	if p.round != nil {
 		return nil, next{round: p.round}, nil
 	}
-	r := p.startCut(int64(w.call.Need), now, w.sharing())
+	r := p.startCut(int64(w.call.Need), w.call.Caps, now, w.sharing())
 	if r == nil {
 		return nil, next{}, ErrUnavailable
 	}
@@ -110,12 +110,41 @@ func (w *waiter) judge(p *purse, now time.Time) (next, error) {
 	free, held := p.room(micros)
 	home, away := p.beyond(micros)
 	available := free + home + away
+	if free >= need {
+		return w.judgeCaps(p, now)
+	}
 	if available < need || !w.s.policy.Shared || w.over {
 		return next{}, newShortage(w.call.Need, money.Credits(max(available, 0)), money.Credits(held+p.heldAway))
 	}
 	if free+home >= need {
 		return next{}, nil
 	}
+	return w.ask(p, now), nil
+}
+
+// judgeCaps is judge for a call that only its caps stop.
+func (w *waiter) judgeCaps(p *purse, now time.Time) (next, error) {
+	need := int64(w.call.Need)
+	for i := range w.call.Caps {
+		c := &w.call.Caps[i]
+		a, limit := p.allowance(c.key()), int64(c.Limit)
+		if a.free(limit) >= need {
+			continue
+		}
+		room := limit - (a.others - a.away) - a.held - a.spent // if the others returned what they have free
+		if room < need || !w.s.policy.Shared || w.over {
+			return next{}, newCapShortage(c, need, room, a.held+a.heldAway)
+		}
+		if max(limit-a.others, 0)-a.held-a.spent < need {
+			return w.ask(p, now), nil
+		}
+	}
+	return next{}, nil // another cut may help
+}
+
+// ask has other processes asked for what they have leased, unless they were
+// just now.
+func (w *waiter) ask(p *purse, now time.Time) next {
 	if p.news == nil {
 		p.news = make(chan struct{})
 	}
@@ -123,7 +152,7 @@ func (w *waiter) judge(p *purse, now time.Time) (next, error) {
 	if n.ask {
 		p.asked, p.direct = now, true
 	}
-	return n, nil
+	return n
 }
 
 // listen asks other processes for what they have leased and waits until one has

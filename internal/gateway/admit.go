@@ -114,7 +114,7 @@ func (c *call) limit() int64 {
 
 // reserve fixes the output limit and sets aside what the call can cost.
 func (c *call) reserve() error {
-	room, err := c.s.needs.Credits.Room(c.r.Context(), c.actor.UserID)
+	room, err := c.s.needs.Credits.Room(c.r.Context(), c.actor.UserID, nil)
 	if err != nil {
 		return unavailable(err)
 	}

@@ -51,6 +51,15 @@
 // epoch. Each of its open holds is settled at its journalled progress or
 // released, and its leases go home.
 //
+// # Caps
+//
+// A call may name limits on spending that it must fit into: a day's, a key's, an
+// app's. A cap is a purse of its own beside the credits: lanes lease of it,
+// Reserve sets aside of it in the same step or of nothing at all, the ending
+// posts the charge, an open row remembers its caps, and recovery gives back what
+// a dead process held. The limit comes with each call; the database guards that
+// what is used and leased never passes it.
+//
 // # Several processes
 //
 // Each process owns lanes of its own, so no two write one lease. A cut takes a
@@ -89,5 +98,5 @@
 //
 // Tables: credit_lane, credit_grant, credit_lease, credit_hold, credit_recall,
 // credit_transfer, credit_batch, credit_root, credit_root_key,
-// credit_uncollected.
+// credit_uncollected, credit_cap, credit_cap_lease.
 package credit

@@ -232,7 +232,8 @@ func (s *Scan) functionTools(w *scanner, m *members) (*member, error) {
 				kind = string(unquote(w.b[at:o.at]))
 			}
 		}
-		if kind != "function" && kind != "custom" && kind != "" {
+		plain := kind == "" && s.form.input == "messages" // Anthropic's own tools have no type
+		if kind != "function" && kind != "custom" && !plain {
 			return nil, errUnsupported.At("tools").With("index", i).Saying("Only tools of the types function and custom are possible here: the others run at the model provider.")
 		}
 		a.skip()

@@ -38,6 +38,10 @@ func TestAClientThatLeavesAStream(t *testing.T) {
 				events = append(events, token(words))
 			}
 			w.one.does(streams(append(events, "wait")...))
+			reads, all := w.watched.watch("vm"), 0
+			for _, e := range events {
+				all += len(e)
+			}
 			ctx, leave := context.WithCancel(t.Context())
 			answered := make(chan struct{})
 			go func() {
@@ -51,10 +55,7 @@ func TestAClientThatLeavesAStream(t *testing.T) {
 			}()
 			want := record{"cancelled", "client_gone", "estimated", "one", false, 36, 0, int64(7 * k), 0, 0}
 			waitFor(t, func() bool { return w.one.calls.Load() == int64(k+1) })
-			if k > 0 { // until the last event is out
-				waitFor(t, func() bool { return w.calls.Open() == 1 })
-			}
-			time.Sleep(50 * time.Millisecond)
+			waitFor(t, func() bool { return reads.waitsAfter(int64(all)) }) // the last event is out
 			leave()
 			<-answered
 			within(t, time.Second, fmt.Sprintf("the end of the vendor's call after %d events", k), w.one.gone)

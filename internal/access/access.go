@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // Scopes of the Resource API.
@@ -42,6 +43,13 @@ type Policy struct {
 	Models []string // ids of those it may call; empty is all
 	// Calls and tokens in a minute, calls at once; 0 is no bound.
 	RequestsPerMinute, TokensPerMinute, ConcurrentRequests int64
+	// Credits in a UTC day, in a UTC month and in all; 0 is no bound.
+	CreditsPerDay, CreditsPerMonth, CreditsTotal money.Credits
+}
+
+// SpendsUpTo reports whether there is a bound on what may be spent.
+func (p *Policy) SpendsUpTo() bool {
+	return p != nil && (p.CreditsPerDay > 0 || p.CreditsPerMonth > 0 || p.CreditsTotal > 0)
 }
 
 // MayCall reports whether the model with this id may be called.

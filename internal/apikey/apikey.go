@@ -12,6 +12,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // Mode says which models a key may use.
@@ -63,10 +64,14 @@ type Limits struct {
 	RequestsPerMinute  int64 `json:"requestsPerMinute,omitempty"`
 	TokensPerMinute    int64 `json:"tokensPerMinute,omitempty"`
 	ConcurrentRequests int64 `json:"concurrentRequests,omitempty"`
+	// In whole credits; days and months are those of UTC.
+	CreditsPerDay   int64 `json:"creditsPerDay,omitempty"`
+	CreditsPerMonth int64 `json:"creditsPerMonth,omitempty"`
+	CreditsTotal    int64 `json:"creditsTotal,omitempty"`
 }
 
 func (l Limits) check() error {
-	for _, n := range []int64{l.RequestsPerMinute, l.TokensPerMinute, l.ConcurrentRequests} {
+	for _, n := range []int64{l.RequestsPerMinute, l.TokensPerMinute, l.ConcurrentRequests, l.CreditsPerDay, l.CreditsPerMonth, l.CreditsTotal} {
 		if n < 0 || n > MaxLimit {
 			return errField.Saying("A limit is from 0 (none) to %d.", MaxLimit).At("limits")
 		}
@@ -103,6 +108,9 @@ func (k Key) policy() *access.Policy {
 	return &access.Policy{
 		Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
 		ConcurrentRequests: k.Limits.ConcurrentRequests,
+		CreditsPerDay:      money.Credits(k.Limits.CreditsPerDay) * money.Credit,
+		CreditsPerMonth:    money.Credits(k.Limits.CreditsPerMonth) * money.Credit,
+		CreditsTotal:       money.Credits(k.Limits.CreditsTotal) * money.Credit,
 	}
 }
 

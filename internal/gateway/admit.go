@@ -114,14 +114,15 @@ func (c *call) limit() int64 {
 
 // reserve fixes the output limit and sets aside what the call can cost.
 func (c *call) reserve() error {
-	room, err := c.s.needs.Credits.Room(c.r.Context(), c.actor.UserID, nil)
+	caps := c.caps()
+	room, err := c.s.needs.Credits.Room(c.r.Context(), c.actor.UserID, caps)
 	if err != nil {
 		return unavailable(err)
 	}
-	err = c.setAside(room)
+	err = c.setAside(room, caps)
 	s, ok := errors.AsType[*credit.Shortage](err)
 	if ok && c.limited() && c.scan.MaxTokens == 0 && s.Available < room { // others were faster: with what they left
-		err = c.setAside(s.Available)
+		err = c.setAside(s.Available, caps)
 		s, ok = errors.AsType[*credit.Shortage](err)
 	}
 	switch {
@@ -135,7 +136,7 @@ func (c *call) reserve() error {
 
 // setAside makes the record and the hold of a call that room is taken to be there
 // for.
-func (c *call) setAside(room money.Credits) (err error) {
+func (c *call) setAside(room money.Credits, caps []credit.Cap) (err error) {
 	c.output = c.limit()
 	if c.limited() && c.scan.MaxTokens == 0 {
 		c.output = max(c.affordable(room), min(leastOutput, c.output))
@@ -148,7 +149,7 @@ func (c *call) setAside(room money.Credits) (err error) {
 	if err != nil {
 		return err
 	}
-	c.hold, err = c.s.needs.Credits.Reserve(c.r.Context(), credit.Call{User: c.actor.UserID, Ref: c.entry.ID, Need: c.need, Journal: journal})
+	c.hold, err = c.s.needs.Credits.Reserve(c.r.Context(), credit.Call{User: c.actor.UserID, Ref: c.entry.ID, Need: c.need, Caps: caps, Journal: journal})
 	if err != nil {
 		c.entry.ID = "" // there is nothing to end
 	}

@@ -184,6 +184,10 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: user, Verified: true, Scopes: []string{access.ScopeModels}}, nil
 	case "Bearer narrow":
 		return access.Actor{UserID: user, KeyID: "key_3", Key: &access.Policy{Models: []string{"m"}}, Verified: true, Scopes: all}, nil
+	case "Bearer thrifty":
+		return access.Actor{UserID: user, KeyID: "key_4", Key: &access.Policy{CreditsTotal: money.Credit}, Verified: true, Scopes: all}, nil
+	case "Bearer daily":
+		return access.Actor{UserID: user, KeyID: "key_5", Key: &access.Policy{CreditsPerDay: money.Credit, CreditsPerMonth: 5 * money.Credit}, Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}

@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
+)
+
+// caps are the limits on spending that the call must fit into: a day's of the
+// tier, and those of the API key. Each window has an owner of its own name,
+// since a day and a month can begin together.
+func (c *call) caps() []credit.Cap {
+	day, k := c.tier.CreditsPerDay, c.actor.Key
+	if day == 0 && (k == nil || !k.SpendsUpTo()) {
+		return nil
+	}
+	today := c.began.UTC().Truncate(24 * time.Hour)
+	var out []credit.Cap
+	add := func(owner string, window time.Time, limit money.Credits, full *fault.Error) {
+		if limit > 0 {
+			out = append(out, credit.Cap{Owner: owner, Window: window, Limit: limit, Full: full})
+		}
+	}
+	add(c.actor.UserID, today, day, credit.ErrDayCap)
+	if k != nil {
+		add(c.actor.KeyID+"/day", today, k.CreditsPerDay, credit.ErrDayCap)
+		add(c.actor.KeyID+"/month", today.AddDate(0, 0, 1-today.Day()), k.CreditsPerMonth, credit.ErrKeyCap)
+		add(c.actor.KeyID, time.Time{}, k.CreditsTotal, credit.ErrKeyCap)
+	}
+	return out
+}

@@ -64,14 +64,19 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	p.sessions = sso.New(sso.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: s.domains.Accounts, Secure: https(core.Config.IDPURL),
 		Ended: func(ctx context.Context, sessionID string) error {
-			return p.grants.Revoke(ctx, grant.KindSession, sessionID)
+			if err := p.grants.Revoke(ctx, grant.KindSession, sessionID); err != nil {
+				return err
+			}
+			return s.enqueueNotices(ctx, p.grants, sessionID)
 		},
 	})
 	s.domains.Factors.Happened = s.factorsChanged(p.sessions)
+	fetcher := egress.NewDocuments(egress.DocumentOptions{Loopback: core.Config.Dev})
 	p.clients = client.New(client.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev, Issuer: p.server.Issuer, Once: p.grants.Once,
-		Documents: s.documents(p.signing),
+		Documents: s.documents(p.signing, fetcher),
 	})
+	s.handleNotices(p, fetcher)
 	p.proofs = oauth.NewProofs(core.Box.Subkey(nonceKey), p.grants.Once, core.Now)
 	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
 	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now)
@@ -100,11 +105,11 @@ func (s *Server) openToAll() bool {
 
 // documents reads what clients publish about themselves, where any client may
 // come.
-func (s *Server) documents(signing *keys.Service) client.Documents {
+func (s *Server) documents(signing *keys.Service, fetcher *egress.Documents) client.Documents {
 	if !s.openToAll() {
 		return nil
 	}
-	return register.Documents{Fetcher: egress.NewDocuments(egress.DocumentOptions{Loopback: s.core.Config.Dev}), Algs: signing.Algs}
+	return register.Documents{Fetcher: fetcher, Algs: signing.Algs}
 }
 
 // newIdentity builds the Identity Provider.

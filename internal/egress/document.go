@@ -21,6 +21,7 @@ import (
 // Bounds of a document from a stranger's address.
 const (
 	documentTime = 5 * time.Second
+	postTime     = 10 * time.Second // a receiver of a message may have to do something
 	documentSize = 64 << 10
 )
 
@@ -54,13 +55,13 @@ func NewDocuments(o DocumentOptions) *Documents {
 	}}
 	transport := &http.Transport{
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableKeepAlives: true, DisableCompression: true,
-		TLSHandshakeTimeout: documentTime, ResponseHeaderTimeout: documentTime, MaxResponseHeaderBytes: 16 << 10,
+		TLSHandshakeTimeout: documentTime, ResponseHeaderTimeout: postTime, MaxResponseHeaderBytes: 16 << 10,
 	}
 	if o.RootCAs != nil {
 		transport.TLSClientConfig = &tls.Config{RootCAs: o.RootCAs, MinVersion: tls.VersionTLS12}
 	}
 	return &Documents{loopback: o.Loopback, client: &http.Client{
-		Transport: transport, Timeout: documentTime,
+		Transport: transport, Timeout: postTime,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -83,11 +84,11 @@ func badDocument(format string, args ...any) error {
 
 // Fetch returns a JSON document.
 func (d *Documents) Fetch(ctx context.Context, address string) (Document, error) {
-	u, err := url.Parse(address)
-	plain := d.loopback && err == nil && u.Scheme == "http" && local(u.Hostname())
-	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && !plain {
+	if !d.allows(address) {
 		return Document{}, badDocument("the address must begin with https")
 	}
+	ctx, cancel := context.WithTimeout(ctx, documentTime)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return Document{}, badDocument("the address is not valid")
@@ -114,6 +115,38 @@ func (d *Documents) Fetch(ctx context.Context, address string) (Document, error)
 		return Document{}, badDocument("it is longer than %d KiB", documentSize>>10)
 	}
 	return Document{Body: body, MaxAge: maxAge(res.Header.Get("Cache-Control"))}, nil
+}
+
+// Post sends a form to an address as guarded as Fetch's, and succeeds with 200
+// or 204. The answer's body is not read.
+func (d *Documents) Post(ctx context.Context, address string, form url.Values) error {
+	if !d.allows(address) {
+		return badDocument("the address must begin with https")
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return badDocument("the address is not valid")
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("User-Agent", "Rephlo")
+	res, err := d.client.Do(r)
+	if err != nil {
+		return fmt.Errorf("%w: the server does not answer: %w", ErrDocument, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusNoContent {
+		return badDocument("the server answers %d", res.StatusCode)
+	}
+	return nil
+}
+
+// allows reports whether an address may be tried at all.
+func (d *Documents) allows(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil {
+		return false
+	}
+	return u.Scheme == "https" || d.loopback && u.Scheme == "http" && local(u.Hostname())
 }
 
 func isJSON(media string) bool {

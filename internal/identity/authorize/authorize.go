@@ -100,8 +100,17 @@ func (s state) needsSignIn() bool {
 		age = s.client.DefaultMaxAge
 	}
 	tooOld := age != nil && s.now.Sub(s.session.AuthTime) > time.Duration(*age)*time.Second
-	return tooOld || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
+	return tooOld || s.weak() || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
 }
+
+// weak reports whether the sign-in is less sure than the request insists on.
+func (s state) weak() bool {
+	return s.session.ID != "" && !oauth.MeetsACR(s.session.ACR, s.in.Request.EssentialACRs)
+}
+
+// unmet reports whether the user has signed in as surely as they can, and it is
+// not enough.
+func (s state) unmet() bool { return s.own() && s.in.SignedIn && s.weak() }
 
 // named reports whether a login hint is empty or means u.
 func named(hint string, u account.User) bool {

@@ -86,9 +86,7 @@ func (a API) begin(w http.ResponseWriter, r *http.Request, v url.Values, browser
 	in, c, err := a.Authorize.begin(r.Context(), v, browser)
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		if !e.Page {
-			to := oauth.RedirectError(in.Request, a.Authorize.Server.Issuer, e)
-			http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the redirect URI has matched a registered one
-			return nil
+			return a.Authorize.tell(w, r, in.Request, e)
 		}
 		f := fault.New(fault.Invalid, "invalid_request", e.Description+" Tell the people who make the app.")
 		a.Authorize.Screens.Refuse(w, f, pages.Client{Name: c.Name, Homepage: c.Homepage}, v.Get("redirect_uri"), c.RedirectURIs)
@@ -121,6 +119,9 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	step := st.next()
+	if st.unmet() {
+		return s.refuse(w, r, in, &oauth.Error{Code: "unmet_authentication_requirements", Description: "The user cannot sign in as surely as was asked."})
+	}
 	if e := silent[step]; e != nil && in.Request.Prompts(oauth.PromptNone) {
 		return s.refuse(w, r, in, e)
 	}
@@ -149,13 +150,17 @@ func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error 
 	if len(st.scopes()) == 0 {
 		return s.refuse(w, r, st.in, &oauth.Error{Code: "invalid_scope", Description: "None of the scopes asked for is one that this user can grant."})
 	}
-	address, err := s.finish(r.Context(), st)
+	code, err := s.finish(r.Context(), st)
 	if err != nil {
 		return err
 	}
 	if st.in.Request.Device != nil {
 		return s.Screens.DeviceDone(w, st.client.Name, true)
 	}
+	if st.in.Request.FormPost {
+		return s.Screens.Post(w, Screen(st.in, st.client), oauth.CodeFields(st.in.Request, s.Server.Issuer, code))
+	}
+	address := oauth.RedirectCode(st.in.Request, s.Server.Issuer, code)
 	if oauth.OriginOf(address) == "" {
 		return s.Screens.Return(w, Screen(st.in, st.client), address)
 	}
@@ -171,7 +176,16 @@ func (s *Service) refuse(w http.ResponseWriter, r *http.Request, in Interaction,
 	if err := s.end(r.Context(), in); err != nil {
 		return unavailable(err)
 	}
-	http.Redirect(w, r, oauth.RedirectError(in.Request, s.Server.Issuer, e), http.StatusSeeOther)
+	return s.tell(w, r, in.Request, e)
+}
+
+// tell answers the client with an error, in the way that it asked for.
+func (s *Service) tell(w http.ResponseWriter, r *http.Request, request oauth.AuthorizationRequest, e *oauth.Error) error {
+	if request.FormPost {
+		return s.Screens.Post(w, pages.Interaction{RedirectURI: request.RedirectURI}, oauth.ErrorFields(request, s.Server.Issuer, e))
+	}
+	to := oauth.RedirectError(request, s.Server.Issuer, e)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // the redirect URI has matched a registered one
 	return nil
 }
 

@@ -78,6 +78,9 @@ func (s *Service) check(ctx context.Context, v url.Values, browser []byte) (Inte
 	if err != nil {
 		return in, c, unavailable(err)
 	}
+	if v, err = s.opened(ctx, c, v); err != nil {
+		return in, c, err
+	}
 	if in.Request, err = oauth.ParseAuthorize(v, c.Facts(), s.Server); err != nil {
 		return in, c, err
 	}
@@ -91,7 +94,41 @@ func (s *Service) check(ctx context.Context, v url.Values, browser []byte) (Inte
 		}
 		in.Hint = t.Subject
 	}
+	if in.Hint == "" {
+		in.Hint = in.Request.Subject
+	}
 	return s.fresh(in, browser), c, nil
+}
+
+// opened returns the parameters of a signed request instead of those beside it
+// (RFC 9101 section 6.3), and v as it is when there is none.
+func (s *Service) opened(ctx context.Context, c client.Client, v url.Values) (url.Values, error) {
+	token := v.Get("request")
+	switch {
+	case token == "" && c.SignedRequests:
+		return nil, &oauth.Error{Code: "invalid_request", Description: "The client must sign its requests.", Page: true}
+	case token == "":
+		return v, nil
+	case len(v["request"]) > 1 || len(token) > oauth.MaxToken:
+		return nil, &oauth.Error{Code: "invalid_request", Description: "The parameter request must be sent once.", Page: true}
+	}
+	o, err := oauth.CheckRequestObject(token, s.Clients.Keys(ctx, c, oauth.RequestKid(token)), oauth.RequestRules{
+		ClientID: c.ID, Issuer: s.Server.Issuer, Algs: c.Algs(), Now: s.Now(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.JTI != "" {
+		first, err := s.Grants.Once(ctx, "request", c.ID+" "+o.JTI, o.Until)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if !first {
+			return nil, &oauth.Error{Code: "invalid_request_object", Description: "The signed request was used before.", Page: true}
+		}
+	}
+	o.Values.Set("client_id", c.ID)
+	return o.Values, nil
 }
 
 // fresh gives in a name and its time.
@@ -163,9 +200,9 @@ func decided(first bool, err error) error {
 	return err
 }
 
-// finish ends the interaction with a code and returns where it goes; a device
-// gets its tokens by itself, so that the address is empty.
-func (s *Service) finish(ctx context.Context, st state) (address string, err error) {
+// finish ends the interaction with a code; a device gets its tokens by itself,
+// so that there is none.
+func (s *Service) finish(ctx context.Context, st state) (code string, err error) {
 	r := st.in.Request
 	err = s.DB.InTx(ctx, func(ctx context.Context) error {
 		if err := s.end(ctx, st.in); err != nil {
@@ -174,16 +211,15 @@ func (s *Service) finish(ctx context.Context, st state) (address string, err err
 		allowed := grant.Code{
 			ClientID: r.ClientID, UserID: st.user.ID, SessionID: st.session.ID, RedirectURI: r.RedirectURI, Challenge: r.Challenge,
 			Nonce: r.Nonce, Scopes: st.scopes(), Resources: r.Resources, AuthTime: st.session.AuthTime, ACR: st.session.ACR, AMR: st.session.AMR,
-			JKT: r.JKT,
+			JKT: r.JKT, Claims: r.Claims,
 		}
 		if r.Device != nil {
 			return decided(s.Grants.ApproveDevice(ctx, r.Device.Ref, allowed))
 		}
-		code, err := s.Grants.IssueCode(ctx, allowed)
-		address = oauth.RedirectCode(r, s.Server.Issuer, code)
+		code, err = s.Grants.IssueCode(ctx, allowed)
 		return err
 	})
-	return address, unavailable(err)
+	return code, unavailable(err)
 }
 
 // end makes sure that an interaction has one answer.

@@ -65,7 +65,7 @@ func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, err
 // checkAssertion verifies an assertion of c and uses it up: the same one never
 // proves anything again, here or on another server.
 func (s *Service) checkAssertion(ctx context.Context, c Client, assertion string) error {
-	rules := oauth.AssertionRules{ClientID: c.ID, Audiences: s.audiences[:1], Algs: oauth.ClientAlgs(), Now: s.now()}
+	rules := oauth.AssertionRules{ClientID: c.ID, Audiences: s.audiences[:1], Algs: c.Algs(), Text: c.Strict, Now: s.now()}
 	if c.TokenAudience {
 		rules.Audiences = s.audiences
 	}
@@ -89,12 +89,18 @@ func (s *Service) checkAssertion(ctx context.Context, c Client, assertion string
 
 // keysOf returns the keys that verify what c has signed.
 func (s *Service) keysOf(ctx context.Context, c Client, token string) (oauth.KeySet, error) {
-	if c.JWKSURI == "" {
-		return c.keys, nil
-	}
 	_, kid, err := oauth.AssertionClient(token)
 	if err != nil {
 		return oauth.KeySet{}, err
 	}
-	return s.remote.keySet(ctx, c.JWKSURI, kid), nil
+	return s.Keys(ctx, c, kid), nil
+}
+
+// Keys returns c's public keys, which may have to be fetched for a key id that
+// was not seen before.
+func (s *Service) Keys(ctx context.Context, c Client, kid string) oauth.KeySet {
+	if c.JWKSURI == "" {
+		return c.keys
+	}
+	return s.remote.keySet(ctx, c.JWKSURI, kid)
 }

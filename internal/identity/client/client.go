@@ -80,6 +80,18 @@ type Client struct {
 	// Document says that the id is the address of the metadata document that
 	// the client was read from. Nobody but that host has vouched for it.
 	Document bool `json:"-"`
+	// NoPKCE takes requests without a code challenge; an administrator may allow
+	// it to a confidential client that cannot send one.
+	NoPKCE bool `json:"no_pkce,omitempty"`
+	// IDTokenScopes puts the claims of the scopes into ID tokens too.
+	IDTokenScopes bool `json:"id_token_scopes,omitempty"`
+	// SignedRequests refuses requests that are not signed (RFC 9101).
+	SignedRequests bool `json:"signed_requests,omitempty"`
+	// Strict is the profile of FAPI 2.0: the client proves itself by a key, pushes
+	// its requests, binds its tokens, and keeps its refresh tokens.
+	Strict bool `json:"strict,omitempty"`
+	// BackchannelLogoutURI is told when a user signs out.
+	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
 	// Dynamic clients registered themselves. Nobody has vouched for them.
 	Dynamic bool `json:"dynamic,omitempty"`
 	// What a dynamic client says about itself besides; nothing here uses it.
@@ -99,12 +111,20 @@ var (
 	ErrExists  = fault.New(fault.Conflict, "client_exists", "There is a client with this id already.")
 )
 
+// Algs are those that the client may sign with.
+func (c Client) Algs() []string {
+	if c.Strict {
+		return oauth.StrictAlgs()
+	}
+	return oauth.ClientAlgs()
+}
+
 // May reports whether c may use the grant.
 func (c Client) May(grant string) bool { return slices.Contains(c.Grants, grant) }
 
 // Facts returns what the checks of an authorization request need.
 func (c Client) Facts() oauth.Client {
-	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes}
+	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes, NoPKCE: c.NoPKCE}
 }
 
 // NeedsClick reports whether an answer to the redirect URI must follow a

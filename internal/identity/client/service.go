@@ -172,6 +172,14 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("A client that publishes its metadata cannot have a secret.").At("auth_method")
 	case c.AuthMethod == AuthKey && c.keys.Len() == 0 && c.JWKSURI == "":
 		return ErrInvalid.Saying("A client that signs its assertions needs public keys: P-256, Ed25519, or RSA of 2048 to 4096 bits.").At("jwks")
+	case c.Public && c.NoPKCE:
+		return ErrInvalid.Saying("A public client must send a code challenge.").At("no_pkce")
+	case c.Strict && (c.AuthMethod != AuthKey || !c.RequirePAR || !c.RequireDPoP || c.NoPKCE || c.TokenAudience):
+		return ErrInvalid.Saying("The strict profile needs a client that signs its assertions, pushes its requests and binds its tokens.").At("strict")
+	case c.SignedRequests && c.keys.Len() == 0 && c.JWKSURI == "":
+		return ErrInvalid.Saying("A client that signs its requests needs public keys.").At("jwks")
+	case c.BackchannelLogoutURI != "" && !https(c.BackchannelLogoutURI) && !oauth.Loopback(c.BackchannelLogoutURI):
+		return ErrInvalid.Saying("The back-channel logout URI must be an https address.").At("backchannel_logout_uri")
 	case c.Public && c.May(GrantCredentials):
 		return ErrInvalid.Saying("A public client cannot act for itself: anybody could be it.").At("grants")
 	case c.SkipConsent && (!c.FirstParty || c.Public && !all(c.RedirectURIs, https)):

@@ -122,6 +122,7 @@ type rp struct {
 	secret string
 	uri    string
 	scopes string
+	plain  bool // sends no code challenge
 }
 
 // web registers a confidential client; change edits it first.
@@ -148,6 +149,10 @@ func (c *rp) request(pairs ...string) url.Values {
 	v := url.Values{
 		"client_id": {c.id}, "redirect_uri": {c.uri}, "response_type": {"code"}, "scope": {c.scopes}, "state": {"st-1"}, "nonce": {"n-1"},
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}
+	if c.plain {
+		v.Del("code_challenge")
+		v.Del("code_challenge_method")
 	}
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] == "" {
@@ -265,7 +270,11 @@ func form(pairs ...string) url.Values {
 
 func (c *rp) exchange(code string) tokens {
 	c.w.t.Helper()
-	return c.token(form("grant_type", "authorization_code", "code", code, "redirect_uri", c.uri, "code_verifier", verifier))
+	v := form("grant_type", "authorization_code", "code", code, "redirect_uri", c.uri)
+	if !c.plain {
+		v.Set("code_verifier", verifier)
+	}
+	return c.token(v)
 }
 
 func (c *rp) refresh(token string, pairs ...string) tokens {

@@ -60,6 +60,9 @@ type metadata struct {
 	TokenAuthAlgs         []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	RevocationAuthAlgs    []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	IntrospectionAuthAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+	RequestAlgs           []string `json:"request_object_signing_alg_values_supported"`
+	BackchannelLogout     bool     `json:"backchannel_logout_supported"`
+	BackchannelSession    bool     `json:"backchannel_logout_session_supported"`
 	DPoPAlgs              []string `json:"dpop_signing_alg_values_supported"`
 	Claims                []string `json:"claims_supported"`
 	Challenges            []string `json:"code_challenge_methods_supported"`
@@ -86,9 +89,9 @@ func (a API) metadata() metadata {
 		DeviceEndpoint:        a.Issuer + "/oauth/device",
 		Scopes:                oauth.Scopes(),
 		ResponseTypes:         []string{"code"},
-		ResponseModes:         []string{"query"},
+		ResponseModes:         []string{"query", "form_post"},
 		Grants:                []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"},
-		ACRValues:             []string{"single"},
+		ACRValues:             []string{"single", "mfa"},
 		Subjects:              []string{"public"},
 		IDTokenAlgs:           a.Keys.Algs(),
 		TokenAuth:             methods,
@@ -98,6 +101,11 @@ func (a API) metadata() metadata {
 		TokenAuthAlgs:         oauth.ClientAlgs(),
 		RevocationAuthAlgs:    oauth.ClientAlgs(),
 		IntrospectionAuthAlgs: oauth.ClientAlgs(),
+		RequestAlgs:           oauth.ClientAlgs(),
+		RequestParameter:      true,
+		ClaimsParameter:       true,
+		BackchannelLogout:     true,
+		BackchannelSession:    true,
 		DPoPAlgs:              oauth.StrictAlgs(),
 		Claims:                oauth.ClaimNames(),
 		Challenges:            []string{"S256"},

@@ -16,6 +16,6 @@
 // kept as SHA-256, and a successor kept for the grace is sealed with a key
 // that only the holder of its predecessor has.
 //
-// Tables: grant_code, grant_consent, grant_device, grant_family, grant_once,
-// grant_revocation, grant_rotation.
+// Tables: grant_code, grant_consent, grant_device, grant_family, grant_login,
+// grant_once, grant_revocation, grant_rotation.
 package grant

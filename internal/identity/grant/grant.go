@@ -30,7 +30,8 @@ type Code struct {
 	AuthTime    time.Time // when the user signed in
 	ACR         string
 	AMR         []string
-	JKT         string // the key whose holder alone may redeem it; empty for anybody
+	Claims      []string // that the ID token is to have itself
+	JKT         string   // the key whose holder alone may redeem it; empty for anybody
 }
 
 // Authorization is what tokens are made from.
@@ -46,6 +47,7 @@ type Authorization struct {
 	AuthTime  time.Time
 	ACR       string
 	AMR       []string
+	Claims    []string // that ID tokens are to have themselves
 	// JKT is the key that refresh tokens of it are bound to; empty for none.
 	JKT string
 }

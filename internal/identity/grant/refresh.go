@@ -130,6 +130,26 @@ func (s *Service) Rotate(ctx context.Context, value, clientID, jkt string, issue
 	return successor, nil
 }
 
+// Keep is Rotate for a client whose tokens are bound to a key that it proves
+// each time: the token stays as it is, so that no answer that gets lost can cost
+// the client its access (FAPI 2.0 Security Profile section 5.3.2.1).
+func (s *Service) Keep(ctx context.Context, value, clientID, jkt string, issue func(context.Context, Authorization) error) error {
+	presented, ok := s.parseRefresh(value)
+	if !ok {
+		return oauth.ErrInvalidGrant
+	}
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		a, ok, err := s.store.use(ctx, presented, by{clientID, jkt}, s.now())
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return oauth.ErrInvalidGrant
+		}
+		return issue(ctx, a)
+	})
+}
+
 // usedBefore answers a genuine token that is not the current one of its
 // family.
 func (s *Service) usedBefore(ctx context.Context, t refreshToken, who by, now time.Time) (a Authorization, successor string, reused bool, err error) {

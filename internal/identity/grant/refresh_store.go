@@ -23,10 +23,10 @@ type family struct {
 func (s store) addFamily(ctx context.Context, t refreshToken, a Authorization, now, expires time.Time) error {
 	const q = `
 		INSERT INTO grant_family (id, authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
-			generation, current_hash, issued_at, used_at, expires_at, jkt)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16)`
+			generation, current_hash, issued_at, used_at, expires_at, jkt, claims)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15, $16, $17)`
 	_, err := s.db.Q(ctx).ExecContext(ctx, q, t.family, a.ID, a.ClientID, a.UserID, a.SessionID, a.Bound, joined(a.Scopes), joined(a.Resources),
-		a.AuthTime.UnixMicro(), a.ACR, joined(a.AMR), t.generation, oauth.Hash(t.value), now.UnixMicro(), expires.UnixMicro(), a.JKT)
+		a.AuthTime.UnixMicro(), a.ACR, joined(a.AMR), t.generation, oauth.Hash(t.value), now.UnixMicro(), expires.UnixMicro(), a.JKT, joined(a.Claims))
 	if err != nil {
 		return fmt.Errorf("store refresh family: %w", err)
 	}
@@ -35,18 +35,18 @@ func (s store) addFamily(ctx context.Context, t refreshToken, a Authorization, n
 
 // scannedFamily has the columns of a family that make its Authorization.
 type scannedFamily struct {
-	a                      Authorization
-	scopes, resources, amr string
-	authTime               sqldb.Time
+	a                              Authorization
+	scopes, resources, amr, claims string
+	authTime                       sqldb.Time
 }
 
 func (f *scannedFamily) targets() []any {
-	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.a.Bound, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr, &f.a.JKT}
+	return []any{&f.a.ID, &f.a.ClientID, &f.a.UserID, &f.a.SessionID, &f.a.Bound, &f.scopes, &f.resources, &f.authTime, &f.a.ACR, &f.amr, &f.a.JKT, &f.claims}
 }
 
 func (f *scannedFamily) authorization() Authorization {
 	f.a.Scopes, f.a.Resources, f.a.AMR = strings.Fields(f.scopes), strings.Fields(f.resources), strings.Fields(f.amr)
-	f.a.AuthTime = f.authTime.Time
+	f.a.Claims, f.a.AuthTime = strings.Fields(f.claims), f.authTime.Time
 	return f.a
 }
 
@@ -65,7 +65,7 @@ func (s store) rotate(ctx context.Context, presented, next refreshToken, who by,
 		UPDATE grant_family SET generation = generation + 1, current_hash = $3, used_at = $4
 		WHERE id = $1 AND current_hash = $2 AND client_id = $5 AND (jkt = '' OR jkt = $6)
 			AND revoked_at IS NULL AND expires_at > $4
-		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt`
+		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt, claims`
 	var f scannedFamily
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, presented.family, oauth.Hash(presented.value), oauth.Hash(next.value),
 		now.UnixMicro(), who.clientID, who.jkt).Scan(f.targets()...)
@@ -78,9 +78,26 @@ func (s store) rotate(ctx context.Context, presented, next refreshToken, who by,
 	return f.authorization(), true, nil
 }
 
+// use notes the use of the current token of a family, which stays current.
+func (s store) use(ctx context.Context, presented refreshToken, who by, now time.Time) (Authorization, bool, error) {
+	const q = `
+		UPDATE grant_family SET used_at = $3
+		WHERE id = $1 AND current_hash = $2 AND client_id = $4 AND (jkt = '' OR jkt = $5) AND revoked_at IS NULL AND expires_at > $3
+		RETURNING authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt, claims`
+	var f scannedFamily
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, presented.family, oauth.Hash(presented.value), now.UnixMicro(), who.clientID, who.jkt).Scan(f.targets()...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Authorization{}, false, nil
+	}
+	if err != nil {
+		return Authorization{}, false, fmt.Errorf("use refresh token: %w", err)
+	}
+	return f.authorization(), true, nil
+}
+
 func (s store) family(ctx context.Context, id string) (family, bool, error) {
 	const q = `
-		SELECT authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt,
+		SELECT authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr, jkt, claims,
 			generation, revoked_at IS NOT NULL, expires_at
 		FROM grant_family WHERE id = $1`
 	var f scannedFamily

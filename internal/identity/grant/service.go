@@ -113,7 +113,7 @@ func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.C
 	if !ok {
 		return s.refuseCode(ctx, hash)
 	}
-	if c.ClientID != r.ClientID || r.RedirectURI != "" && r.RedirectURI != c.RedirectURI || !oauth.VerifierMatches(c.Challenge, r.Verifier) {
+	if c.ClientID != r.ClientID || r.RedirectURI != "" && r.RedirectURI != c.RedirectURI || !c.proven(r) {
 		return oauth.ErrInvalidGrant
 	}
 	if c.JKT != "" && c.JKT != r.JKT {
@@ -122,6 +122,7 @@ func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.C
 	a := Authorization{
 		ID: c.authorizationID, ClientID: c.ClientID, UserID: c.UserID, SessionID: c.SessionID, Bound: true, Nonce: c.Nonce,
 		Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+		Claims: c.Claims,
 	}
 	// The row, not this process's memory: a sign-out that another process has
 	// just committed counts.
@@ -133,6 +134,34 @@ func (s *Service) redeem(ctx context.Context, r Redemption, issue func(context.C
 		return oauth.ErrInvalidGrant
 	}
 	return issue(ctx, a)
+}
+
+// proven reports whether r comes from where the request did: it has the
+// verifier of the challenge. A code without one takes no verifier, which would
+// hide a downgrade, but the redirect URI.
+func (c code) proven(r Redemption) bool {
+	if c.Challenge == "" {
+		return r.Verifier == "" && r.RedirectURI != ""
+	}
+	return oauth.VerifierMatches(c.Challenge, r.Verifier)
+}
+
+// Login is a client that got tokens in a browser session.
+type Login struct{ SessionID, ClientID, UserID string }
+
+// loginMemory is how long a browser session can last, and a day.
+const loginMemory = 31 * 24 * time.Hour
+
+// NoteLogin records, in the transaction of the tokens, that a's client has to
+// be told when the session ends.
+func (s *Service) NoteLogin(ctx context.Context, a Authorization) error {
+	return s.store.addLogin(ctx, a, s.now())
+}
+
+// TakeLogins returns the clients that are to be told that a session has ended,
+// once.
+func (s *Service) TakeLogins(ctx context.Context, sessionID string) ([]Login, error) {
+	return s.store.takeLogins(ctx, sessionID)
 }
 
 // refuseCode answers a code that could not be used: unknown, expired, or used

@@ -27,11 +27,11 @@ func joined(list []string) string { return strings.Join(list, " ") }
 func (s store) addCode(ctx context.Context, hash string, c code) error {
 	const q = `
 		INSERT INTO grant_code (hash, authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
-			scopes, resources, auth_time, acr, amr, issued_at, expires_at, jkt)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`
+			scopes, resources, auth_time, acr, amr, issued_at, expires_at, jkt, claims)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 	_, err := s.db.Q(ctx).ExecContext(ctx, q, hash, c.authorizationID, c.ClientID, c.UserID, c.SessionID, c.RedirectURI,
 		c.Challenge, c.Nonce, joined(c.Scopes), joined(c.Resources), c.AuthTime.UnixMicro(), c.ACR, joined(c.AMR),
-		c.issuedAt.UnixMicro(), c.expiresAt.UnixMicro(), c.JKT)
+		c.issuedAt.UnixMicro(), c.expiresAt.UnixMicro(), c.JKT, joined(c.Claims))
 	if err != nil {
 		return fmt.Errorf("store authorization code: %w", err)
 	}
@@ -45,12 +45,12 @@ func (s store) useCode(ctx context.Context, hash string, now time.Time) (code, b
 		UPDATE grant_code SET used_at = $2
 		WHERE hash = $1 AND used_at IS NULL AND expires_at > $2
 		RETURNING authorization_id, client_id, user_id, session_id, redirect_uri, challenge, nonce,
-			scopes, resources, auth_time, acr, amr, issued_at, jkt`
+			scopes, resources, auth_time, acr, amr, issued_at, jkt, claims`
 	var c code
-	var scopes, resources, amr string
+	var scopes, resources, amr, claims string
 	var authTime, issuedAt sqldb.Time
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, hash, now.UnixMicro()).Scan(&c.authorizationID, &c.ClientID, &c.UserID,
-		&c.SessionID, &c.RedirectURI, &c.Challenge, &c.Nonce, &scopes, &resources, &authTime, &c.ACR, &amr, &issuedAt, &c.JKT)
+		&c.SessionID, &c.RedirectURI, &c.Challenge, &c.Nonce, &scopes, &resources, &authTime, &c.ACR, &amr, &issuedAt, &c.JKT, &claims)
 	if errors.Is(err, sql.ErrNoRows) {
 		return code{}, false, nil
 	}
@@ -58,6 +58,7 @@ func (s store) useCode(ctx context.Context, hash string, now time.Time) (code, b
 		return code{}, false, fmt.Errorf("use authorization code: %w", err)
 	}
 	c.Scopes, c.Resources, c.AMR = strings.Fields(scopes), strings.Fields(resources), strings.Fields(amr)
+	c.Claims = strings.Fields(claims)
 	c.AuthTime, c.issuedAt = authTime.Time, issuedAt.Time
 	return c, true, nil
 }
@@ -119,6 +120,32 @@ func (s store) once(ctx context.Context, hash string, until time.Time) (bool, er
 	return s.one(ctx, "remember single use", q, hash, until.UnixMicro())
 }
 
+// addLogin notes that a client got tokens in a browser session.
+func (s store) addLogin(ctx context.Context, a Authorization, now time.Time) error {
+	const q = `INSERT INTO grant_login (session_id, client_id, user_id, at) VALUES ($1, $2, $3, $4) ON CONFLICT (session_id, client_id) DO UPDATE SET at = excluded.at`
+	_, err := s.one(ctx, "note sign-in", q, a.SessionID, a.ClientID, a.UserID, now.UnixMicro())
+	return err
+}
+
+// takeLogins removes and returns the clients of a browser session.
+func (s store) takeLogins(ctx context.Context, sessionID string) ([]Login, error) {
+	const q = `DELETE FROM grant_login WHERE session_id = $1 RETURNING client_id, user_id`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, sessionID)
+	if err != nil {
+		return nil, fmt.Errorf("read sign-ins: %w", err)
+	}
+	defer rows.Close()
+	var out []Login
+	for rows.Next() {
+		l := Login{SessionID: sessionID}
+		if err := rows.Scan(&l.ClientID, &l.UserID); err != nil {
+			return nil, fmt.Errorf("read sign-ins: %w", err)
+		}
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
 // sweep removes what has no effect any more.
 func (s store) sweep(ctx context.Context, now time.Time) error {
 	for _, step := range []struct {
@@ -129,6 +156,7 @@ func (s store) sweep(ctx context.Context, now time.Time) error {
 		{`DELETE FROM grant_rotation WHERE used_at < $1`, now.Add(-time.Minute)},
 		{`DELETE FROM grant_family WHERE expires_at < $1`, now},
 		{`DELETE FROM grant_revocation WHERE until < $1`, now},
+		{`DELETE FROM grant_login WHERE at < $1`, now.Add(-loginMemory)},
 		{`DELETE FROM grant_device WHERE expires_at < $1`, now.Add(-codeMemory)},
 		{`DELETE FROM grant_once WHERE until < $1`, now},
 	} {

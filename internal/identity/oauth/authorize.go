@@ -34,6 +34,14 @@ type AuthorizationRequest struct {
 	MaxAge *int64 `json:"max_age,omitempty"`
 	// JKT is the key that the code is bound to (RFC 9449 section 10).
 	JKT string `json:"dpop_jkt,omitempty"`
+	// FormPost sends the answer as a form instead of in the address.
+	FormPost bool `json:"form_post,omitempty"`
+	// Claims are those that the ID token is to have itself, of the scopes.
+	Claims []string `json:"claims,omitempty"`
+	// Subject is the user who must be signed in; empty for anybody.
+	Subject string `json:"subject,omitempty"`
+	// EssentialACRs are the classes of sign-in of which one must be met.
+	EssentialACRs []string `json:"essential_acrs,omitempty"`
 	// Device is set for a request that came from a device without a browser: then
 	// there is no redirect URI, and the decision is for that device.
 	Device *DeviceRequest `json:"device,omitempty"`
@@ -59,6 +67,9 @@ type Client struct {
 	ID           string
 	RedirectURIs []string
 	Scopes       []string // that it may ask for
+	// NoPKCE takes requests without a code challenge. It is for confidential
+	// clients that an administrator has made so.
+	NoPKCE bool
 }
 
 // Server is what the checks need to know of us.
@@ -141,16 +152,23 @@ func ParseAuthorize(v url.Values, c Client, s Server) (AuthorizationRequest, err
 	if state := v.Get("state"); len(state) <= MaxParameter && len(v["state"]) == 1 {
 		r.State = state
 	}
+	r.FormPost = v.Get("response_mode") == "form_post"
 	if err := checkForm(v, authorizeParameters); err != nil {
 		return r, err
 	}
 	if err := checkResponse(v); err != nil {
 		return r, err
 	}
-	if r.Challenge, err = challenge(v); err != nil {
+	if r.Challenge, err = challenge(v, c.NoPKCE); err != nil {
 		return r, err
 	}
-	if r.Scopes, r.Resources, err = Resolve(strings.Fields(v.Get("scope")), v["resource"], c.Scopes, s); err != nil {
+	asked, err := ParseClaims(v.Get("claims"))
+	if err != nil {
+		return r, err
+	}
+	r.Claims, r.Subject, r.EssentialACRs = asked.IDToken, asked.Subject, asked.ACRs
+	scopes := append(strings.Fields(v.Get("scope")), asked.Scopes...)
+	if r.Scopes, r.Resources, err = Resolve(scopes, v["resource"], c.Scopes, s); err != nil {
 		return r, err
 	}
 	err = r.parseOpenID(v)
@@ -177,8 +195,8 @@ func checkForm(v url.Values, names []string) error {
 // checkResponse refuses other flows than code and what we do not offer.
 func checkResponse(v url.Values) error {
 	switch {
-	case v.Get("request") != "":
-		return refuse("request_not_supported", "Request objects are not supported; send plain parameters.")
+	case v.Get("request") != "": // a good one was opened before
+		return refuse("invalid_request", "A signed request cannot have another one.")
 	case v.Get("request_uri") != "":
 		return refuse("request_uri_not_supported", "The parameter request_uri is not supported; send plain parameters.")
 	case v.Get("registration") != "":
@@ -187,17 +205,19 @@ func checkResponse(v url.Values) error {
 		return refuse("invalid_request", "The parameter response_type is missing; send response_type=code.")
 	case v.Get("response_type") != "code":
 		return refuse("unsupported_response_type", "Only response_type=code is supported.")
-	case v.Get("response_mode") != "" && v.Get("response_mode") != "query":
-		return refuse("invalid_request", "Only response_mode=query is supported.")
+	case !slices.Contains([]string{"", "query", "form_post"}, v.Get("response_mode")):
+		return refuse("invalid_request", "The response_mode must be query or form_post.")
 	}
 	return nil
 }
 
-// challenge reads the code challenge. Every client sends one, and only S256:
+// challenge reads the code challenge. A client sends one, and only S256:
 // a method that is left out would mean plain (RFC 7636 section 4.3).
-func challenge(v url.Values) (string, error) {
+func challenge(v url.Values, optional bool) (string, error) {
 	c := v.Get("code_challenge")
 	switch {
+	case optional && c == "" && v.Get("code_challenge_method") == "":
+		return "", nil
 	case c == "":
 		return "", refuse("invalid_request", "PKCE is required; send code_challenge with code_challenge_method=S256.")
 	case v.Get("code_challenge_method") != "S256":

@@ -143,7 +143,7 @@ func TestAuthorizeRedirectErrors(t *testing.T) {
 		{"long nonce", request("nonce", strings.Repeat("n", 2<<10+1)), "invalid_request"},
 		{"state twice", twice("state"), "invalid_request"},
 		{"scope twice", twice("scope"), "invalid_request"},
-		{"request object", request("request", "x.y.z"), "request_not_supported"},
+		{"request object", request("request", "x.y.z"), "invalid_request"},
 		{"request address", request("request_uri", "https://app.test/r"), "request_uri_not_supported"},
 		{"registration", request("registration", "{}"), "registration_not_supported"},
 	} {

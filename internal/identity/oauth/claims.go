@@ -5,6 +5,8 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +17,7 @@ import (
 const (
 	TypeAccess = "at+jwt" // RFC 9068
 	TypeID     = "JWT"
+	TypeLogout = "logout+jwt" // OpenID Connect Back-Channel Logout section 2.4
 )
 
 // AccessToken is the content of an access token (RFC 9068 section 2.2).
@@ -72,6 +75,23 @@ type IDToken struct {
 	AMR       []string `json:"amr,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
 	ATHash    string   `json:"at_hash,omitempty"`
+	// Extra are claims about the user.
+	Extra map[string]any `json:"-"`
+}
+
+// MarshalJSON writes Extra among the other members, which it cannot replace.
+func (t IDToken) MarshalJSON() ([]byte, error) {
+	type plain IDToken
+	raw, err := json.Marshal(plain(t))
+	if err != nil || len(t.Extra) == 0 {
+		return raw, err
+	}
+	all := map[string]any{}
+	maps.Copy(all, t.Extra)
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return nil, err
+	}
+	return json.Marshal(all)
 }
 
 // Claims is what a verified access token says.

@@ -243,3 +243,44 @@ func FuzzKeySet(f *testing.F) {
 		}
 	})
 }
+
+func FuzzRequestObject(f *testing.F) {
+	key := oauthtest.NewKey(f, "ES256")
+	keys, err := oauth.ParseKeySet(key.JWKS())
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := key.Sign(oauthtest.Claims{}, oauthtest.Claims{"iss": "shop", "aud": "https://id.test", "exp": noon.Unix() + 60, "scope": "openid", "max_age": 5})
+	f.Add(good)
+	f.Add("a.b.c")
+	f.Fuzz(func(t *testing.T, token string) {
+		_ = oauth.RequestKid(token)
+		o, err := oauth.CheckRequestObject(token, keys, oauth.RequestRules{ClientID: "shop", Issuer: "https://id.test", Algs: oauth.ClientAlgs(), Now: noon})
+		if err == nil && (token[:strings.LastIndexByte(token, '.')] != good[:strings.LastIndexByte(good, '.')] || o.Values.Get("max_age") != "5") {
+			t.Errorf("accepted %q", token)
+		}
+	})
+}
+
+// Whatever is asked for by claims: only scopes of claims come out, and names
+// that are known.
+func FuzzParseClaims(f *testing.F) {
+	f.Add(`{"userinfo":{"email":{"essential":true}},"id_token":{"sub":{"value":"usr_1"},"acr":{"essential":true,"values":["mfa"]},"name":null}}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := oauth.ParseClaims(text)
+		if err != nil {
+			return
+		}
+		for _, s := range r.Scopes {
+			if s != oauth.ScopeProfile && s != oauth.ScopeEmail {
+				t.Errorf("%q opens %s", text, s)
+			}
+		}
+		for _, c := range r.IDToken {
+			if strings.ContainsAny(c, " \t") {
+				t.Errorf("%q gives the claim %q", text, c)
+			}
+		}
+	})
+}

@@ -129,10 +129,26 @@ func RedirectError(r AuthorizationRequest, issuer string, e *Error) string {
 func WithState(uri, state string) string { return extend(uri, "state", state) }
 
 // answer appends the parameters of an authorization response to the redirect
-// URI, which keeps its own query (RFC 6749 section 3.1.2). Each answer names
-// the issuer, so that a client cannot mix up servers (RFC 9207).
+// URI, which keeps its own query (RFC 6749 section 3.1.2).
 func answer(r AuthorizationRequest, issuer, name, value, description string) string {
-	return extend(r.RedirectURI, name, value, "error_description", description, "state", r.State, "iss", issuer)
+	return extend(r.RedirectURI, fields(r, issuer, name, value, description)...)
+}
+
+// fields are the parameters of an answer, as pairs. Each answer names the
+// issuer, so that a client cannot mix up servers (RFC 9207).
+func fields(r AuthorizationRequest, issuer, name, value, description string) []string {
+	return []string{name, value, "error_description", description, "state", r.State, "iss", issuer}
+}
+
+// CodeFields and ErrorFields are RedirectCode and RedirectError for an answer
+// that is a form (OAuth 2.0 Form Post Response Mode section 2).
+func CodeFields(r AuthorizationRequest, issuer, code string) []string {
+	return fields(r, issuer, "code", code, "")
+}
+
+// ErrorFields answers r with a refusal, as pairs of names and values.
+func ErrorFields(r AuthorizationRequest, issuer string, e *Error) []string {
+	return fields(r, issuer, "error", e.Code, e.Description)
 }
 
 // extend appends pairs of names and values to uri's query; empty values are

@@ -11,6 +11,8 @@ const (
 	ScopeOpenID  = "openid"
 	ScopeProfile = "profile"
 	ScopeEmail   = "email"
+	ScopeAddress = "address"
+	ScopePhone   = "phone"
 	ScopeOffline = "offline_access"
 	// ScopeAdmin is granted only to users with a role.
 	ScopeAdmin = "admin"
@@ -19,7 +21,7 @@ const (
 )
 
 var (
-	identityScopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOffline}
+	identityScopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeOffline}
 	resourceScopes = []string{"llm.inference", "models.read", ScopeUserInfo, "account.manage", "credits.read", "keys.manage", ScopeAdmin}
 )
 

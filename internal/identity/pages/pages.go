@@ -235,3 +235,27 @@ func (s *Screens) Return(w http.ResponseWriter, i Interaction, address string) e
 	d := goBack{Page: ui.Page{Title: s.t.Text("return.title"), Refresh: to}, Client: shown(i.Client), URL: to}
 	return s.t.Render(w, http.StatusOK, "return", &d, i.options())
 }
+
+// PostField is one parameter of an answer that is a form.
+type PostField struct{ Name, Value string }
+
+type post struct {
+	ui.Page
+	Client, URL string
+	Fields      []PostField
+}
+
+// Post answers the client by a form that sends itself; without scripts the user
+// presses its button. pairs are names and values, of which empty ones are left
+// out.
+func (s *Screens) Post(w http.ResponseWriter, i Interaction, pairs []string) error {
+	d := post{Page: ui.Page{Title: s.t.Text("post.title")}, Client: shown(i.Client), URL: i.RedirectURI}
+	for n := 0; n+1 < len(pairs); n += 2 {
+		if pairs[n+1] != "" {
+			d.Fields = append(d.Fields, PostField{pairs[n], pairs[n+1]})
+		}
+	}
+	o := i.options()
+	o.Script = true
+	return s.t.Render(w, http.StatusOK, "post", &d, o)
+}

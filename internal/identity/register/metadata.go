@@ -47,8 +47,12 @@ type Metadata struct {
 	RequireDPoP     bool     `json:"dpop_bound_access_tokens,omitempty"`
 	// JWKS are the keys of a client that signs what it sends; elsewhere they
 	// would have to be fetched.
-	JWKS    json.RawMessage `json:"jwks,omitempty"`
-	JWKSURI string          `json:"jwks_uri,omitempty"`
+	JWKS                 json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI              string          `json:"jwks_uri,omitempty"`
+	BackchannelLogoutURI string          `json:"backchannel_logout_uri,omitempty"`
+	// BackchannelSession wants a sid in logout tokens, which all of ours have.
+	BackchannelSession bool `json:"backchannel_logout_session_required,omitempty"`
+	SignedRequests     bool `json:"require_signed_request_object,omitempty"`
 	// AuthAlg may restrict how assertions are signed; every key is for one
 	// algorithm already.
 	AuthAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
@@ -72,6 +76,7 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
 		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone, RequirePAR: m.RequirePAR,
 		RequireDPoP: m.RequireDPoP, JWKS: m.JWKS, JWKSURI: m.JWKSURI,
+		BackchannelLogoutURI: m.BackchannelLogoutURI, SignedRequests: m.SignedRequests,
 	}
 	if m.Method == "" {
 		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
@@ -168,6 +173,9 @@ func (m Metadata) checkURIs(native bool) error {
 		}
 		return errRedirect.Saying("A redirect URI is not allowed for this kind of client: https, or for native clients loopback http or a reverse-domain scheme; no fragment, wildcard or dot segment.")
 	}
+	if m.BackchannelLogoutURI != "" && !isHTTPS(m.BackchannelLogoutURI) {
+		return errMetadata.Saying("backchannel_logout_uri must be an https address.")
+	}
 	if m.URI != "" && !isHTTPS(m.URI) {
 		return errMetadata.Saying("client_uri must be an https address.")
 	}
@@ -236,6 +244,7 @@ func describe(c client.Client, algs []string) (Metadata, error) {
 		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
 		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0], RequirePAR: c.RequirePAR,
 		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
+		BackchannelLogoutURI: c.BackchannelLogoutURI, SignedRequests: c.SignedRequests,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

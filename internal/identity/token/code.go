@@ -10,11 +10,8 @@ import (
 )
 
 func (s *Service) code(ctx context.Context, r Request) (Answer, error) {
-	switch {
-	case r.Code == "":
+	if r.Code == "" {
 		return Answer{}, oauth.ErrInvalidRequest.Saying("The parameter code is missing.")
-	case r.Verifier == "":
-		return Answer{}, oauth.ErrInvalidGrant.Saying("The parameter code_verifier is missing; PKCE is required.")
 	}
 	var out Answer
 	redemption := grant.Redemption{Code: r.Code, ClientID: r.Client.ID, RedirectURI: r.RedirectURI, Verifier: r.Verifier, JKT: r.JKT}
@@ -41,8 +38,16 @@ func (s *Service) first(r Request, out *Answer) func(context.Context, grant.Auth
 		}
 		a.Bound = !offline || r.Client.RefreshLife == client.LifeSession
 		var err error
-		if *out, err = s.issue(ctx, r, a, a.Scopes); err != nil || !offline {
+		if *out, err = s.issue(ctx, r, a, a.Scopes); err != nil {
 			return err
+		}
+		if r.Client.BackchannelLogoutURI != "" && a.SessionID != "" {
+			if err := s.Grants.NoteLogin(ctx, a); err != nil {
+				return err
+			}
+		}
+		if !offline {
+			return nil
 		}
 		out.RefreshToken, err = s.Grants.IssueRefresh(ctx, a)
 		return err
@@ -54,14 +59,19 @@ func (s *Service) refresh(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, oauth.ErrInvalidRequest.Saying("The parameter refresh_token is missing.")
 	}
 	var out Answer
-	successor, err := s.Grants.Rotate(ctx, r.RefreshToken, r.Client.ID, r.JKT, func(ctx context.Context, a grant.Authorization) error {
+	again := func(ctx context.Context, a grant.Authorization) error {
 		scopes, err := oauth.Narrow(r.Scope, a.Scopes)
 		if err != nil {
 			return err
 		}
 		out, err = s.issue(ctx, r, a, scopes)
 		return err
-	})
+	}
+	if r.Client.Strict {
+		err := s.Grants.Keep(ctx, r.RefreshToken, r.Client.ID, r.JKT, again)
+		return out, err
+	}
+	successor, err := s.Grants.Rotate(ctx, r.RefreshToken, r.Client.ID, r.JKT, again)
 	if err != nil {
 		return Answer{}, err
 	}

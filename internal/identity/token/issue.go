@@ -2,11 +2,13 @@ package token
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
@@ -42,8 +44,23 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 	out.IDToken, err = s.Keys.Sign(oauth.TypeID, oauth.IDToken{
 		Issuer: s.Server.Issuer, Subject: a.UserID, Audience: a.ClientID, Expiry: now.Add(IDLife).Unix(), IssuedAt: now.Unix(),
 		AuthTime: a.AuthTime.Unix(), Nonce: a.Nonce, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID, ATHash: oauth.ATHash(out.AccessToken),
+		Extra: extra(r.Client, a, user, scopes),
 	})
 	return out, err
+}
+
+// extra returns the claims about the user that an ID token has itself: those
+// that were asked for by name, or all of its scopes for a client made so.
+func extra(c client.Client, a grant.Authorization, user oauth.Profile, scopes []string) map[string]any {
+	if len(a.Claims) == 0 && !c.IDTokenScopes {
+		return nil
+	}
+	all := oauth.UserClaims(user, scopes)
+	delete(all, "sub")
+	if !c.IDTokenScopes {
+		maps.DeleteFunc(all, func(name string, _ any) bool { return !slices.Contains(a.Claims, name) })
+	}
+	return all
 }
 
 // boundTo returns the session that ends a's tokens, or "".

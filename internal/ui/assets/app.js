@@ -10,3 +10,5 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
+// Forms that carry an answer to another site send themselves.
+for (const form of document.querySelectorAll("form[data-send]")) form.submit();

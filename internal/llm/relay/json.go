@@ -25,6 +25,7 @@ type scanner struct {
 	// vendorObject says that something there names an object that the vendor
 	// keeps in the operator's account.
 	vendorObject bool
+	files        bool // Gemini: a file is named by its address
 	prompted     bool // the last usage stated the input
 }
 
@@ -142,7 +143,7 @@ func (s *scanner) key(i int) (name []byte, next int) {
 
 // note counts what the names in a conversation stand for.
 func (s *scanner) note(name []byte) {
-	if len(name) < len("file_id") || len(name) > 6*len("image_url") { // with all of it escaped
+	if len(name) < len("file_id") || len(name) > 6*len("inline_data") { // with all of it escaped
 		return
 	}
 	if bytes.IndexByte(name, '\\') >= 0 {
@@ -151,6 +152,11 @@ func (s *scanner) note(name []byte) {
 	switch string(name) {
 	case "image_url", "media_type": // the latter in Anthropic's sources, documents included
 		s.images++
+	case "inlineData", "inline_data": // Gemini
+		s.images++
+	case "fileUri", "file_uri":
+		s.images++
+		s.files = true
 	case "file_id":
 		s.vendorObject = true
 	}

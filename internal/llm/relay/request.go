@@ -20,6 +20,8 @@ type form struct {
 	refused []string
 	// hosted says that tools which the vendor runs are refused.
 	hosted bool
+	// gemini has no model in the body, and names of two spellings.
+	gemini bool
 }
 
 var forms = map[llm.Op]*form{
@@ -63,6 +65,9 @@ func ScanRequest(op llm.Op, body []byte) (Scan, error) {
 func (s *Scan) otherField(w *scanner, m *members) (*member, error) {
 	name := string(m.name)
 	f := s.form
+	if f.gemini {
+		return nil, s.geminiField(w, m)
+	}
 	switch name {
 	case f.input:
 		return nil, s.input(w, m)

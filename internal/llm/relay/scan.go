@@ -52,6 +52,7 @@ type Scan struct {
 
 	form         *form // nil for chat completions
 	store        span  // value of store
+	files        bool  // Gemini: a file is named by its address
 	open         int   // behind the opening brace
 	model        span
 	limits       [2]span // values of the two names; a null has a span too
@@ -102,7 +103,11 @@ func scan(body []byte, f *form) (Scan, error) {
 		if last != nil {
 			last.after, last = m.start, nil
 		}
-		if !seen.add(m.name) {
+		name := m.name
+		if f != nil && f.gemini {
+			name = []byte(camel(name))
+		}
+		if !seen.add(name) {
 			return s, errDuplicate.At(string(m.name)).Saying("The field %q occurs twice. Send it once.", m.name)
 		}
 		start := m.start
@@ -120,12 +125,13 @@ func scan(body []byte, f *form) (Scan, error) {
 	if m.end < 0 || w.space(m.end) != len(body) {
 		return s, errBody
 	}
-	if s.model.absent() {
+	if s.model.absent() && (f == nil || !f.gemini) {
 		return s, errField.At("model").Saying("The field model is missing. Name the model to use.")
 	}
 	if w.vendorObject {
 		return s, errUnsupported.At("file_id").Saying("A file_id names an object in the model provider's account, which is not possible here. Send the file itself.")
 	}
+	s.files = w.files
 	s.Images, s.Media, s.MediaBytes = w.images, w.media, int64(w.mediaBytes)
 	s.TextBytes = int64(len(body)) - s.MediaBytes
 	return s, nil

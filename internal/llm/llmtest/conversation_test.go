@@ -26,6 +26,6 @@ func TestConversations(t *testing.T) {
 	client := egress.NewClient(egress.Options{})
 	t.Cleanup(client.Close)
 	llmtest.Conversations(t, "testdata", *update,
-		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}, "gemini": dialectgoogle.Gemini{}},
+		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}, "gemini": dialectgoogle.Gemini{}, "responses": dialectopenai.Responses{}},
 		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now), "google": google.New(client, time.Now)})
 }

@@ -27,3 +27,21 @@ func FuzzDecodeChat(f *testing.F) {
 		}
 	})
 }
+
+// The same for Responses.
+func FuzzDecodeResponses(f *testing.F) {
+	f.Add([]byte(`{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AA=="}]},{"type":"reasoning","summary":[{"text":"a"}],"encrypted_content":"rx1.a.b.Yw"},{"type":"function_call","call_id":"c","name":"f","arguments":"{"},{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"Error: x"}]}]}`))
+	f.Add([]byte(`{"input":"x","tools":[{"type":"custom","name":"a"}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"name":"a"}]},"text":{"format":{"type":"json_schema","schema":{}}},"x":1}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := openai.Responses{}.Decode(b)
+		if err != nil {
+			if k := fault.From(err).Kind; k != fault.Invalid {
+				t.Fatalf("%v is %v", err, k)
+			}
+			return
+		}
+		if r == nil || !jsontext.Value(b).IsValid() {
+			t.Fatalf("%q was accepted", b)
+		}
+	})
+}

@@ -251,9 +251,12 @@ func (s *Service) CapUsed(ctx context.Context, owner string, window time.Time) (
 }
 
 // newCapShortage is why a call does not fit into a cap that leaves room.
-func newCapShortage(c *Cap, need, room, held int64) *Shortage {
+func newCapShortage(c *Cap, need, room, held int64, now time.Time) *Shortage {
 	s := &Shortage{Need: money.Credits(need), Available: money.Credits(max(room, 0)), Held: money.Credits(held)}
 	s.fault = c.Full
+	if c.Full.Is(ErrDayCap) && !c.Window.IsZero() {
+		s.fault = s.fault.After(max(c.Window.Add(24*time.Hour).Sub(now), time.Second))
+	}
 	if room+held >= need {
 		s.fault = ErrReserved.Saying("This request may cost up to %s credits; the limit of %s leaves %s, and open calls hold %s of it. Wait until one has ended.",
 			s.Need, c.Limit, s.Available, s.Held)

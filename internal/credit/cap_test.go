@@ -81,6 +81,9 @@ func TestACallFitsIntoAllItsCapsOrTakesNothing(t *testing.T) {
 		if _, err = w.Reserve(t.Context(), capped("call_6", 11*c1, dayCap(20*c1))); !errors.Is(err, credit.ErrDayCap) {
 			t.Errorf("11 with 10 left of the day: %v", err)
 		}
+		if f, midnight := fault.From(err), today.AddDate(0, 0, 1); f.RetryAfter != midnight.Sub(w.clock.now()) || !f.NoRetry {
+			t.Errorf("the day's limit says to come back after %s, not at midnight, %s from now; no automatic retry: %v", f.RetryAfter, midnight.Sub(w.clock.now()), f.NoRetry)
+		}
 		w.settle(hold(t, w.Service, capped("call_7", 11*c1, credit.Cap{Owner: "usr_ada", Window: today.AddDate(0, 0, 1), Limit: 20 * c1, Full: credit.ErrDayCap})), c1)
 		w.used("key_1", time.Time{}, 10*c1)
 		w.used("usr_ada", today, 10*c1)

@@ -15,7 +15,7 @@ var (
 		kindGrant, kindHold, kindCharge, kindRelease, kindExpire, kindRolloverOut, kindRolloverIn, kindAdjust, kindClawback, kindReversal,
 	}
 	endings = []Ending{Finished, Estimated, Failed, ProviderBroke, ClientGone, Recovered, Forgotten}
-	causes  = []string{causeOverrun, causeLate}
+	causes  = []string{causeOverrun, causeLate, causeAdjust, causeClawback}
 )
 
 // meters is what the ledger measures. The histograms are fed on the path of a
@@ -86,7 +86,7 @@ func newMeters(m *obs.Metrics, s *Service) *meters {
 	perCredit := float64(money.Credit)
 	m.Counter("credits_total", "Credits that this process has moved in the ledger.", []string{"kind"}, t.moved.emit(perCredit))
 	m.Counter("ledger_endings_total", "Calls that have ended, by how.", []string{"ending"}, t.ended.emit(1))
-	m.Counter("ledger_uncollected_credits_total", "Credits that calls have cost and nobody was charged.", []string{"cause"}, t.uncollected.emit(perCredit))
+	m.Counter("ledger_uncollected_credits_total", "Credits that were due, for calls or taken back, and that nobody had.", []string{"cause"}, t.uncollected.emit(perCredit))
 	m.Counter("ledger_cuts_total", "Leases of credits that were asked of the database.", []string{"result"}, func(emit obs.Emit) {
 		emit(float64(t.cuts.Load()), "done")
 		emit(float64(t.cutsFailed.Load()), "failed")

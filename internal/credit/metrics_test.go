@@ -15,6 +15,32 @@ import (
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
+// What a deduction or a claw-back finds no credits for is counted.
+func TestWhatCouldNotBeTakenBackIsCounted(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		w := &world{t: t, db: db, records: newRecords(t, db), clock: newClock(), metrics: obs.NewMetrics("test")}
+		w.start("node", quiet)
+		t.Cleanup(func() { w.stop(); w.clean() })
+		w.grant("ada", "pay:1", 3*money.Credit, time.Time{})
+		for range 2 { // the second changes nothing
+			if _, err := w.Deduct(t.Context(), credit.Taking{User: "ada", Ref: "adm:1", Amount: 5 * money.Credit}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := w.Deduct(t.Context(), credit.Taking{User: "ada", Ref: "claw:1", Payment: "pi_1", Amount: money.Credit}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{
+			`rephlo_ledger_uncollected_credits_total{cause="adjust"} 2`, `rephlo_ledger_uncollected_credits_total{cause="clawback"} 1`,
+		} {
+			if text := shows(w.metrics); !strings.Contains(text, want+"\n") {
+				t.Errorf("%s is not shown:\n%s", want, text)
+			}
+		}
+	})
+}
+
 // shows returns what a monitoring system reads.
 func shows(m *obs.Metrics) string {
 	rec := httptest.NewRecorder()

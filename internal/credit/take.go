@@ -112,6 +112,7 @@ func (s *Service) take(ctx context.Context, t Taking) (out Taken, ts []transfer,
 		if err := s.store.addUncollected(ctx, []over{o}, s.now().UnixMicro()); err != nil {
 			return out, nil, err
 		}
+		s.db.AfterCommit(ctx, func() { s.meters.uncollected.add(cause, left) })
 	}
 	return Taken{Taken: t.Amount - money.Credits(left), Uncollected: money.Credits(left)}, ts, nil
 }

@@ -133,7 +133,7 @@ func (w *waiter) judgeCaps(p *purse, now time.Time) (next, error) {
 		}
 		room := limit - (a.others - a.away) - a.held - a.spent // if the others returned what they have free
 		if room < need || !w.s.policy.Shared || w.over {
-			return next{}, newCapShortage(c, need, room, a.held+a.heldAway)
+			return next{}, newCapShortage(c, need, room, a.held+a.heldAway, now)
 		}
 		if max(limit-a.others, 0)-a.held-a.spent < need {
 			return w.ask(p, now), nil

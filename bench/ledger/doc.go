@@ -7,6 +7,6 @@
 //	go run ./bench/ledger -db sqlite -rounds 3 -time 2s -parallel 64,256
 //
 // The two ways take turns, each in a database of its own, and only the ratio
-// of one run means something. The real package runs with hash chain and usage
-// records; the ledger is verified after every run.
+// of one run means something. The real package runs with hash chain, two caps
+// per call and usage records; the ledger is verified after every run.
 package main

@@ -52,7 +52,7 @@ func admit(ctx context.Context, s *scratch, users int) (admission, error) {
 		}
 		for _, c := range calls {
 			began := time.Now()
-			h, err := l.credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal})
+			h, err := l.credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal, Caps: c.caps})
 			if d := time.Since(began); n > 0 { // in the first lot leases are cut
 				took = append(took, float64(d.Nanoseconds()))
 			}
@@ -173,7 +173,7 @@ func one(ctx context.Context, credits *credit.Service, user string) (first, last
 		return 0, 0, err
 	}
 	if credits != nil {
-		if h, err = credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal}); err != nil {
+		if h, err = credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal, Caps: c.caps}); err != nil {
 			return 0, 0, err
 		}
 	}

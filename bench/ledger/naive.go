@@ -29,6 +29,9 @@ const (
 	naiveOpen   = `INSERT INTO credit_hold (lane, ref, user_id, amount, progress, renewed_at, journal) VALUES (0, $1, $2, $3, 0, $4, $5)`
 	naiveClose  = `DELETE FROM credit_hold WHERE ref = $1 AND amount >= $2`
 	naiveSettle = `UPDATE credit_grant SET leased = leased - $2, debited = debited + $3 WHERE id = $1 AND leased >= $2`
+	naiveCap    = `INSERT INTO credit_cap (owner, window_start) VALUES ($1, $2)`
+	naiveTake   = `UPDATE credit_cap SET leased = leased + $3 WHERE owner = $1 AND window_start = $2 AND used + leased + $3 <= $4`
+	naiveUse    = `UPDATE credit_cap SET leased = leased - $3, used = used + $4 WHERE owner = $1 AND window_start = $2 AND leased >= $3`
 	naiveMove   = `
 		INSERT INTO credit_transfer (lane, at, seq, kind, user_id, grant_id, amount, ref, part, cause, actor)
 		VALUES (1000, $1, $2, $3, $4, $5, $6, $7, $8, $9, $4)`
@@ -53,20 +56,30 @@ func openNaive(ctx context.Context, db *sqldb.DB, users []string) (*naive, error
 		}
 		n.grants[user] = id
 	}
-	for _, q := range []string{naiveHold, naiveOpen, naiveClose, naiveSettle, naiveMove} {
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	for _, q := range []string{naiveHold, naiveOpen, naiveClose, naiveSettle, naiveMove, naiveTake, naiveUse} {
 		db.Prepare(ctx, q)
 	}
-	return n, rows.Err()
+	return n, db.InTx(ctx, func(ctx context.Context) error {
+		for _, user := range users {
+			if err := n.all(ctx, eachCap(naiveCap, user)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // call implements way.
 func (n *naive) call(ctx context.Context, c *call) error {
 	grantID := n.grants[c.user]
 	err := n.db.InTx(ctx, func(ctx context.Context) error {
-		return n.all(ctx,
+		return n.all(ctx, append(eachCap(naiveTake, c.user, int64(need), int64(capLimit)),
 			step{naiveHold, []any{grantID, int64(need)}},
 			step{naiveOpen, []any{c.ref, c.user, int64(need), time.Now().UnixMicro(), string(journal)}},
-			n.transfer("hold", c, grantID, int64(need), 0, ""))
+			n.transfer("hold", c, grantID, int64(need), 0, ""))...)
 	})
 	if err != nil {
 		return fmt.Errorf("hold: %w", err)
@@ -75,16 +88,29 @@ func (n *naive) call(ctx context.Context, c *call) error {
 		if err := n.records.Add(ctx, c.entry); err != nil {
 			return err
 		}
-		return n.all(ctx,
+		return n.all(ctx, append(eachCap(naiveUse, c.user, int64(need), int64(c.entry.Charged)),
 			step{naiveClose, []any{c.ref, int64(c.entry.Charged)}},
 			step{naiveSettle, []any{grantID, int64(need), int64(c.entry.Charged)}},
-			n.transfer("charge", c, grantID, int64(c.entry.Charged), 1, string(credit.Finished)))
+			n.transfer("charge", c, grantID, int64(c.entry.Charged), 1, string(credit.Finished)))...)
 	})
 }
 
 type step struct {
 	text string
 	args []any
+}
+
+// eachCap is text for both caps of a user.
+func eachCap(text, user string, args ...any) []step {
+	var out []step
+	for _, c := range caps(user) {
+		window := int64(0)
+		if !c.Window.IsZero() {
+			window = c.Window.UnixMicro()
+		}
+		out = append(out, step{text, append([]any{c.Owner, window}, args...)})
+	}
+	return out
 }
 
 func (n *naive) transfer(kind string, c *call, grant, amount, part int64, cause string) step {

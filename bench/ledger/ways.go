@@ -27,6 +27,7 @@ type way interface {
 // call is one call of a user: a hold of need, then a settlement.
 type call struct {
 	user, ref string
+	caps      []credit.Cap
 	entry     usage.Entry
 }
 
@@ -53,13 +54,28 @@ func newCall(user string) (*call, error) {
 		return nil, err
 	}
 	ref := "call_" + started + strconv.FormatInt(1e9+refs.Add(1), 36)
-	return &call{user: user, ref: ref, entry: usage.Entry{
-		ID: ref, RequestID: "req_" + ref[5:], UserID: user, KeyID: "key_01k8x3v9", ModelID: "gpt-4o", VendorModel: "gpt-4o-2024-08-06",
+	return &call{user: user, ref: ref, caps: caps(user), entry: usage.Entry{
+		ID: ref, RequestID: "req_" + ref[5:], UserID: user, KeyID: keyOf(user), ModelID: "gpt-4o", VendorModel: "gpt-4o-2024-08-06",
 		Provider: "openai", Operation: "chat", Status: usage.Success, Ending: string(credit.Finished), Stream: true,
 		Source: usage.Reported, Counts: counts, Charged: charged, CostPico: pico, Prices: prices, Terms: pricing.DefaultTerms(),
 		At: time.Now(), DurationMS: 1200, FirstTokenMS: 340,
 	}}, nil
 }
+
+// caps are the two limits on spending that every call counts in: its user's for
+// the day and its key's in all. They are never reached.
+func caps(user string) []credit.Cap {
+	return []credit.Cap{
+		{Owner: user, Window: today, Limit: capLimit, Full: credit.ErrDayCap},
+		{Owner: keyOf(user), Limit: capLimit, Full: credit.ErrKeyCap},
+	}
+}
+
+const capLimit = money.MaxTransfer / 1000
+
+var today = time.Now().UTC().Truncate(24 * time.Hour)
+
+func keyOf(user string) string { return "key_" + user[len("usr_"):] }
 
 func names(n int) []string {
 	out := make([]string, n)
@@ -96,7 +112,7 @@ func openLedger(ctx context.Context, db *sqldb.DB, users []string) (*ledger, err
 
 // call implements way.
 func (l *ledger) call(ctx context.Context, c *call) error {
-	h, err := l.credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal})
+	h, err := l.credits.Reserve(ctx, credit.Call{User: c.user, Ref: c.ref, Need: need, Journal: journal, Caps: c.caps})
 	if err != nil {
 		return fmt.Errorf("hold: %w", err)
 	}

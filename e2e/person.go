@@ -151,6 +151,9 @@ func (p *Person) Authorize(request string) (*url.URL, error) {
 	}
 	page := readPage(p.t, res)
 	for range 8 {
+		if strings.Contains(page.Text, "Your device is connected") {
+			return page.URL, nil // which goes on by itself
+		}
 		form, err := p.step(page)
 		if err != nil {
 			return nil, err
@@ -169,6 +172,9 @@ func (p *Person) step(page *Page) (Form, error) {
 	if f, err := page.Form("name", "password"); err == nil {
 		f.Values.Set("name", p.Email)
 		f.Values.Set("password", p.Password)
+		return f, nil
+	}
+	if f, err := page.Form("user_code"); err == nil { // filled in by the address
 		return f, nil
 	}
 	for _, decision := range []string{"allow", "continue"} {

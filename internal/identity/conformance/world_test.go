@@ -10,6 +10,7 @@ import (
 	"html"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -61,7 +62,7 @@ func run(t *testing.T, test func(w *world)) {
 
 func newWorld(t *testing.T, database string) *world {
 	t.Helper()
-	w := serve(t, database)
+	w := serve(t, database, nil, &atomic.Int64{})
 	w.accounts = account.New(account.Needs{
 		DB: w.core.DB, Bus: w.core.Bus, Log: w.core.Log, Now: w.now, Passwords: w.core.Passwords, Box: w.core.Box, IDPURL: w.idp,
 		Mail: mail.NewFolder(t.TempDir(), w.core.Log, w.now),
@@ -76,8 +77,8 @@ func newWorld(t *testing.T, database string) *world {
 	return w
 }
 
-// serve starts an installation on a database that may have others.
-func serve(t *testing.T, database string) *world {
+// serve starts a server on a database that may have others, with more flags.
+func serve(t *testing.T, database string, more map[string]string, ahead *atomic.Int64) *world {
 	t.Helper()
 	flags := map[string]string{
 		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s", "dev": "true",
@@ -85,6 +86,7 @@ func serve(t *testing.T, database string) *world {
 	if strings.HasPrefix(database, "postgres") {
 		flags["database-url"] = database
 	}
+	maps.Copy(flags, more)
 	cfg, err := config.Load(config.Input{Environ: []string{}, Flags: flags})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +95,7 @@ func serve(t *testing.T, database string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, core: core, ahead: &atomic.Int64{}}
+	w := &world{t: t, core: core, ahead: ahead}
 	core.Now = w.now
 	s, err := app.NewServer(t.Context(), core)
 	if err != nil {

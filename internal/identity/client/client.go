@@ -35,11 +35,14 @@ const (
 	GrantCode        = "authorization_code"
 	GrantRefresh     = "refresh_token"
 	GrantCredentials = "client_credentials" // for itself, without a user
+	GrantExchange    = "urn:ietf:params:oauth:grant-type:token-exchange"
 	GrantDevice      = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
 // grants are those that a client may have.
-func grants() []string { return []string{GrantCode, GrantRefresh, GrantCredentials, GrantDevice} }
+func grants() []string {
+	return []string{GrantCode, GrantRefresh, GrantCredentials, GrantDevice, GrantExchange}
+}
 
 // Client is one OAuth client.
 type Client struct {
@@ -80,6 +83,8 @@ type Client struct {
 	// Document says that the id is the address of the metadata document that
 	// the client was read from. Nobody but that host has vouched for it.
 	Document bool `json:"-"`
+	// ExchangeScopes are those that the client may hand on by a token exchange.
+	ExchangeScopes []string `json:"exchange_scopes,omitempty"`
 	// NoPKCE takes requests without a code challenge; an administrator may allow
 	// it to a confidential client that cannot send one.
 	NoPKCE bool `json:"no_pkce,omitempty"`

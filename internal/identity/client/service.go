@@ -180,6 +180,10 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("A client that signs its requests needs public keys.").At("jwks")
 	case c.BackchannelLogoutURI != "" && !https(c.BackchannelLogoutURI) && !oauth.Loopback(c.BackchannelLogoutURI):
 		return ErrInvalid.Saying("The back-channel logout URI must be an https address.").At("backchannel_logout_uri")
+	case c.Public && c.May(GrantExchange):
+		return ErrInvalid.Saying("A public client cannot exchange tokens: anybody could be it.").At("grants")
+	case !all(c.ExchangeScopes, func(sc string) bool { return slices.Contains(oauth.Scopes(), sc) }):
+		return ErrInvalid.Saying("A scope is unknown.").At("exchange_scopes")
 	case c.Public && c.May(GrantCredentials):
 		return ErrInvalid.Saying("A public client cannot act for itself: anybody could be it.").At("grants")
 	case c.SkipConsent && (!c.FirstParty || c.Public && !all(c.RedirectURIs, https)):

@@ -49,19 +49,20 @@ func (a API) Mount(m *web.Mux) {
 
 // answer is what is known of a token (RFC 7662 section 2.2).
 type answer struct {
-	Active    bool     `json:"active"`
-	Issuer    string   `json:"iss,omitempty"`
-	Subject   string   `json:"sub,omitempty"`
-	Audience  string   `json:"aud,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Scope     string   `json:"scope,omitempty"`
-	Expiry    int64    `json:"exp,omitempty"`
-	IssuedAt  int64    `json:"iat,omitempty"`
-	JTI       string   `json:"jti,omitempty"`
-	TokenType string   `json:"token_type,omitempty"`
-	AuthTime  int64    `json:"auth_time,omitempty"`
-	ACR       string   `json:"acr,omitempty"`
-	AMR       []string `json:"amr,omitempty"`
+	Active    bool         `json:"active"`
+	Issuer    string       `json:"iss,omitempty"`
+	Subject   string       `json:"sub,omitempty"`
+	Audience  string       `json:"aud,omitempty"`
+	ClientID  string       `json:"client_id,omitempty"`
+	Scope     string       `json:"scope,omitempty"`
+	Expiry    int64        `json:"exp,omitempty"`
+	IssuedAt  int64        `json:"iat,omitempty"`
+	JTI       string       `json:"jti,omitempty"`
+	TokenType string       `json:"token_type,omitempty"`
+	AuthTime  int64        `json:"auth_time,omitempty"`
+	ACR       string       `json:"acr,omitempty"`
+	AMR       []string     `json:"amr,omitempty"`
+	Act       *oauth.Actor `json:"act,omitempty"`
 	// Confirmation is the key that the token is bound to (RFC 9449 section 6.2).
 	Confirmation *oauth.Confirmation `json:"cnf,omitempty"`
 }
@@ -128,7 +129,7 @@ func (a API) look(ctx context.Context, c client.Client, value string) (answer, e
 	out := answer{
 		Active: true, Issuer: a.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: c.ID, Scope: strings.Join(claims.Scopes, " "),
 		Expiry: claims.Expiry.Unix(), IssuedAt: claims.IssuedAt.Unix(), JTI: claims.JTI, TokenType: oauth.TokenType(claims.JKT), ACR: claims.ACR, AMR: claims.AMR,
-		Confirmation: oauth.Bound(claims.JKT),
+		Act: claims.Act, Confirmation: oauth.Bound(claims.JKT),
 	}
 	if !claims.AuthTime.IsZero() {
 		out.AuthTime = claims.AuthTime.Unix()

@@ -104,7 +104,7 @@ func TestForeignLibraryVerifies(t *testing.T) {
 
 // Through 200 days of maintenance, a token can always be verified until
 // it expires, and each key was published a day before it signed.
-func TestRotationNeverLeavesATokenWithoutItsKey(t *testing.T) {
+func TestSec_O31(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		c := newClock()

@@ -36,8 +36,25 @@ type AccessToken struct {
 	AMR       []string `json:"amr,omitempty"`
 	GrantID   string   `json:"gid,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
+	// Act says who uses the token for its subject (RFC 8693 section 4.1).
+	Act *Actor `json:"act,omitempty"`
 	// Confirmation binds the token to a key (RFC 7800).
 	Confirmation *Confirmation `json:"cnf,omitempty"`
+}
+
+// Actor is who acts for somebody, and for whom that one acted before.
+type Actor struct {
+	Subject string `json:"sub"`
+	Act     *Actor `json:"act,omitempty"`
+}
+
+// Depth returns how many actors there are.
+func (a *Actor) Depth() int {
+	n := 0
+	for ; a != nil; a = a.Act {
+		n++
+	}
+	return n
 }
 
 // Confirmation names the key whose holder alone may use a token (RFC 9449
@@ -108,6 +125,7 @@ type Claims struct {
 	AMR       []string
 	IssuedAt  time.Time
 	Expiry    time.Time
+	Act       *Actor // who acts for the subject; nil for itself
 	JKT       string // the key it is bound to; empty for a bearer token
 }
 

@@ -68,7 +68,7 @@ func (v *Verifier) Verify(token string) (Claims, error) {
 	}
 	c := Claims{
 		Subject: t.Subject, ClientID: t.ClientID, Audience: t.Audience, Scopes: strings.Fields(t.Scope), SessionID: t.SessionID,
-		GrantID: t.GrantID, JTI: t.JTI, ACR: t.ACR, AMR: t.AMR, IssuedAt: time.Unix(t.IssuedAt, 0), Expiry: time.Unix(t.Expiry, 0),
+		GrantID: t.GrantID, JTI: t.JTI, ACR: t.ACR, AMR: t.AMR, Act: t.Act, IssuedAt: time.Unix(t.IssuedAt, 0), Expiry: time.Unix(t.Expiry, 0),
 	}
 	if t.AuthTime != 0 {
 		c.AuthTime = time.Unix(t.AuthTime, 0)

@@ -73,6 +73,10 @@ func (a API) token(w http.ResponseWriter, r *http.Request) error {
 	answer, err := a.Tokens.Exchange(r.Context(), Request{
 		Client: c, JKT: jkt, GrantType: v.Get("grant_type"), Code: v.Get("code"), DeviceCode: v.Get("device_code"), RedirectURI: v.Get("redirect_uri"),
 		Verifier: v.Get("code_verifier"), RefreshToken: v.Get("refresh_token"), Scope: v.Get("scope"), Resources: present(v["resource"]),
+		Subject: Subject{
+			Token: v.Get("subject_token"), Type: v.Get("subject_token_type"), Actor: v.Get("actor_token"), ActorType: v.Get("actor_token_type"),
+			Requested: v.Get("requested_token_type"), Audience: v["audience"],
+		},
 	})
 	if err != nil {
 		return err

@@ -260,7 +260,7 @@ func TestUserState(t *testing.T) {
 
 // A database that does not answer in time is our failure: 503, and the code is
 // still good.
-func TestSlowStoreConsumesNothing(t *testing.T) {
+func TestSec_O47(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		w := newWorld(t, db)

@@ -74,8 +74,11 @@ func boundTo(a grant.Authorization) string {
 // sign completes and signs an access token, for the holder of the key jkt if
 // there is one.
 func (s *Service) sign(t oauth.AccessToken, jkt string, now time.Time) (Answer, error) {
-	t.Issuer, t.Expiry, t.IssuedAt = s.Server.Issuer, now.Add(AccessLife).Unix(), now.Unix()
+	t.Issuer, t.IssuedAt = s.Server.Issuer, now.Unix()
+	if t.Expiry == 0 {
+		t.Expiry = now.Add(AccessLife).Unix()
+	}
 	t.JTI, t.Confirmation = id.New("at", now), oauth.Bound(jkt)
 	signed, err := s.Keys.Sign(oauth.TypeAccess, t)
-	return Answer{AccessToken: signed, TokenType: oauth.TokenType(jkt), ExpiresIn: int64(AccessLife / time.Second), Scope: t.Scope}, err
+	return Answer{AccessToken: signed, TokenType: oauth.TokenType(jkt), ExpiresIn: t.Expiry - t.IssuedAt, Scope: t.Scope}, err
 }

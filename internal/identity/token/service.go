@@ -75,7 +75,8 @@ type Request struct {
 	RefreshToken string
 	Scope        string
 	Resources    []string
-	JKT          string // the key that the request has proven to hold
+	Subject      Subject // of a token exchange
+	JKT          string  // the key that the request has proven to hold
 }
 
 // Answer is what a client gets (RFC 6749 section 5.1).
@@ -86,13 +87,15 @@ type Answer struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope"`
+	// IssuedType is set by a token exchange (RFC 8693 section 2.2.1).
+	IssuedType string `json:"issued_token_type,omitempty"`
 }
 
 // grants are what each grant type does.
 func (s *Service) grants() map[string]func(context.Context, Request) (Answer, error) {
 	return map[string]func(context.Context, Request) (Answer, error){
 		client.GrantCode: s.code, client.GrantRefresh: s.refresh, client.GrantCredentials: s.credentials,
-		client.GrantDevice: s.device,
+		client.GrantDevice: s.device, client.GrantExchange: s.exchange,
 	}
 }
 
@@ -112,7 +115,7 @@ func (s *Service) Exchange(ctx context.Context, r Request) (Answer, error) {
 		return a, oauth.ErrUnsupportedGrant
 	case !r.Client.May(r.GrantType):
 		return a, oauth.ErrUnauthorized
-	case len(r.Resources) > 1:
+	case len(r.Resources) > 1: // an exchange counts its audiences besides
 		return a, oauth.ErrInvalidTarget.Saying("A token has one audience; send one resource.")
 	}
 	a, err = give(ctx, r)

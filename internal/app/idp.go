@@ -39,6 +39,7 @@ type identityParts struct {
 	grants       *grant.Service
 	sessions     *sso.Service
 	proofs       *oauth.Proofs
+	sealer       *oauth.Sealer   // of opaque access tokens
 	accessTokens *oauth.Verifier // for the Resource API
 	anyTokens    *oauth.Verifier // of any audience, for the issuer's own endpoints
 }
@@ -78,8 +79,12 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	})
 	s.handleNotices(p, fetcher)
 	p.proofs = oauth.NewProofs(core.Box.Subkey(nonceKey), p.grants.Once, core.Now)
-	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now)
-	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now)
+	var err error
+	if p.sealer, err = oauth.NewSealer(core.Box.Subkey("access token/v1")); err != nil {
+		return nil, err
+	}
+	p.accessTokens = oauth.NewVerifier(p.signing, p.server.Issuer, p.server.Resource, core.Now).Opaque(p.sealer)
+	p.anyTokens = oauth.NewVerifier(p.signing, p.server.Issuer, "", core.Now).Opaque(p.sealer)
 	if err := errors.Join(p.signing.Start(ctx), p.clients.Seed(ctx), p.grants.Start(ctx)); err != nil {
 		return nil, err
 	}
@@ -133,7 +138,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	users := people{d.Accounts, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,
-		Proofs: p.proofs,
+		Proofs: p.proofs, Sealer: p.sealer,
 	})
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,

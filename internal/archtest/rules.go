@@ -105,7 +105,7 @@ var Outside = map[string][]string{
 	"github.com/danielgtaylor/huma/v2":    {"web"},
 	"github.com/go-json-experiment/json":  {"config", "web", "llm/...", "gateway", "identity/oauth"},
 	"github.com/go-jose/go-jose/v4":       {"identity/oauth", "identity/oauth/oauthtest"},
-	"golang.org/x/crypto":                 {"seal"},
+	"golang.org/x/crypto":                 {"seal", "identity/oauth"},
 	"golang.org/x/text":                   {"account", "seal"},
 	"github.com/boombuler/barcode":        {"mfa"},
 	"golang.org/x/sync":                   {"account", "apikey", "identity/client"},

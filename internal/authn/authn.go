@@ -97,7 +97,7 @@ func (s *Service) Authenticate(r *http.Request) (access.Actor, error) {
 	if apikey.Prefixed(credential) && !bound {
 		return s.byKey(r, credential)
 	}
-	if strings.Count(credential, ".") != 2 { // no JWT; likely another service's key
+	if strings.Count(credential, ".") != 2 && !strings.HasPrefix(credential, oauth.PrefixAccess) { // no JWT; likely another service's key
 		return access.Actor{}, s.failed(r, apikey.ErrInvalid)
 	}
 	return s.byToken(r, credential, bound)

@@ -83,6 +83,8 @@ type Client struct {
 	// Document says that the id is the address of the metadata document that
 	// the client was read from. Nobody but that host has vouched for it.
 	Document bool `json:"-"`
+	// Opaque gives the client access tokens that say nothing to who reads them.
+	Opaque bool `json:"opaque,omitempty"`
 	// ExchangeScopes are those that the client may hand on by a token exchange.
 	ExchangeScopes []string `json:"exchange_scopes,omitempty"`
 	// NoPKCE takes requests without a code challenge; an administrator may allow

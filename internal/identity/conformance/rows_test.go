@@ -136,8 +136,8 @@ func TestSec_O42(t *testing.T) {
 				t.Errorf("with another token: %d", status)
 			}
 		}
-		p := w.browser.finish(w.browser.open(w.web().url())) // ada signs in
-		if p = w.browser.open(c.url()); !strings.Contains(p.body, "Not verified") || strings.Contains(p.body, "administer") {
+		w.web().signIn()
+		if p := w.browser.open(c.url()); !strings.Contains(p.body, "Not verified") || strings.Contains(p.body, "administer") {
 			t.Errorf("page %s", p.body)
 		}
 		limited := false
@@ -242,4 +242,63 @@ func TestSec_O50(t *testing.T) {
 			t.Error("the sign-out ended another session, or none")
 		}
 	})
+}
+
+// O37: opaque access tokens are as good as JWTs, and tell nothing.
+func TestSec_O37(t *testing.T) {
+	run(t, func(w *world) {
+		c := w.web(func(c *client.Client) { c.Opaque = true })
+		got := c.signIn("scope", "openid offline_access credits.read email")
+		if !strings.HasPrefix(got.Access, "rph_at_") || strings.Contains(got.Access, ".") || len(got.Access) > 700 {
+			t.Fatalf("token of %d bytes %.40s", len(got.Access), got.Access)
+		}
+		if status := w.me(got.Access); status != 200 {
+			t.Errorf("the API answers %d", status)
+		}
+		if status, info := w.userinfo("GET", got.Access, false); status != 200 || info["email"] != w.ada.Email {
+			t.Errorf("userinfo %d %v", status, info)
+		}
+		if again := c.signIn("scope", "openid credits.read email"); again.Access == got.Access {
+			t.Error("two tokens are the same")
+		}
+		known := func(by *rp) map[string]any {
+			var out map[string]any
+			w.post(w.idp+"/oauth/introspect", form("token", got.Access), &out, by.auth)
+			return out
+		}
+		if own := known(c); own["active"] != true || own["sub"] != w.ada.ID || own["aud"] != w.api {
+			t.Errorf("introspection %v", own)
+		}
+		if other := known(w.web()); other["active"] != false {
+			t.Errorf("another client learns %v", other)
+		}
+		for i := range got.Access {
+			if i%37 != 0 {
+				continue
+			}
+			broken := got.Access[:i] + string("AB"[b2i(got.Access[i] == 'A')]) + got.Access[i+1:]
+			if status := w.me(broken); status != 401 {
+				t.Fatalf("changed at %d it opens %d", i, status)
+			}
+			w.advance(5 * time.Second) // past the limit on failures
+		}
+		if status, _ := w.post(w.idp+"/oauth/revoke", form("token", got.Access), nil, c.auth); status != 200 {
+			t.Errorf("revocation: %d", status)
+		}
+		if status := w.me(got.Access); status != 401 {
+			t.Errorf("after the revocation it opens %d", status)
+		}
+		late := c.signIn("scope", "openid credits.read")
+		w.advance(time.Hour + 61*time.Second)
+		if status := w.me(late.Access); status != 401 {
+			t.Errorf("an old one opens %d", status)
+		}
+	})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

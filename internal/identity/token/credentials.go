@@ -22,8 +22,8 @@ func (s *Service) credentials(_ context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return s.sign(oauth.AccessToken{
+	return s.sign(r, oauth.AccessToken{
 		Subject: r.Client.ID, Audience: audience, ClientID: r.Client.ID,
 		Scope: strings.Join(oauth.TokenScopes(scopes, audience, s.Server), " "),
-	}, r.JKT, s.Now())
+	}, s.Now())
 }

@@ -10,7 +10,7 @@ import (
 
 // TypeAccessToken is the only kind of token that is exchanged, and given (RFC
 // 8693 section 3).
-const TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
+const TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" //nolint:gosec // a name, no credential
 
 // maxActors bounds how often a token can be handed on.
 const maxActors = 4
@@ -60,7 +60,7 @@ func (s *Service) exchange(ctx context.Context, r Request) (Answer, error) {
 		t.AuthTime = subject.AuthTime.Unix()
 	}
 	t.Expiry = now.Add(min(AccessLife, subject.Expiry.Sub(now))).Unix()
-	out, err := s.sign(t, r.JKT, now)
+	out, err := s.sign(r, t, now)
 	out.IssuedType = TypeAccessToken
 	return out, err
 }

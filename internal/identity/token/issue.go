@@ -34,10 +34,10 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 		return Answer{}, err
 	}
 	now := s.Now()
-	out, err := s.sign(oauth.AccessToken{
+	out, err := s.sign(r, oauth.AccessToken{
 		Subject: a.UserID, Audience: audience, ClientID: a.ClientID, Scope: strings.Join(oauth.TokenScopes(scopes, audience, s.Server), " "),
 		AuthTime: a.AuthTime.Unix(), ACR: a.ACR, AMR: a.AMR, GrantID: a.ID, SessionID: boundTo(a),
-	}, r.JKT, now)
+	}, now)
 	if err != nil || !slices.Contains(scopes, oauth.ScopeOpenID) {
 		return out, err
 	}
@@ -71,14 +71,20 @@ func boundTo(a grant.Authorization) string {
 	return ""
 }
 
-// sign completes and signs an access token, for the holder of the key jkt if
-// there is one.
-func (s *Service) sign(t oauth.AccessToken, jkt string, now time.Time) (Answer, error) {
+// sign completes an access token for r and signs it, or seals it for a client
+// made so. It is for the holder of the key that r has proven, if there is one.
+func (s *Service) sign(r Request, t oauth.AccessToken, now time.Time) (Answer, error) {
 	t.Issuer, t.IssuedAt = s.Server.Issuer, now.Unix()
 	if t.Expiry == 0 {
 		t.Expiry = now.Add(AccessLife).Unix()
 	}
-	t.JTI, t.Confirmation = id.New("at", now), oauth.Bound(jkt)
-	signed, err := s.Keys.Sign(oauth.TypeAccess, t)
-	return Answer{AccessToken: signed, TokenType: oauth.TokenType(jkt), ExpiresIn: t.Expiry - t.IssuedAt, Scope: t.Scope}, err
+	t.JTI, t.Confirmation = id.New("at", now), oauth.Bound(r.JKT)
+	var token string
+	var err error
+	if r.Client.Opaque {
+		token, err = s.Sealer.Seal(t)
+	} else {
+		token, err = s.Keys.Sign(oauth.TypeAccess, t)
+	}
+	return Answer{AccessToken: token, TokenType: oauth.TokenType(r.JKT), ExpiresIn: t.Expiry - t.IssuedAt, Scope: t.Scope}, err
 }

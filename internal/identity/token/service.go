@@ -40,6 +40,7 @@ type Needs struct {
 	Users   Users
 	Server  oauth.Server
 	Proofs  *oauth.Proofs
+	Sealer  *oauth.Sealer
 	// FailuresPerMinute is how many refused requests an address may make;
 	// zero means 100.
 	FailuresPerMinute int
@@ -59,7 +60,7 @@ func New(n Needs) *Service {
 	}
 	return &Service{
 		Needs:  n,
-		tokens: oauth.NewVerifier(n.Keys, n.Server.Issuer, "", n.Now),
+		tokens: oauth.NewVerifier(n.Keys, n.Server.Issuer, "", n.Now).Opaque(n.Sealer),
 		limit:  oauth.NewLimiter(n.FailuresPerMinute, time.Minute, n.Now),
 	}
 }

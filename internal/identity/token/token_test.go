@@ -95,6 +95,10 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 	messages := bus.New(db, log, w.now)
 	w.grants = grant.New(grant.Needs{DB: db, Bus: messages, Box: box, Log: log, Now: w.now})
 	w.clients = client.New(client.Needs{DB: db, Bus: messages, Log: log, Now: w.now, Dev: true, Issuer: w.url, Once: w.grants.Once})
+	sealer, err := oauth.NewSealer(box.Subkey("seal"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	proofs := oauth.NewProofs(box.Subkey("nonce"), w.grants.Once, w.now)
 	w.keys = keys.New(keys.Needs{DB: db, Bus: messages, Box: box, Log: log, Now: w.now})
 	for _, start := range []func(context.Context) error{w.clients.Seed, w.grants.Start, w.keys.Start} {
@@ -106,7 +110,7 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 	w.resource = oauth.NewVerifier(w.keys, w.server.Issuer, api, w.now)
 	m := web.NewMux(web.Config{Log: log, Now: w.now})
 	w.tokens = token.New(token.Needs{
-		Log: log, Now: w.now, Clients: w.clients, Grants: w.grants, Keys: w.keys, Users: w.users, Server: w.server, FailuresPerMinute: 150, Proofs: proofs,
+		Log: log, Now: w.now, Clients: w.clients, Grants: w.grants, Keys: w.keys, Users: w.users, Server: w.server, FailuresPerMinute: 150, Proofs: proofs, Sealer: sealer,
 	})
 	for _, a := range []web.Mounter{
 		token.API{Tokens: w.tokens},

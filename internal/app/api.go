@@ -87,6 +87,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		state, reason := d.Credits.Health()
 		return health.State(state), reason
 	})
+	s.health.Register("disk", diskState(cfg.Data))
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Origins: cfg.Origins, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),

@@ -19,6 +19,7 @@ import (
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/llm"
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
@@ -61,13 +62,14 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	})
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
-	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "test": test.New()}
+	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "test": test.New()}
 	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
+		TagKey: core.Box.Subkey("account-tag/v1"),
 	})
 	setup, err := console.New(console.Needs{
 		Accounts: d.Accounts, Name: "Rephlo", Version: Version(), APIURL: cfg.APIURL, IDPURL: cfg.IDPURL, Model: "test-echo",
@@ -140,6 +142,11 @@ func providers(cfg config.Config) []catalog.ProviderConfig {
 	if !cfg.OpenAIAPIKey.Empty() {
 		p := catalog.OpenAI(cfg.OpenAIAPIKey)
 		p.BaseURL = cfg.OpenAIBaseURL
+		out = append(out, p)
+	}
+	if !cfg.AnthropicAPIKey.Empty() {
+		p := catalog.Anthropic(cfg.AnthropicAPIKey)
+		p.BaseURL = cfg.AnthropicBaseURL
 		out = append(out, p)
 	}
 	for _, p := range cfg.Providers {

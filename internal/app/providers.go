@@ -9,8 +9,12 @@ import (
 
 // compatible turns a provider of the providers file into the catalogue's form.
 func compatible(p config.Provider) catalog.ProviderConfig {
+	vendor := p.Vendor
+	if vendor == "" {
+		vendor = "compat"
+	}
 	out := catalog.ProviderConfig{
-		Name: p.ID, Vendor: "compat", BaseURL: p.BaseURL, Key: p.APIKey, AllowPrivate: p.AllowPrivate,
+		Name: p.ID, Vendor: vendor, BaseURL: p.BaseURL, Key: p.APIKey, AllowPrivate: p.AllowPrivate,
 		Options: catalog.Options{Headers: p.Headers, NoStreamUsage: p.NoStreamUsage, Drain: p.Drain, MaxTokensKey: p.MaxTokensKey},
 	}
 	for _, m := range p.Models {
@@ -20,7 +24,7 @@ func compatible(p config.Provider) catalog.ProviderConfig {
 		}
 		model := catalog.ModelConfig{
 			ID: m.ID, VendorModel: m.VendorModel, Name: m.Name,
-			ContextLength: m.ContextLength, MaxOutput: m.MaxOutputTokens, Prices: prices, Priority: m.Priority, Weight: m.Weight,
+			Capabilities: m.Capabilities, ContextLength: m.ContextLength, MaxOutput: m.MaxOutputTokens, Prices: prices, Priority: m.Priority, Weight: m.Weight,
 		}
 		for _, f := range m.Fallbacks {
 			fallback := catalog.Fallback{Model: f.Model}

@@ -52,7 +52,7 @@ var Rules = map[string][]string{
 	"llm/dialect/google":    {"llm", "llm/wire/...", "llm/sse", "llm/dialect"},
 	"llm/vendors/google":    {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
 	"llm/vendors/compat":    {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
-	"llm/vendors/test":      {"llm", "llm/relay", "llm/wire/..."},
+	"llm/vendors/test":      {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
 	"llm/llmtest":           {"llm/..."},
 
 	// The Identity Provider.

@@ -32,9 +32,11 @@ type Config struct {
 	ShutdownDelay time.Duration `setting:"shutdown_delay" kind:"duration" max:"5m" derived:"0s when both addresses are loopback, else 5s" example:"5s" help:"How long to go on serving after a stop signal while /health/ready already answers 503, so that load balancers look away."`
 	DrainTimeout  time.Duration `setting:"drain_timeout" kind:"duration" max:"1h" default:"60s" help:"How long a stop waits for requests and streams that still run."`
 
-	OpenAIAPIKey  secret.String `setting:"openai_api_key" kind:"secret" default:"" alias:"OPENAI_API_KEY" example:"sk-…" help:"Key of the OpenAI account that calls are sent with. Without it, and without providers_file, only the test models answer."`
-	OpenAIBaseURL string        `setting:"openai_base_url" kind:"base" default:"https://api.openai.com/v1" help:"Where the OpenAI provider is reached."`
-	ProvidersFile string        `setting:"providers_file" kind:"path" default:"" example:"/etc/rephlo/providers.json" help:"JSON list of further providers that speak the OpenAI protocol (Ollama, vLLM, Groq …)."`
+	OpenAIAPIKey     secret.String `setting:"openai_api_key" kind:"secret" default:"" alias:"OPENAI_API_KEY" example:"sk-…" help:"Key of the OpenAI account that calls are sent with. Without it, and without providers_file, only the test models answer."`
+	OpenAIBaseURL    string        `setting:"openai_base_url" kind:"base" default:"https://api.openai.com/v1" help:"Where the OpenAI provider is reached."`
+	AnthropicAPIKey  secret.String `setting:"anthropic_api_key" kind:"secret" default:"" alias:"ANTHROPIC_API_KEY" example:"sk-ant-…" help:"Key of the Anthropic account that calls are sent with. Without it there are no Claude models, unless providers_file has them."`
+	AnthropicBaseURL string        `setting:"anthropic_base_url" kind:"base" default:"https://api.anthropic.com/v1" help:"Where the Anthropic provider is reached."`
+	ProvidersFile    string        `setting:"providers_file" kind:"path" default:"" example:"/etc/rephlo/providers.json" help:"JSON list of further providers that speak the OpenAI protocol (Ollama, vLLM, Groq …) or, with vendor anthropic, that of Anthropic."`
 	// Providers is what ProvidersFile lists.
 	Providers []Provider
 

@@ -14,11 +14,12 @@ import (
 	"github.com/rephlo/rephlo/internal/secret"
 )
 
-// Provider is a service that speaks the OpenAI protocol, as providers_file
-// lists it.
+// Provider is a service that speaks the protocol of OpenAI or of Anthropic, as
+// providers_file lists it.
 type Provider struct {
 	ID      string `json:"id"` // stable; letters, digits, - and _
 	Name    string `json:"name"`
+	Vendor  string `json:"vendor"`   // anthropic, or empty for OpenAI's protocol
 	BaseURL string `json:"base_url"` // up to and with /v1
 	// APIKey is empty for services without one. APIKeyFile and APIKeyEnv are
 	// other places to read it from.
@@ -44,6 +45,9 @@ type Model struct {
 	Name            string `json:"name"`
 	ContextLength   int64  `json:"context_length"`    // tokens; 0: unknown
 	MaxOutputTokens int64  `json:"max_output_tokens"` // 0: unknown
+	// Capabilities are words such as text, vision, function_calling, reasoning
+	// and json_schema; empty: text.
+	Capabilities []string `json:"capabilities"`
 	// Prices of a million tokens. Input and Output must be written, also when
 	// they are "0"; without CachedInput the price of input holds.
 	Input       *MicroUSD `json:"input_usd_per_million"`
@@ -102,7 +106,7 @@ func (l *loader) providers() {
 		return
 	}
 	l.c.Providers = list
-	ids := map[string]bool{"openai": true, "test": true}
+	ids := map[string]bool{"openai": true, "anthropic": true, "test": true}
 	for i := range list {
 		l.provider(path, fmt.Sprintf("/%d", i), &list[i], ids)
 	}
@@ -157,6 +161,9 @@ func (l *loader) provider(file, at string, p *Provider, ids map[string]bool) {
 		wrong("/id", "%q is taken; each provider needs its own id", p.ID)
 	}
 	ids[p.ID] = true
+	if p.Vendor != "" && p.Vendor != "compat" && p.Vendor != "anthropic" {
+		wrong("/vendor", "write anthropic, or leave it out for the OpenAI protocol")
+	}
 	base, err := parseBase(p.BaseURL)
 	if err != nil {
 		wrong("/base_url", "%s", err)

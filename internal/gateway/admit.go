@@ -43,6 +43,9 @@ func (c *call) admit() (err error) {
 	if err := c.checkParameters(); err != nil {
 		return err
 	}
+	if err := c.understand(); err != nil {
+		return err
+	}
 	if c.meter, c.prices, err = c.tariff(c.prices); err != nil {
 		return err
 	}

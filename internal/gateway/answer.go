@@ -27,11 +27,21 @@ func (c *call) answer() error {
 	var body *buffer
 	var head llm.Reply
 	var use llm.Usage
+	var t *translation
 	err := c.try(func(reply llm.Reply) (err error) {
 		if body != nil {
 			body.free()
+			body = nil
 		}
-		head = reply
+		head, t = reply, nil
+		if through, ok := reply.Body.(translated); ok {
+			t = through.translation
+			c.enter(phaseVendor)
+			err = t.collect()
+			c.enter(phaseBusy)
+			use = t.Usage()
+			return err
+		}
 		body = newBuffer(min(reply.Length, c.s.limits.Answer) + 1)
 		c.enter(phaseVendor)
 		err = body.fill(reply.Body, c.s.limits.Answer)
@@ -59,7 +69,15 @@ func (c *call) answer() error {
 		return c.notHeld(err)
 	}
 	c.firstByte = c.s.needs.Now().Sub(c.began)
-	u, end := c.complete(use.Bounded(c.model.ContextLength, c.output*c.scan.N), func() int64 { return answerTokens(c.op.op, body.b) })
+	u, end := c.complete(use.Bounded(c.model.ContextLength, c.output*c.scan.N), func() int64 {
+		if t != nil {
+			return outputTokens(t)
+		}
+		return answerTokens(c.op.op, body.b)
+	})
+	if t != nil {
+		body = &buffer{b: t.whole(nil, u.usage())}
+	}
 	status := usage.Success
 	if c.gone() {
 		end, status = credit.ClientGone, usage.Cancelled
@@ -108,7 +126,7 @@ func (c *call) writeAnswer(head llm.Reply, body *buffer, paid receipt) error {
 	if paid.durable {
 		h["X-Rephlo-Credits-Charged"] = []string{paid.charged.String()}
 		h["X-Rephlo-Credits-Remaining"] = []string{paid.remaining.String()}
-		if c.wantsCredits() {
+		if c.wantsCredits() && c.op.op != llm.OpMessages {
 			b = withCredits(b, paid)
 		}
 	}

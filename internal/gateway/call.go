@@ -11,6 +11,7 @@ import (
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -56,7 +57,9 @@ type call struct {
 	attempts      int            // of all models
 	answering     bool           // the vendor has sent a head that says success
 	content       bool           // output has gone out, or is about to
-	last          *relay.Stream  // that is being relayed
+	last          source         // that is being relayed
+	asked         *llm.Request   // the call in no dialect, once it was decoded
+	warnings      []llm.Warning  // of the model's constraints
 	firstByte     time.Duration
 	ended         bool // settled, released or recorded
 	reportedBytes int64

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/secret"
@@ -275,7 +276,7 @@ func (w *world) charges() map[string]charge {
 
 // watched is a vendor that shows how far the gateway has read its answers.
 type watched struct {
-	llm.Vendor
+	compat.Vendor
 	mu    sync.Mutex
 	seens map[string]*seen // guarded by mu, by model
 }

@@ -33,7 +33,7 @@ func countTokens(text []byte) int64 {
 
 // outputTokens counts what a vendor wrote in a stream. Beyond the text that is
 // kept, three bytes are a token.
-func outputTokens(st *relay.Stream) int64 {
+func outputTokens(st source) int64 {
 	text := st.OutputText()
 	return countTokens(text) + (max(st.OutputBytes()-int64(len(text)), 0)+2)/3
 }

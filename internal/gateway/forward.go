@@ -12,6 +12,9 @@ import (
 // send makes one try at c.route. The vendor is called at once, beside the
 // commit of the hold; whoever writes to the client waits for that (gate A).
 func (c *call) send(f func(llm.Reply) error) error {
+	if c.laneOf(c.route) == laneTranslated {
+		return c.translate(f)
+	}
 	p := c.route.Provider
 	key := c.op.limitKey
 	if c.op == opChat {
@@ -21,10 +24,11 @@ func (c *call) send(f func(llm.Reply) error) error {
 	if c.op.op == llm.OpTranscriptions {
 		call.ContentType = c.r.Header.Get("Content-Type")
 	}
+	if c.op.headers != nil {
+		call.Header = c.op.headers(c.r.Header)
+	}
 	c.enter(phaseVendor)
-	reply, err := c.s.needs.Vendors[p.Vendor].Forward(c.ctx, llm.Target{
-		BaseURL: p.BaseURL, Key: p.Key, Model: c.route.VendorModel, Header: p.Options.Headers, AllowPrivate: p.AllowPrivate, Timeouts: upstream(p, c.s.limits.Upstream),
-	}, call)
+	reply, err := c.s.needs.Vendors[p.Vendor].Forward(c.ctx, c.target(), call)
 	c.enter(phaseBusy)
 	if err != nil {
 		return llm.Broken(err)

@@ -23,7 +23,7 @@ var (
 	ErrUnverified  = fault.New(fault.Forbidden, "email_not_verified", "Confirm your e-mail address first: follow the link that was sent to it, or ask for a new one.").Final()
 	ErrTestKey     = fault.New(fault.Forbidden, "model_not_allowed_for_key", "A test key can only call the test models, such as test-echo. Use a live key for this model.").At("model").Final()
 	ErrRange       = fault.New(fault.Invalid, "parameter_out_of_range", "A parameter is out of its range.").Final()
-	ErrUnsupported = fault.New(fault.Invalid, "unsupported_parameter", "A parameter is not possible here.").Final()
+	ErrUnsupported = llm.ErrUnsupported
 	ErrContext     = fault.New(fault.Invalid, "context_length_exceeded", "The request is longer than the model's context. Send less.").At("messages").Final()
 	ErrMedia       = fault.New(fault.UnsupportedMedia, "unsupported_media_type", "Send the body uncompressed with Content-Type: application/json.")
 	ErrSlowBody    = fault.New(fault.Invalid, "invalid_request", "The body did not arrive in time, or ended too early. Send it again.")
@@ -54,6 +54,8 @@ type Needs struct {
 	TopUpURL string
 	// DocURL precedes an error's code in its doc_url.
 	DocURL string
+	// TagKey names accounts of providers in opaque state that clients keep.
+	TagKey []byte
 	// HoldFirst lets the vendor wait until the hold is durable, so that no call
 	// costs us anything without a record; else both happen at the same time.
 	HoldFirst bool

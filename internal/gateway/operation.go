@@ -1,11 +1,17 @@
 package gateway
 
 import (
+	"net/http"
+
+	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/dialect"
+	"github.com/rephlo/rephlo/internal/llm/dialect/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/web"
 )
 
 // ErrOperation answers a model that cannot do what the path is for.
@@ -31,6 +37,11 @@ type operation struct {
 	// streamError is the event that ends a stream that has begun; nil is that of
 	// chat completions.
 	streamError func(c *call, f *fault.Error) []byte
+	// dialect translates what no vendor takes as it is; nil has only the same
+	// lane.
+	dialect llm.Dialect
+	// headers are those of the client that go on in the same lane.
+	headers func(h http.Header) []egress.Field
 	// maxLine is how long a line of a stream may be; 0 is the usual.
 	maxLine int
 }
@@ -39,11 +50,15 @@ type operation struct {
 const mediaLine = 32 << 20
 
 var (
-	opChat = &operation{op: llm.OpChat, path: "/v1/chat/completions", word: "chat", scan: scanChat}
+	opChat = &operation{op: llm.OpChat, path: "/v1/chat/completions", word: "chat", scan: scanChat, dialect: openai.Chat{}}
 
 	operations = []*operation{
 		opChat,
 		{op: llm.OpResponses, path: "/v1/responses", word: "response", scan: scanJSON, limitKey: "max_output_tokens", streamError: typedError},
+		{
+			op: llm.OpMessages, path: "/v1/messages", word: "message", scan: scanJSON, limitKey: "max_tokens",
+			dialect: anthropic.Messages{}, streamError: messagesError, headers: anthropicHeaders,
+		},
 		{op: llm.OpCompletions, path: "/v1/completions", word: "completion", scan: scanCompletion, limitKey: "max_tokens"},
 		{op: llm.OpEmbeddings, path: "/v1/embeddings", word: "embedding", scan: scanJSON},
 		{op: llm.OpImages, path: "/v1/images/generations", word: "image", scan: scanImages, fixed: imageOutput, meter: meterImages, streamError: typedError, maxLine: mediaLine},
@@ -108,6 +123,19 @@ func typedError(c *call, f *fault.Error) []byte {
 		next = c.last.Sequence() + 1
 	}
 	return openai.TypedStreamError(f, c.errorMeta(), next)
+}
+
+// messagesError is the error event of Anthropic's streams.
+func messagesError(c *call, f *fault.Error) []byte {
+	return anthropic.Errors{}.AppendStreamError(nil, f, c.errorMeta())
+}
+
+// errorsOf is how the failures of an operation are written.
+func errorsOf(op *operation, docURL string) web.ErrorWriter {
+	if op.dialect != nil {
+		return dialect.WriteError(op.dialect, docURL)
+	}
+	return openai.WriteError(docURL)
 }
 
 // parts returns the request as it goes to a vendor's model.

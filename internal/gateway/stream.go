@@ -9,7 +9,6 @@ import (
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
-	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -35,14 +34,13 @@ func (c *call) stream() error {
 // relay forwards one vendor's stream to its end. The status and the head wait
 // for the first content, so that until then another deployment may answer.
 func (c *call) relay(reply llm.Reply) error {
-	st := relay.NewStream(reply.Body, relay.StreamOptions{
-		Op: c.op.op, MaxLine: c.op.maxLine, KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
-	})
+	st := c.openSource(reply)
 	defer st.Close()
 	c.last = st
-	var held []byte  // before the first content
-	var usage []byte // the event with usage and what follows, when it will name the charge
-	wants := c.scan.IncludeUsage && c.wantsCredits()
+	var held []byte                 // before the first content
+	var usage []byte                // the event with usage and what follows, when it will name the charge
+	_, through := st.(*translation) // which states its usage when all is known
+	wants := c.scan.IncludeUsage && c.wantsCredits() && !through
 	for {
 		c.enter(phaseVendor)
 		chunk, err := st.Next()
@@ -92,7 +90,7 @@ func (c *call) openGate() error {
 }
 
 // finish settles a complete stream and lets its last event out: gate B.
-func (c *call) finish(reply llm.Reply, st *relay.Stream, held, usageEvents, terminal []byte) error {
+func (c *call) finish(reply llm.Reply, st source, held, usageEvents, terminal []byte) error {
 	if !c.content {
 		if err := c.openGate(); err != nil {
 			return err
@@ -104,8 +102,14 @@ func (c *call) finish(reply llm.Reply, st *relay.Stream, held, usageEvents, term
 		end, status = credit.ClientGone, usage.Cancelled
 	}
 	paid, _ := c.settle(end, status, u) // logged there; what is not durable is not named
+	if t, ok := st.(*translation); ok {
+		held = append(append(held, usageEvents...), terminal...)
+		usageEvents, terminal = t.end(u.usage()), t.terminal()
+	}
 	if paid.durable {
-		usageEvents = withStreamCredits(usageEvents, paid)
+		if c.scan.IncludeUsage && c.wantsCredits() {
+			usageEvents = withStreamCredits(usageEvents, paid)
+		}
 		if c.op.op == llm.OpResponses && c.wantsCredits() {
 			terminal = withStreamCredits(terminal, paid)
 		}
@@ -222,7 +226,11 @@ func (c *call) heartbeat() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase() == phaseVendor {
-		_ = c.put(llm.Reply{}, ping) // the call notices by itself that its client is gone
+		beat := ping
+		if c.op.dialect != nil {
+			beat = c.op.dialect.Heartbeat()
+		}
+		_ = c.put(llm.Reply{}, beat) // the call notices by itself that its client is gone
 	}
 }
 
@@ -251,7 +259,7 @@ func (c *call) endWithError(f *fault.Error) {
 
 // report journals now and then what a running stream has cost, so that it is
 // not free if this process dies.
-func (c *call) report(st *relay.Stream) {
+func (c *call) report(st source) {
 	if c.hold == nil {
 		return
 	}

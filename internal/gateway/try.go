@@ -104,7 +104,7 @@ func (c *call) candidates(to []route.Candidate) ([]route.Candidate, route.Tried)
 	var tried route.Tried
 	for i := range min(len(c.model.Routes), route.MaxCandidates) {
 		r := &c.model.Routes[i]
-		if v := c.s.needs.Vendors[r.Provider.Vendor]; v == nil || !v.Native(c.op.op) || !r.Provider.Takes(c.op.op) {
+		if c.laneOf(r) == laneNone {
 			tried |= 1 << i
 		}
 		to = append(to, route.Candidate{

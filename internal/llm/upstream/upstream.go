@@ -30,6 +30,8 @@ type Protocol struct {
 	BaseURL string
 	// Credential names the header of the key and what precedes the key in it.
 	Credential, Prefix string
+	// Header are fields that every request has, unless its call brings them.
+	Header []egress.Field
 	// RequestID names the header with the vendor's id of a request.
 	RequestID string
 	// ReadRefusal reads the body of an error: Code, Type, Param and Message. It
@@ -143,7 +145,7 @@ func (c *Client) refused(to llm.Target, t *egress.Template, res *egress.Response
 // header returns the fields of one target. A provider's own do not replace
 // those that the call needs.
 func (c *Client) header(to llm.Target, call llm.Call) []egress.Field {
-	fields := make([]egress.Field, 0, 2+len(call.Header)+len(to.Header))
+	fields := make([]egress.Field, 0, 3+len(call.Header)+len(to.Header))
 	if call.Op == llm.OpTranscriptions { // whose boundary is its own
 		fields = append(fields, egress.Field{Name: "Content-Type", Value: call.ContentType})
 	}
@@ -151,8 +153,13 @@ func (c *Client) header(to llm.Target, call llm.Call) []egress.Field {
 		fields = append(fields, egress.Field{Name: c.protocol.Credential, Value: c.protocol.Prefix + to.Key.Reveal()})
 	}
 	fields = append(fields, call.Header...)
+	for _, f := range c.protocol.Header {
+		if !has(call.Header, f.Name) {
+			fields = append(fields, f)
+		}
+	}
 	for name, value := range to.Header {
-		if !reserved[strings.ToLower(name)] && !strings.EqualFold(name, c.protocol.Credential) && !has(call.Header, name) {
+		if !reserved[strings.ToLower(name)] && !strings.EqualFold(name, c.protocol.Credential) && !has(call.Header, name) && !has(c.protocol.Header, name) {
 			fields = append(fields, egress.Field{Name: name, Value: value})
 		}
 	}

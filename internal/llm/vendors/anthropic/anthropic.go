@@ -31,12 +31,14 @@ var (
 	_ llm.Vendor       = (*Vendor)(nil)
 	_ llm.Streamer     = (*Vendor)(nil)
 	_ llm.TokenCounter = (*Vendor)(nil)
+	_ llm.Pinger       = (*Vendor)(nil)
 )
 
 // New returns the vendor.
 func New(client *egress.Client, now func() time.Time) *Vendor {
 	return &Vendor{client: upstream.New(upstream.Protocol{
 		BaseURL: BaseURL, Credential: "x-api-key", RequestID: "request-id", ReadRefusal: readRefusal,
+		Header: []egress.Field{{Name: "anthropic-version", Value: Version}},
 	}, client, now)}
 }
 
@@ -59,14 +61,12 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 	if path == "" {
 		return llm.Reply{}, llm.Fail(llm.UnknownModel, errOp)
 	}
-	versioned := false
-	for _, f := range call.Header {
-		versioned = versioned || f.Name == "anthropic-version"
-	}
-	if !versioned {
-		call.Header = append([]egress.Field{{Name: "anthropic-version", Value: Version}}, call.Header...)
-	}
 	return v.client.Send(ctx, to, path, call)
+}
+
+// Ping implements llm.Pinger.
+func (v *Vendor) Ping(ctx context.Context, to llm.Target) error {
+	return v.client.Ping(ctx, to, "/models")
 }
 
 // Stream implements llm.Streamer.

@@ -82,13 +82,21 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 
 // Stream implements llm.Streamer by chat completions.
 func (v *Vendor) Stream(ctx context.Context, to llm.Target, req *llm.Request) iter.Seq2[llm.Event, error] {
+	return StreamChat(ctx, to, req, v.own, v.Forward)
+}
+
+// StreamChat is llm.Streamer for a service whose chat completions are sent with
+// send. own says that it takes what only OpenAI has.
+func StreamChat(
+	ctx context.Context, to llm.Target, req *llm.Request, own bool, send func(context.Context, llm.Target, llm.Call) (llm.Reply, error),
+) iter.Seq2[llm.Event, error] {
 	return func(yield func(llm.Event, error) bool) {
-		out, err := encodeChat(to, req, v.own)
+		out, err := encodeChat(to, req, own)
 		if err != nil {
 			yield(llm.Event{}, err)
 			return
 		}
-		reply, err := v.client.Send(ctx, to, paths[llm.OpChat], llm.Call{Op: llm.OpChat, Parts: [][]byte{out.body}, Stream: req.Stream})
+		reply, err := send(ctx, to, llm.Call{Op: llm.OpChat, Parts: [][]byte{out.body}, Stream: req.Stream})
 		if err != nil {
 			yield(llm.Event{}, err)
 			return

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"iter"
 	"strings"
 	"time"
 
@@ -14,12 +15,16 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 )
 
 // Vendor implements llm.Vendor without a network.
 type Vendor struct{}
 
-var _ llm.Vendor = Vendor{}
+var (
+	_ llm.Vendor   = Vendor{}
+	_ llm.Streamer = Vendor{}
+)
 
 // New returns the vendor.
 func New() Vendor { return Vendor{} }
@@ -28,6 +33,11 @@ func New() Vendor { return Vendor{} }
 func (Vendor) Native(op llm.Op) bool { return op == llm.OpChat || others[op] != nil }
 
 var errOp = errors.New("operation is not forwarded")
+
+// Stream implements llm.Streamer: other dialects are answered through the hub.
+func (v Vendor) Stream(ctx context.Context, to llm.Target, req *llm.Request) iter.Seq2[llm.Event, error] {
+	return openai.StreamChat(ctx, to, req, true, v.Forward)
+}
 
 // Forward implements llm.Vendor.
 func (v Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm.Reply, error) {

@@ -21,6 +21,7 @@ import (
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
+	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
 	"github.com/rephlo/rephlo/internal/manual"
@@ -62,7 +63,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	})
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
-	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "test": test.New()}
+	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
 	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
@@ -147,6 +148,11 @@ func providers(cfg config.Config) []catalog.ProviderConfig {
 	if !cfg.AnthropicAPIKey.Empty() {
 		p := catalog.Anthropic(cfg.AnthropicAPIKey)
 		p.BaseURL = cfg.AnthropicBaseURL
+		out = append(out, p)
+	}
+	if !cfg.GeminiAPIKey.Empty() {
+		p := catalog.Google(cfg.GeminiAPIKey)
+		p.BaseURL = cfg.GeminiBaseURL
 		out = append(out, p)
 	}
 	for _, p := range cfg.Providers {

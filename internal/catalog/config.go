@@ -16,7 +16,7 @@ import (
 // ProviderConfig is a provider as the operator configures it.
 type ProviderConfig struct {
 	Name         string
-	Vendor       string // openai, anthropic or compat
+	Vendor       string // openai, anthropic, google or compat
 	BaseURL      string // with the version, as in https://api.openai.com/v1
 	Key          secret.String
 	AllowPrivate bool // the address may be in a private network
@@ -89,8 +89,8 @@ func (p ProviderConfig) check() error {
 	if !providerName.MatchString(p.Name) {
 		return errors.New("a name has 1 to 40 lower-case letters, digits and hyphens")
 	}
-	if p.Vendor != "openai" && p.Vendor != "compat" && p.Vendor != "anthropic" {
-		return fmt.Errorf("vendor %q is not openai, anthropic or compat", p.Vendor)
+	if p.Vendor != "openai" && p.Vendor != "compat" && p.Vendor != "anthropic" && p.Vendor != "google" {
+		return fmt.Errorf("vendor %q is not openai, anthropic, google or compat", p.Vendor)
 	}
 	u, err := url.Parse(p.BaseURL)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {

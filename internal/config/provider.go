@@ -19,7 +19,7 @@ import (
 type Provider struct {
 	ID      string `json:"id"` // stable; letters, digits, - and _
 	Name    string `json:"name"`
-	Vendor  string `json:"vendor"`   // anthropic, or empty for OpenAI's protocol
+	Vendor  string `json:"vendor"`   // anthropic, google, or empty for OpenAI's protocol
 	BaseURL string `json:"base_url"` // up to and with /v1
 	// APIKey is empty for services without one. APIKeyFile and APIKeyEnv are
 	// other places to read it from.
@@ -106,7 +106,7 @@ func (l *loader) providers() {
 		return
 	}
 	l.c.Providers = list
-	ids := map[string]bool{"openai": true, "anthropic": true, "test": true}
+	ids := map[string]bool{"openai": true, "anthropic": true, "google": true, "test": true}
 	for i := range list {
 		l.provider(path, fmt.Sprintf("/%d", i), &list[i], ids)
 	}
@@ -161,8 +161,8 @@ func (l *loader) provider(file, at string, p *Provider, ids map[string]bool) {
 		wrong("/id", "%q is taken; each provider needs its own id", p.ID)
 	}
 	ids[p.ID] = true
-	if p.Vendor != "" && p.Vendor != "compat" && p.Vendor != "anthropic" {
-		wrong("/vendor", "write anthropic, or leave it out for the OpenAI protocol")
+	if p.Vendor != "" && p.Vendor != "compat" && p.Vendor != "anthropic" && p.Vendor != "google" {
+		wrong("/vendor", "write anthropic or google, or leave it out for the OpenAI protocol")
 	}
 	base, err := parseBase(p.BaseURL)
 	if err != nil {

@@ -39,6 +39,7 @@ type call struct {
 	scan    relay.Scan
 	upload  relay.Upload // of a transcription
 	meter   meter
+	array   bool  // a stream goes out as one JSON array
 	seconds int64 // that its sound has, as far as we know
 	model   *catalog.Model
 	prices  *pricing.Prices // of the model's first route, which is charged

@@ -54,11 +54,12 @@ var (
 
 	operations = []*operation{
 		opChat,
-		{op: llm.OpResponses, path: "/v1/responses", word: "response", scan: scanJSON, limitKey: "max_output_tokens", streamError: typedError},
+		{op: llm.OpResponses, path: "/v1/responses", word: "response", scan: scanJSON, limitKey: "max_output_tokens", dialect: openai.Responses{}, streamError: typedError},
 		{
 			op: llm.OpMessages, path: "/v1/messages", word: "message", scan: scanJSON, limitKey: "max_tokens",
 			dialect: anthropic.Messages{}, streamError: messagesError, headers: anthropicHeaders,
 		},
+		opGemini,
 		{op: llm.OpCompletions, path: "/v1/completions", word: "completion", scan: scanCompletion, limitKey: "max_tokens"},
 		{op: llm.OpEmbeddings, path: "/v1/embeddings", word: "embedding", scan: scanJSON},
 		{op: llm.OpImages, path: "/v1/images/generations", word: "image", scan: scanImages, fixed: imageOutput, meter: meterImages, streamError: typedError, maxLine: mediaLine},
@@ -142,6 +143,9 @@ func errorsOf(op *operation, docURL string) web.ErrorWriter {
 func (c *call) parts(to string, includeUsage bool, limitKey string) [][]byte {
 	if c.op.op == llm.OpTranscriptions {
 		return c.upload.ApplyUpload(c.body.b, to)
+	}
+	if c.op == opGemini { // the model is in the path
+		return c.scan.ApplyGemini(c.body.b, c.output)
 	}
 	edit := relay.Edit{Model: to, IncludeUsage: includeUsage, Forget: c.op.op == llm.OpResponses}
 	if c.scan.MaxTokens == 0 && limitKey != "" {

@@ -16,7 +16,7 @@ import (
 func (w *world) at(path, body string, header ...string) reply {
 	w.t.Helper()
 	r := w.request(w.t.Context(), body, header...)
-	r.URL.Path = path
+	r.URL.Path, r.URL.RawQuery, _ = strings.Cut(path, "?")
 	return w.do(r)
 }
 
@@ -134,7 +134,7 @@ func TestOperationsRefuseWhatTheyCannotDo(t *testing.T) {
 				t.Errorf("%s %s: %d %s", tt.path, tt.body, r.status, r.body)
 			}
 		}
-		for _, path := range []string{"/v1/responses", "/v1/embeddings"} { // the service has not said that it takes them
+		for _, path := range []string{"/v1/embeddings", "/v1/moderations"} { // the service has not said that it takes them
 			if r := w.at(path, `{"model":"m","input":"x"}`); r.status != http.StatusServiceUnavailable {
 				t.Errorf("%s: %d %s", path, r.status, r.body)
 			}
@@ -154,9 +154,15 @@ func TestEveryOperationNeedsCredits(t *testing.T) {
 	run(t, quick(), 0, func(t *testing.T, w *world) {
 		upload, kind := form(t, 1000, "model", "test-echo")
 		for _, path := range gateway.Paths() {
+			if strings.Contains(path, "{call}") {
+				path = "/v1beta/models/test-echo:generateContent"
+			}
 			body, contentType := `{"model":"test-echo","messages":[],"input":"x"}`, "application/json"
 			if strings.Contains(path, "completions") || strings.Contains(path, "images") {
 				body = `{"model":"test-echo","messages":[],"prompt":"x"}`
+			}
+			if strings.Contains(path, "generate") && strings.Contains(path, "models") {
+				body = `{"contents":[{"parts":[{"text":"x"}]}]}`
 			}
 			if strings.HasSuffix(path, "transcriptions") {
 				body, contentType = upload, kind

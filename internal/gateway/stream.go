@@ -208,6 +208,9 @@ func (c *call) head(reply llm.Reply) {
 	h := c.w.Header()
 	c.describe(h, reply)
 	h["Content-Type"] = contentType(reply.ContentType, valueSSE)
+	if c.array {
+		h["Content-Type"] = valueJSON
+	}
 	if c.hold != nil {
 		h["Trailer"] = valueTrailers
 	}

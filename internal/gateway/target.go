@@ -52,7 +52,7 @@ func abilities(m *catalog.Model) llm.Abilities {
 		Levels:      levels,
 		NoReasoning: !can("reasoning"), Adaptive: can("adaptive_thinking"), NoThinkingOff: can("always_thinks"),
 		NoSampling: can("reasoning") && len(m.Capabilities.Parameters) > 0 && !slices.Contains(m.Capabilities.Parameters, "temperature"),
-		Prefill:    can("prefill"), MidSystem: can("system_messages"), JSONSchema: can("json_schema"), Breakpoints: can("cache_breakpoints"),
+		Prefill:    can("prefill"), MidSystem: can("system_messages"), JSONSchema: can("json_schema"), SchemaAndTools: can("schema_with_tools"), Breakpoints: can("cache_breakpoints"),
 		Responses: can("responses"), MaxOutput: m.MaxOutput,
 	}
 }

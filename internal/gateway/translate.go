@@ -36,7 +36,7 @@ func (c *call) laneOf(r *catalog.Route) lane {
 	switch {
 	case v == nil:
 		return laneNone
-	case v.Native(c.op.op) && r.Provider.Takes(c.op.op):
+	case v.Native(c.op.op) && r.Provider.Takes(c.op.op) && !c.scan.HasFiles():
 		return laneSame
 	case c.op.dialect == nil:
 		return laneNone
@@ -70,6 +70,9 @@ func (c *call) request() (*llm.Request, error) {
 	r, err := c.op.dialect.Decode(c.body.b)
 	if err != nil {
 		return nil, err
+	}
+	if c.op == opGemini { // the path says it
+		r.Model, r.Stream = c.scan.Model, c.scan.Stream
 	}
 	if v := c.r.Header["X-Rephlo-Strict"]; len(v) == 1 && v[0] == "1" {
 		if r.Strict = true; len(r.Warnings) > 0 {
@@ -164,6 +167,8 @@ type translation struct {
 	bytes   int64
 	buf     []byte // encoded and not handed out
 	over    error
+	// elements of an array that are written.
+	elements int
 
 	context, output int64
 }
@@ -222,7 +227,7 @@ func (t *translation) Next() (relay.Chunk, error) {
 
 // drained returns what has been encoded, and begins anew.
 func (t *translation) drained() []byte {
-	out := t.buf
+	out := t.framed(t.buf)
 	t.buf = t.buf[len(t.buf):]
 	if cap(t.buf) < 1<<10 {
 		t.buf = make([]byte, 0, 4<<10)
@@ -234,10 +239,16 @@ func (t *translation) drained() []byte {
 // one.
 func (t *translation) end(u llm.Usage) []byte {
 	b := t.encoder.Append(nil, &llm.Event{Kind: llm.EventUsage, Usage: &u})
-	return t.encoder.AppendEnd(b)
+	return t.framed(t.encoder.AppendEnd(b))
 }
 
-func (t *translation) terminal() []byte { return t.encoder.AppendTerminal(nil) }
+func (t *translation) terminal() []byte {
+	b := t.framed(t.encoder.AppendTerminal(nil))
+	if t.c.array {
+		b = append(b, ']')
+	}
+	return b
+}
 
 // collect reads an answer in one piece to its end.
 func (t *translation) collect() error {
@@ -293,7 +304,7 @@ func (c *call) openSource(reply llm.Reply) source {
 		return t.translation
 	}
 	return relay.NewStream(reply.Body, relay.StreamOptions{
-		Op: c.op.op, MaxLine: c.op.maxLine, KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
+		Op: c.op.op, Array: c.array, MaxLine: c.op.maxLine, KeepUsage: c.scan.IncludeUsage, Context: c.model.ContextLength, OutputSent: c.output * c.scan.N,
 	})
 }
 

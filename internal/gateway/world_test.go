@@ -29,6 +29,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
+	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	vendortest "github.com/rephlo/rephlo/internal/llm/vendors/test"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -305,13 +306,17 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	claude.VendorModel, claude.Capabilities = "claude-v", []string{"text", "reasoning", "adaptive_thinking"}
 	claudes := configured("claudes", w.one, claude)
 	claudes.Vendor = "anthropic"
+	gem := model("gem")
+	gem.VendorModel = "gem-v"
+	geminis := configured("geminis", w.one, gem)
+	geminis.Vendor = "google"
 	drains := configured("drains", w.one, drained)
 	drains.Options.Drain = true
 	w.plans.of = map[string]string{}
 	w.models = catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(),
 		Providers: append([]catalog.ProviderConfig{
-			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains, claudes,
+			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains, claudes, geminis,
 		}, more...),
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
@@ -329,7 +334,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Vendors: map[string]llm.Vendor{"compat": w.watched, "anthropic": anthropic.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
+		Vendors: map[string]llm.Vendor{"compat": w.watched, "anthropic": anthropic.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor, "google": google.New(client, time.Now)}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
 	gateway.API{Calls: w.calls}.Mount(m)

@@ -33,7 +33,7 @@ type listInput struct {
 	StartDate string `query:"start_date" maxLength:"40" doc:"From this day (UTC) or RFC 3339 time"`
 	EndDate   string `query:"end_date" maxLength:"40" doc:"To the end of this day (UTC), or before this RFC 3339 time"`
 	ModelID   string `query:"model_id" maxLength:"200"`
-	Operation string `query:"operation" enum:"chat,completion,response,message,embedding,image,transcription,speech,moderation"`
+	Operation string `query:"operation" enum:"chat,completion,response,message,generation,embedding,image,transcription,speech,moderation"`
 	Status    string `query:"status" enum:"success,failed,cancelled,rate_limited"`
 	KeyID     string `query:"api_key_id" maxLength:"64"`
 	ClientID  string `query:"client_id" maxLength:"200"`

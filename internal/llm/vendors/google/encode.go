@@ -121,8 +121,13 @@ func (e *encoder) format(b []byte) []byte {
 	return b
 }
 
-// levels are what thinkingLevel has.
-var levels = []llm.Effort{llm.EffortMinimal, llm.EffortLow, llm.EffortMedium, llm.EffortHigh}
+// levels are what thinkingLevel has for a model whose levels are not known.
+func levels(model string) []llm.Effort {
+	if strings.Contains(model, "pro") {
+		return []llm.Effort{llm.EffortLow, llm.EffortHigh}
+	}
+	return []llm.Effort{llm.EffortMinimal, llm.EffortLow, llm.EffortMedium, llm.EffortHigh}
+}
 
 // Budgets that the models with thinkingBudget take
 // (ai.google.dev/gemini-api/docs/thinking).
@@ -153,7 +158,7 @@ func (e *encoder) level(b []byte) []byte {
 	}
 	can := e.to.Abilities.Levels
 	if len(can) == 0 {
-		can = levels
+		can = levels(e.to.Model)
 	}
 	to := max(min(asked.Clamp(can), llm.EffortHigh), llm.EffortMinimal)
 	if to != asked {

@@ -64,6 +64,11 @@ crash: ## the kill test for ROUNDS (200) on each database, and the faults of sev
 mutants: ## break each guard of the ledger in turn: its test must notice
 	go run ./internal/credit/mutants $(ARGS)
 
+.PHONY: faults
+faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100 power failures, the mutants
+	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 20m -run 'KthCall|PowerFailure' ./internal/credit
+	go run ./internal/credit/mutants
+
 .PHONY: power
 power: ## ROUNDS (200) power failures under a ledger on SQLite
 	REPHLO_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -run 'PowerFailure' -v ./internal/credit

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -50,11 +49,13 @@ func (t *transaction) flush(ctx context.Context) error {
 	for _, q := range t.queue {
 		batch.Queue(q.query, q.args...)
 	}
+	together := false
 	t.failed = t.conn.Raw(func(driverConn any) error {
 		c, ok := driverConn.(*stdlib.Conn)
 		if !ok {
-			return fmt.Errorf("queue: the connection is a %T", driverConn)
+			return nil
 		}
+		together = true
 		results := c.Conn().SendBatch(ctx, &batch)
 		for _, q := range t.queue {
 			tag, err := results.Exec()
@@ -68,9 +69,30 @@ func (t *transaction) flush(ctx context.Context) error {
 		}
 		return results.Close()
 	})
+	if t.failed == nil && !together { // something is between us and the driver
+		t.failed = t.one(ctx)
+	}
 	clear(t.queue)
 	t.queue = t.queue[:0]
 	return t.failed
+}
+
+// one runs what is queued one by one.
+func (t *transaction) one(ctx context.Context) error {
+	for _, q := range t.queue {
+		res, err := t.tx.ExecContext(ctx, q.query, q.args...)
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if err := q.check(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // exec runs a statement after what is queued, in the same round trip.

@@ -52,6 +52,7 @@ var failures = []proof{
 	{"one server is stopped for 45 s and goes on", []string{inE2E + "TestServersAreTakenOver"}},
 	{"notifications are lost", []string{inLedger + "TestLeasesComeHomeWhenAnotherProcessAsks"}},
 	{"the answer to a commit is lost", []string{inLedger + "TestALostCommitAnswerIsResolved"}},
+	{"any call of the database fails, hangs or loses its answer, also at a start", []string{inLedger + "TestTheKthCallGoesWrong"}},
 	{"a lane's head or the spool is damaged", []string{inLedger + "TestADamagedLaneIsNotTouched", inLedger + "TestADamagedSpoolStopsTheStart"}},
 	{"the clock jumps", []string{inLedger + "TestAWrongClockAdmitsNothing"}},
 	{"an invariant would break", []string{inLedger + "TestOneBadOperationFailsAlone", inLedger + "TestARefusedSettlementIsResolvedLater", inLedger + "TestAnEndingNeedsItsOpenRow"}},

@@ -42,7 +42,7 @@ var mutants = []mutant{
 	{"an ending does not return what it did not need", ledger + "/purse.go", "l.free += t.amount - t.charged\n		}\n	}\n}\n\n// unrefund", "l.free += 0\n		}\n	}\n}\n\n// unrefund", ledger, "TestACallIsPaidExactly/sqlite"},
 	{"an ending does not take the hold off the lease", ledger + "/batch.go", "p.move(t.grant, -t.amount, t.charged)", "p.move(t.grant, 0, t.charged)", ledger, "TestACallIsPaidExactly/sqlite"},
 	{"an ending leaves the open row", ledger + "/batch.go", "	if h.written {\n		p.ends", "	if false {\n		p.ends", ledger, "TestACallIsPaidExactly/sqlite"},
-	{"an ending of a hold that is not open", ledger + "/rows_store.go", "changed != 1<<bits {", "changed > 1<<bits {", ledger, "TestAnEndingNeedsItsOpenRow/sqlite"},
+	{"an ending of a hold that is not open", ledger + "/rows_store.go", "s.db.Queue(ctx, just(text, 1<<bits), text, args...)", "s.db.Queue(ctx, func(int64) error { return nil }, text, args...)", ledger, "TestAnEndingNeedsItsOpenRow/sqlite"},
 	{"a hold that was refused keeps its credits", ledger + "/lane.go", "		h.purse.refund(h)\n		l.done", "		l.done", ledger, "TestSettlingTwice/sqlite"},
 	{"a settlement without its usage record", ledger + "/batch.go", "	if e.record != nil {\n", "	if false {\n", ledger, "TestACallIsPaidExactly/sqlite"},
 	{"what a hold returns of an expired grant is spent", ledger + "/hold.go", "t.expired = t.expires <= now && t.amount > t.charged", "t.expired = false", ledger, "TestWhatExpiresIsTaken/sqlite"},
@@ -58,7 +58,7 @@ var mutants = []mutant{
 	{"somebody pays for a call that failed", gate + "/settle.go", "used{source: usage.None}) // it is", "c.countedUse(llm.Usage{}, 0)) // it is", gate, "TestEveryEndingIsChargedExactly/chat_completions/sqlite"},
 	{"floor for ceil", "internal/money/money.go", "	if rest != 0 {\n		quotient++\n	}\n", "	_ = rest\n", "internal/money", "TestChargeTable"},
 
-	{"the fence is skipped", ledger + "/store.go", "if n, err := res.RowsAffected(); err != nil || n != 1 {\n		return errors.Join(errStale, err)", "if n, err := res.RowsAffected(); err != nil || n > 1 {\n		return errors.Join(errStale, err)", ledger, "TestAZombieWritesNothing/sqlite"},
+	{"the fence is skipped", ledger + "/store.go", "		if n != 1 {\n			return errStale\n", "		if n > 1 {\n			return errStale\n", ledger, "TestAZombieWritesNothing/sqlite"},
 	{"the fence does not look at the epoch", ledger + "/store.go", "WHERE lane = $1 AND epoch = $2 AND batch = $3`", "WHERE lane = $1 AND $2 > 0 AND batch = $3`", ledger, "TestALaneThatWasTakenIsFencedAtOnce/sqlite"},
 	{"a commit whose answer was lost is taken for a take-over", ledger + "/lane.go", "	if epoch == l.epoch && h.batch == p.head.batch && h.hash == p.head.hash {\n", "	if epoch == l.epoch && h.batch < 0 {\n", ledger, "TestALostCommitAnswerIsResolved/sqlite"},
 	{"a take-over is taken for a commit whose answer was lost", ledger + "/lane.go", "	if epoch == l.epoch && h.batch == p.head.batch && h.hash == p.head.hash {\n", "	if epoch >= 0 && h.batch >= 0 {\n", ledger, "TestALostCommitAnswerIsResolved/sqlite"},

@@ -65,8 +65,8 @@ mutants: ## break each guard of the ledger in turn: its test must notice
 	go run ./internal/credit/mutants $(ARGS)
 
 .PHONY: faults
-faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100 power failures, the mutants
-	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 20m -run 'KthCall|PowerFailure' ./internal/credit
+faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100 power failures, 100,000 cancelled calls, the mutants
+	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 20m -run 'KthCall|PowerFailure|CancelledCalls' ./internal/credit
 	go run ./internal/credit/mutants
 
 .PHONY: power

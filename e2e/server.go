@@ -173,10 +173,9 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-// Up starts the server, waits until it is ready and returns how long that took.
-func (s *Server) Up() time.Duration {
+// Launch starts the server and waits for nothing.
+func (s *Server) Launch() {
 	s.t.Helper()
-	begin := time.Now()
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -190,6 +189,13 @@ func (s *Server) Up() time.Duration {
 	}
 	s.done = make(chan error, 1)
 	go func(c *exec.Cmd, done chan<- error) { done <- c.Wait() }(s.cmd, s.done)
+}
+
+// Up starts the server, waits until it is ready and returns how long that took.
+func (s *Server) Up() time.Duration {
+	s.t.Helper()
+	begin := time.Now()
+	s.Launch()
 	for !s.Ready() {
 		select {
 		case err := <-s.done:

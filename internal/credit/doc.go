@@ -91,6 +91,10 @@
 // who kept it can prove later what was written before it. Verify recomputes
 // everything from the transfers.
 //
+// Which test shows that a promise is kept, which ending of a hold is tried
+// where, and which guard, broken, fails which test: docs/ledger-tests.md, made
+// from the tables of package mutants.
+//
 // # Concurrency
 //
 // A Hold's mutex comes before its purse's, and that before its queue's. No lock

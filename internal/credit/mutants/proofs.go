@@ -54,6 +54,7 @@ var failures = []proof{
 	{"the answer to a commit is lost", []string{inLedger + "TestALostCommitAnswerIsResolved"}},
 	{"any call of the database fails, hangs or loses its answer, also at a start", []string{inLedger + "TestTheKthCallGoesWrong"}},
 	{"a lane's head or the spool is damaged", []string{inLedger + "TestADamagedLaneIsNotTouched", inLedger + "TestADamagedSpoolStopsTheStart"}},
+	{"callers give up at any moment", []string{inLedger + "TestCancelledCallsLeaveNothing"}},
 	{"the clock jumps", []string{inLedger + "TestAWrongClockAdmitsNothing"}},
 	{"an invariant would break", []string{inLedger + "TestOneBadOperationFailsAlone", inLedger + "TestARefusedSettlementIsResolvedLater", inLedger + "TestAnEndingNeedsItsOpenRow"}},
 }

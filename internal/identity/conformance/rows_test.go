@@ -302,3 +302,17 @@ func b2i(b bool) int {
 	}
 	return 0
 }
+
+// A challenge that was stripped on the way is noticed: a code without one takes
+// no verifier, but the redirect URI.
+func TestSec_O3_Downgrade(t *testing.T) {
+	run(t, func(w *world) {
+		c := w.basic()
+		v := form("grant_type", "authorization_code", "code", c.code(), "redirect_uri", c.uri, "code_verifier", verifier)
+		w.want("a verifier without a challenge", c.token(v), 400, "invalid_grant")
+		w.want("no redirect URI", c.token(form("grant_type", "authorization_code", "code", c.code())), 400, "invalid_grant")
+		if got := c.exchange(c.code()); got.Status != 200 {
+			t.Errorf("%+v", got)
+		}
+	})
+}

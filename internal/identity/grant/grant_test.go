@@ -264,3 +264,28 @@ func TestConsentGrowsAndEnds(t *testing.T) {
 		wantGrantError(t, "refresh without consent", err)
 	})
 }
+
+// The first decision about a device counts.
+func TestADeviceIsDecidedOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(t, db, newClock())
+		_, code, err := s.IssueDevice(t.Context(), grant.Device{ClientID: "tv", Scopes: []string{"openid"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, ok, err := s.DeviceByUserCode(t.Context(), code)
+		if err != nil || !ok {
+			t.Fatalf("by its code: %t, %v", ok, err)
+		}
+		if first, err := s.DenyDevice(t.Context(), d.Ref()); err != nil || !first {
+			t.Errorf("the first decision: %t, %v", first, err)
+		}
+		if again, err := s.ApproveDevice(t.Context(), d.Ref(), grant.Code{UserID: "eve"}); err != nil || again {
+			t.Errorf("a second one: %t, %v", again, err)
+		}
+		if _, ok, err := s.DeviceByUserCode(t.Context(), code); err != nil || ok {
+			t.Errorf("the code of a decided device: %t, %v", ok, err)
+		}
+	})
+}

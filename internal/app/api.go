@@ -48,6 +48,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	counters, err := s.counters(ctx)
+	if err != nil {
+		return nil, err
+	}
 	tiers, plans := tier.Seeds(), gateway.Everybody(cfg.DefaultTier)
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
@@ -67,7 +71,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans,
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans, Counters: counters,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"),

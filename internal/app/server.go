@@ -18,6 +18,7 @@ import (
 // Server is both services in one process.
 type Server struct {
 	core    *Core
+	node    string // its name in the database
 	lock    *lock
 	domains *Domains
 	health  *health.Health
@@ -69,6 +70,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.node = node
 	s.domains = NewDomains(s.core, node)
 	s.core.Jobs.Observe(s.core.Metrics)
 	s.serveOps()

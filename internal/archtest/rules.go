@@ -9,7 +9,7 @@ var Kernel = []string{"fault", "id", "list", "money", "secret", "similar"}
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what Rules adds.
-var Platform = []string{"bus", "config", "egress", "job", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "throttle", "web"}
+var Platform = []string{"bus", "cache", "cache/redistest", "config", "egress", "job", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "throttle", "web"}
 
 // Rules says which further packages each package may import. A package that is
 // not listed may not exist. Kernel and platform are open to every domain;
@@ -18,7 +18,7 @@ var Rules = map[string][]string{
 	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
-	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
+	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "cache": {}, "cache/redistest": {}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"job": {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "job", "seal", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
 
 	// Domains of both services.
@@ -111,6 +111,7 @@ var Outside = map[string][]string{
 	"golang.org/x/sync":                   {"account", "apikey", "identity/client"},
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":    {"gateway"},
+	"github.com/redis/go-redis/v9":        {"cache"},
 	"github.com/alecthomas/kong":          {"cli"},
 	"github.com/wneessen/go-mail":         {"mail"},
 	"github.com/prometheus/client_golang": {"obs"},

@@ -18,6 +18,7 @@ type Config struct {
 	Data    string `setting:"data" kind:"path" default:"./data" flag:"common" example:"/var/lib/rephlo" help:"Folder for the SQLite database, the master key and the outgoing mails. It is created when missing."`
 	// DatabaseURL is empty for SQLite in Data; see Database.
 	DatabaseURL secret.String `setting:"database_url" kind:"database" default:"" alias:"DATABASE_URL" flag:"common" example:"postgres://rephlo@db.internal/rephlo" help:"PostgreSQL database. Empty: SQLite in the data folder."`
+	RedisURL    secret.String `setting:"redis_url" kind:"redis" default:"" example:"redis://:password@cache.internal:6379/0" help:"Redis that several servers on one PostgreSQL share, so that limits are exact across them. Without it, or while it is gone, each server applies its share of a limit."`
 	// APIURL and IDPURL have no slash at the end.
 	APIURL string `setting:"api_url" kind:"origin" derived:"http://localhost:<port of api_addr>" example:"https://api.example.com" help:"Public address of the Resource API: the audience of access tokens."`
 	IDPURL string `setting:"idp_url" kind:"origin" derived:"http://localhost:<port of idp_addr>" example:"https://id.example.com" help:"Public address of the Identity Provider: the issuer of tokens."`

@@ -54,6 +54,8 @@ func kindText(s Setting) string {
 		return "a path"
 	case "database":
 		return "`postgres://user:password@host/name`"
+	case "redis":
+		return "`redis://user:password@host:6379/0`"
 	case "origin":
 		return "an http or https address without a path"
 	case "base":

@@ -47,7 +47,9 @@ func (s Setting) Flag() string {
 
 // Secret reports whether the value may be read from a file named by
 // NAME_FILE and is masked in every output.
-func (s Setting) Secret() bool { return s.Kind == "secret" || s.Kind == "database" }
+func (s Setting) Secret() bool {
+	return s.Kind == "secret" || s.Kind == "database" || s.Kind == "redis"
+}
 
 // FileFlag returns the flag that names a file with the value, for a secret.
 func (s Setting) FileFlag() string {
@@ -106,6 +108,8 @@ func (s Setting) parse(text string) (any, error) {
 		return parseOrigins(text)
 	case "database":
 		return parseDatabase(text)
+	case "redis":
+		return parseRedis(text)
 	case "secret":
 		if strings.ContainsAny(text, " \t\r\n") {
 			return nil, fmt.Errorf("the value has blanks or line ends in it; check how it was copied")
@@ -184,6 +188,14 @@ func parseDatabase(text string) (any, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return nil, fmt.Errorf("the database must be written as postgres://user:password@host/name; leave it out for SQLite")
+	}
+	return secret.New(text), nil
+}
+
+func parseRedis(text string) (any, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix" {
+		return nil, fmt.Errorf("it must be written as redis://user:password@host:6379/0, or rediss:// for TLS")
 	}
 	return secret.New(text), nil
 }

@@ -51,6 +51,14 @@ func (c *call) admit() (err error) {
 	}
 	c.chain = c.fallbacks()
 	c.estimate()
+	if err := c.limits(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil { // only calls that are admitted count
+			c.giveBack()
+		}
+	}()
 	if c.actor.Test || c.free() {
 		if c.actor.Test {
 			c.prices = &c.s.free

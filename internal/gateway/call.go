@@ -32,6 +32,7 @@ type call struct {
 
 	actor   access.Actor
 	tier    *tier.Tier
+	quotas  quotas // what it has taken of the limits
 	began   time.Time
 	body    *buffer
 	came    *buffer // the body as it came, when it had to be changed
@@ -159,6 +160,7 @@ func (c *call) leave() {
 	c.done = true
 	c.mu.Unlock()
 	c.s.open.remove(c)
+	c.endLimits()
 	c.dropBody()
 }
 

@@ -8,6 +8,10 @@
 // and the last event of a stream, or a JSON answer as a whole, waits until the
 // settlement is durable (gate B).
 //
+// Before that, who calls must be allowed the model (by tier and key), the model's
+// constraints are applied to the parameters, and permits are taken of the limits
+// of the user and of the key; they go back when the call is not admitted.
+//
 // Which deployment is tried, and what a failure means for the next call, is
 // package route's to say; a model's fallbacks follow when its deployments have
 // failed. Until the first content has gone out another may answer.

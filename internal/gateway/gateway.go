@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/cache"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
@@ -47,8 +48,10 @@ type Needs struct {
 	Terms   money.Terms           // how vendor prices become credits
 	Tiers   *tier.Table           // what there is to buy; nil: nothing
 	Plans   Plans                 // who has what; nil: all have tier.Unlimited
-	Log     *slog.Logger
-	Now     func() time.Time
+	// Counters keep the limits; nil: those of this process alone.
+	Counters *cache.Counters
+	Log      *slog.Logger
+	Now      func() time.Time
 
 	// TopUpURL is where people without credits are sent.
 	TopUpURL string
@@ -132,6 +135,9 @@ func New(n Needs) *Service {
 	s := &Service{needs: n, limits: n.Limits.withDefaults()}
 	if s.needs.Tiers == nil {
 		s.needs.Tiers = tier.NewTable()
+	}
+	if s.needs.Counters == nil {
+		s.needs.Counters = cache.New(cache.Needs{Log: n.Log, Now: n.Now})
 	}
 	if s.needs.Plans == nil {
 		s.needs.Plans = Everybody(tier.Unlimited)

@@ -74,6 +74,7 @@ type receipt struct {
 // counts.
 func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, error) {
 	c.ended = true
+	c.bookTokens(u.counts.TotalInput() + u.counts.TotalOutput())
 	price, err := c.price(u.counts)
 	if err != nil { // bounded counts cannot reach this with any real price
 		price = c.need

@@ -194,6 +194,8 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: user, KeyID: "key_4", Key: &access.Policy{CreditsTotal: money.Credit}, Verified: true, Scopes: all}, nil
 	case "Bearer daily":
 		return access.Actor{UserID: user, KeyID: "key_5", Key: &access.Policy{CreditsPerDay: money.Credit, CreditsPerMonth: 5 * money.Credit}, Verified: true, Scopes: all}, nil
+	case "Bearer slow":
+		return access.Actor{UserID: user, KeyID: "key_6", Key: &access.Policy{RequestsPerMinute: 1}, Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}

@@ -56,6 +56,7 @@ var Codes = []Code{
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},
 	{"parameter_conflict", TopicRequest, on(400), "The model does not take two of the parameters together.", "Send the one that matters to you and leave the other out."},
 	{"parameter_out_of_range", TopicRequest, on(400), "A parameter is smaller or larger than what is allowed.", "Choose a value within the range that the message gives."},
+	{"rate_limit_exceeded", TopicRequest, on(429), "You, or the API key, have reached a limit: requests or tokens in a minute, or calls at once. details.limit names it.", "Wait for the time in Retry-After, or ask for less at once."},
 	{"request_too_large", TopicRequest, on(413), "The body is larger than this endpoint, or the model provider, takes.", "Send less, for example fewer messages or smaller images."},
 	{"unknown_field", TopicRequest, on(422), "The body has a field that this endpoint does not know.", "Correct its spelling or remove it. Nothing was changed."},
 	{"unsupported_media_type", TopicRequest, on(415), "The body has a content type or a compression that this endpoint does not read.", "Send it uncompressed with Content-Type: application/json."},

@@ -1,0 +1,32 @@
+package app
+
+import (
+	"context"
+
+	"github.com/rephlo/rephlo/internal/cache"
+	"github.com/rephlo/rephlo/internal/health"
+)
+
+// counters starts what keeps the limits of calls: by itself, or with the Redis
+// that the processes share.
+func (s *Server) counters(ctx context.Context) (*cache.Counters, error) {
+	n := cache.Needs{Log: s.core.Log, Now: s.core.Now, Node: s.node, Nodes: s.domains.Credits.Nodes}
+	if url := s.core.Config.RedisURL; !url.Empty() {
+		r, err := cache.OpenRedis(url.Reveal(), s.core.Log)
+		if err != nil {
+			return nil, err
+		}
+		n.Redis = r
+		s.onStop(func(context.Context) error { return r.Close() })
+		s.health.Register("counters", func(context.Context) (health.State, string) {
+			if r.Up() {
+				return health.OK, ""
+			}
+			return health.Degraded, "Redis does not answer; each server applies its share of the limits"
+		})
+	}
+	c := cache.New(n)
+	c.Start(ctx)
+	s.onStop(func(context.Context) error { c.Stop(); return nil })
+	return c, nil
+}

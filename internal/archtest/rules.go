@@ -29,15 +29,16 @@ var Rules = map[string][]string{
 	"mfa":     {"account"},
 
 	// Domains of the Resource API.
-	"pricing":        {"llm"},
-	"catalog":        {"pricing", "llm"},
-	"apikey":         {"account"},
-	"credit":         {},
-	"credit/mutants": {},
-	"usage":          {"credit", "pricing"},
-	"authn":          {"account", "apikey", "identity/oauth"},
-	"gateway":        {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
-	"gateway/route":  {"llm"},
+	"pricing":         {"llm"},
+	"catalog":         {"pricing", "llm", "catalog/catwalk"},
+	"catalog/catwalk": {"pricing"},
+	"apikey":          {"account"},
+	"credit":          {},
+	"credit/mutants":  {},
+	"usage":           {"credit", "pricing"},
+	"authn":           {"account", "apikey", "identity/oauth"},
+	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
+	"gateway/route":   {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".
@@ -112,6 +113,7 @@ var Outside = map[string][]string{
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":    {"gateway"},
 	"github.com/redis/go-redis/v9":        {"cache"},
+	"charm.land/catwalk":                  {"catalog/catwalk"},
 	"github.com/alecthomas/kong":          {"cli"},
 	"github.com/wneessen/go-mail":         {"mail"},
 	"github.com/prometheus/client_golang": {"obs"},

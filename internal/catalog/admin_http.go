@@ -26,6 +26,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	a.mountProviders(m)
 	a.mountModels(m)
 	a.mountPrices(m)
+	a.mountImport(m)
 }
 
 // PageInput asks for a part of a list.

@@ -57,10 +57,10 @@ func (r Refusal) kind() Kind {
 	switch has := func(words ...string) bool {
 		return containsAny(code, words) || containsAny(strings.ToLower(r.Type), words)
 	}; {
-	case status == http.StatusPaymentRequired, has("insufficient_quota", "billing_hard_limit", "insufficient_balance"):
+	case strings.Contains(message, "credit balance"), status == http.StatusPaymentRequired, has("insufficient_quota", "billing_hard_limit", "insufficient_balance"):
 		return Quota
 	case status != 400 && status != 413 && status != 422:
-	case has("context_length_exceeded"), containsAny(message, []string{"maximum context", "context length", "context window"}):
+	case has("context_length_exceeded"), containsAny(message, []string{"maximum context", "context length", "context window", "prompt is too long", "token count exceeds"}):
 		return Context
 	case has("content_filter", "content_policy", "responsible_ai", "moderation_blocked"):
 		return Policy

@@ -36,9 +36,26 @@ func (m *messages) arrange() {
 		}
 		begun = true
 	}
-	m.turns = slices.DeleteFunc(m.turns, func(t turn) bool { return len(t.parts) == 0 })
+	m.join()
 	if n := len(m.turns); n > 0 && m.turns[n-1].role == "assistant" && !m.to.Abilities.Prefill {
 		m.notes.Refuse("messages", "This model does not go on with an answer that was begun. Let the last message be the user's.")
+	}
+}
+
+// join leaves out messages that are empty, and makes one of the neighbours that
+// they have stood between.
+func (m *messages) join() {
+	all := m.turns
+	m.turns = m.turns[:0]
+	for _, t := range all {
+		n := len(m.turns)
+		switch {
+		case len(t.parts) == 0:
+		case n > 0 && m.turns[n-1].role == t.role:
+			m.turns[n-1].parts = append(m.turns[n-1].parts, t.parts...)
+		default:
+			m.turns = append(m.turns, t)
+		}
 	}
 }
 

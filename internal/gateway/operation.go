@@ -52,13 +52,15 @@ const mediaLine = 32 << 20
 var (
 	opChat = &operation{op: llm.OpChat, path: "/v1/chat/completions", word: "chat", scan: scanChat, dialect: openai.Chat{}}
 
+	opMessages = &operation{
+		op: llm.OpMessages, path: "/v1/messages", word: "message", scan: scanJSON, limitKey: "max_tokens",
+		dialect: anthropic.Messages{}, streamError: messagesError, headers: anthropicHeaders,
+	}
+
 	operations = []*operation{
 		opChat,
 		{op: llm.OpResponses, path: "/v1/responses", word: "response", scan: scanJSON, limitKey: "max_output_tokens", dialect: openai.Responses{}, streamError: typedError},
-		{
-			op: llm.OpMessages, path: "/v1/messages", word: "message", scan: scanJSON, limitKey: "max_tokens",
-			dialect: anthropic.Messages{}, streamError: messagesError, headers: anthropicHeaders,
-		},
+		opMessages,
 		opGemini,
 		{op: llm.OpCompletions, path: "/v1/completions", word: "completion", scan: scanCompletion, limitKey: "max_tokens"},
 		{op: llm.OpEmbeddings, path: "/v1/embeddings", word: "embedding", scan: scanJSON},

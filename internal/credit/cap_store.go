@@ -19,10 +19,10 @@ const (
 	cutCapSQL   = `UPDATE credit_cap SET leased = leased + $3 WHERE owner = $1 AND window_start = $2 AND used + leased + $3 <= $4`
 	capLeaseSQL = `INSERT INTO credit_cap_lease (lane, owner, window_start, amount) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (lane, owner, window_start) DO UPDATE SET amount = credit_cap_lease.amount + excluded.amount`
-	giveCapSQL = `UPDATE credit_cap SET used = used + l.spent, leased = leased - l.spent - $4
-		FROM credit_cap_lease l WHERE l.lane = $1 AND l.owner = $2 AND l.window_start = $3
-			AND credit_cap.owner = $2 AND credit_cap.window_start = $3`
-	giveCapLeaseSQL = `UPDATE credit_cap_lease SET amount = amount - spent - $4, spent = 0 WHERE lane = $1 AND owner = $2 AND window_start = $3`
+	// What was spent is what the return knew of: an ending after it in the same
+	// batch spends more, which stays in the lease as it does in memory.
+	giveCapSQL      = `UPDATE credit_cap SET used = used + $4, leased = leased - $4 - $3 WHERE owner = $1 AND window_start = $2`
+	giveCapLeaseSQL = `UPDATE credit_cap_lease SET amount = amount - $5 - $4, spent = spent - $5 WHERE lane = $1 AND owner = $2 AND window_start = $3`
 	dropCapLeaseSQL = `DELETE FROM credit_cap_lease WHERE lane = $1 AND owner = $2 AND window_start = $3 AND amount = 0`
 	moveCapSQL      = `UPDATE credit_cap_lease SET held = held + $4, spent = spent + $5 WHERE lane = $1 AND owner = $2 AND window_start = $3`
 	foldCapSQL      = `UPDATE credit_cap SET used = used + l.spent, leased = leased - l.amount + l.held
@@ -106,12 +106,13 @@ func (s store) cutCap(ctx context.Context, lane int64, c *capCut) error {
 	return s.one(ctx, capLeaseSQL, lane, k.owner, k.window, c.amount)
 }
 
-// giveCap takes g out of the lease and folds what that spent into what is used.
+// giveCap takes g out of the lease and counts what that had spent as used.
 func (s store) giveCap(ctx context.Context, lane int64, g capGive) error {
-	for _, q := range []string{giveCapSQL, giveCapLeaseSQL} {
-		if err := s.one(ctx, q, lane, g.key.owner, g.key.window, g.amount); err != nil {
-			return err
-		}
+	if err := s.one(ctx, giveCapSQL, g.key.owner, g.key.window, g.amount, g.spent); err != nil {
+		return err
+	}
+	if err := s.one(ctx, giveCapLeaseSQL, lane, g.key.owner, g.key.window, g.amount, g.spent); err != nil {
+		return err
 	}
 	_, err := s.db.Q(ctx).ExecContext(ctx, dropCapLeaseSQL, lane, g.key.owner, g.key.window)
 	return err

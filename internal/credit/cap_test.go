@@ -225,6 +225,53 @@ func spend(ctx context.Context, s *credit.Service, call credit.Call) (bool, erro
 	}
 }
 
+// A lease goes home in the same batch in which a call ends that was queued
+// after that: what the call spent is counted once.
+func TestAnEndingBehindAReturnIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		one := quiet
+		one.Lanes = 1
+		w := open(t, db, one)
+		w.grant("ada", "pay:1", 100*c1, time.Time{})
+		w.grant("bob", "pay:2", 100*c1, time.Time{})
+		w.settle(w.reserve("bob", "call_0", c1), 0) // bob's lease is cut
+		h := hold(t, w.Service, capped("call_1", 4*c1, keyCap(10*c1)))
+		unlock := w.block()
+		first := w.reserve("bob", "call_2", c1) // what the writer is stuck with
+		queued := func(n int) {
+			t.Helper()
+			for range 2000 {
+				if w.Stats().Queued == n {
+					return
+				}
+				time.Sleep(time.Millisecond) // between two looks
+			}
+			t.Fatalf("%d operations are queued, want %d", w.Stats().Queued, n)
+		}
+		queued(0)
+		done := make(chan error, 2)
+		go func() { done <- w.Recall(t.Context(), "ada") }()
+		queued(1)
+		go func() { _, err := h.Settle(t.Context(), outcome(h, 4*c1)); done <- err }()
+		queued(2)
+		unlock()
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		w.settle(first, 0)
+		w.used("key_1", time.Time{}, 4*c1)
+		w.settle(hold(t, w.Service, capped("call_3", 6*c1, keyCap(10*c1))), 6*c1)
+		w.used("key_1", time.Time{}, 10*c1)
+		if err := w.Recall(t.Context(), "ada"); err != nil {
+			t.Error(err)
+		}
+		w.used("key_1", time.Time{}, 10*c1)
+	})
+}
+
 // Old windows are forgotten once nothing is leased of them.
 func TestOldWindowsAreForgotten(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 		t.Fatal(err)
 	}
 	w.Service = account.New(account.Needs{
-		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: seal.NewPasswords(), Box: box,
+		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: seal.NewPasswordsOf(64), Box: box,
 		Mail: mailer.NewFolder(w.mails, log, time.Now), IDPURL: "https://id.test",
 		Verified: func(_ context.Context, u account.User) error {
 			w.verified = append(w.verified, u.ID)

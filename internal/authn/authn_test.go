@@ -82,7 +82,7 @@ func newWorld(tb testing.TB, db *sqldb.DB) *world {
 	}
 	nothing := func(context.Context, account.User) error { return nil }
 	w.accounts = account.New(account.Needs{
-		DB: db, Bus: w.bus, Log: log, Now: w.now, Box: box, Passwords: seal.NewPasswords(), Mail: mail.NewFolder(tb.TempDir(), log, w.now),
+		DB: db, Bus: w.bus, Log: log, Now: w.now, Box: box, Passwords: seal.NewPasswordsOf(64), Mail: mail.NewFolder(tb.TempDir(), log, w.now),
 		Verified: nothing, Admin: nothing, IDPURL: issuer,
 	})
 	if w.user, err = w.accounts.CreateAdmin(tb.Context(), "ada@example.com", "correct horse battery"); err != nil {

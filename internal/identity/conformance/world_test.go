@@ -26,6 +26,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/mail"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
@@ -95,6 +96,7 @@ func serve(t *testing.T, database string, more map[string]string, ahead *atomic.
 	if err != nil {
 		t.Fatal(err)
 	}
+	core.Passwords = seal.NewPasswordsOf(64) // signing in is not what is tested
 	w := &world{t: t, core: core, ahead: ahead}
 	core.Now = w.now
 	s, err := app.NewServer(t.Context(), core)

@@ -71,6 +71,7 @@ type call struct {
 	headOut bool       // guarded by mu: the head of a stream has gone out
 
 	// What the pulse looks at.
+	streams   bool         // the client asked for a stream; the scan itself may be made anew meanwhile
 	state     atomic.Int64 // phase and since when
 	lastWrite atomic.Int64
 	reported  atomic.Int64
@@ -130,6 +131,7 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) er
 	if err := c.admit(); err != nil {
 		return err
 	}
+	c.streams = c.scan.Stream
 	if s.needs.HoldFirst {
 		if err := c.held(); err != nil {
 			return c.notHeld(err)

@@ -131,7 +131,7 @@ func (s *Service) watchVendor(c *call, now int64, age func(int64) time.Duration)
 		c.reported.Store(now)
 		c.hold.Progress(0, nil)
 	}
-	if !c.scan.Stream || c.drains.Load() && c.r.Context().Err() != nil {
+	if !c.streams || c.drains.Load() && c.r.Context().Err() != nil {
 		s.watchDetached(c, now, age)
 		return
 	}
@@ -164,7 +164,7 @@ func (s *Service) watchDetached(c *call, now int64, age func(int64) time.Duratio
 
 // linger is how long the answer of c is read on.
 func (s *Service) linger(c *call) time.Duration {
-	if c.scan.Stream {
+	if c.streams {
 		return s.limits.Drain
 	}
 	return s.limits.Linger

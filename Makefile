@@ -8,6 +8,8 @@ TOOL := go tool -modfile=tools/go.mod
 
 FUZZTIME ?= 5s
 ROUNDS ?= 200
+SEEDS ?= 10000
+SEED ?= 0
 ARGS ?=
 
 .PHONY: help
@@ -65,13 +67,18 @@ mutants: ## break each guard of the ledger in turn: its test must notice
 	go run ./internal/credit/mutants $(ARGS)
 
 .PHONY: faults
-faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100 power failures, 100,000 cancelled calls, the mutants
+faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100 power failures, 100,000 cancelled calls, 1,000 seeds of the simulator, the mutants
 	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 20m -run 'KthCall|PowerFailure|CancelledCalls' ./internal/credit
+	go test -count 1 -timeout 20m ./internal/sim -sim.seeds 1000
 	go run ./internal/credit/mutants
 
 .PHONY: power
 power: ## ROUNDS (200) power failures under a ledger on SQLite
 	REPHLO_ROUNDS=$(ROUNDS) go test -count 1 -timeout 24h -run 'PowerFailure' -v ./internal/credit
+
+.PHONY: sim
+sim: ## three nodes of the ledger under faults, for SEEDS (10000); one again with SEED=n
+	go test -count 1 -timeout 24h -v ./internal/sim -run TestTheBooksAreRightAfterAnyFaults -sim.seeds $(SEEDS) -sim.seed $(SEED)
 
 e2e/npm/node_modules: e2e/npm/package-lock.json
 	cd e2e/npm && npm ci --no-audit --no-fund && touch node_modules

@@ -80,6 +80,7 @@ var Rules = map[string][]string{
 	"console":  {"ui", "account"},
 	"manual":   {"ui"},
 	"archtest": {},
+	"sim":      {"credit"}, // tests only
 	"app":      {"..."},
 	"cli":      {"account", "apikey", "app", "credit", "usage"},
 }

@@ -91,7 +91,8 @@ type Faults struct {
 	mu     sync.Mutex
 	script Script        // guarded by mu; nil: nothing goes wrong
 	no     int64         // guarded by mu
-	healed chan struct{} // guarded by mu: closed by Heal
+	healed chan struct{} // guarded by mu: closed by Heal and Kill
+	killed bool          // guarded by mu
 	total  atomic.Int64
 	hit    atomic.Int64
 }
@@ -114,6 +115,21 @@ func (f *Faults) Heal() {
 	f.script = nil
 	close(f.healed)
 	f.healed = make(chan struct{})
+}
+
+// Kill lets nothing pass any more, not even what hangs now: the process is dead.
+func (f *Faults) Kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.killed = true
+	close(f.healed)
+	f.healed = make(chan struct{})
+}
+
+func (f *Faults) dead() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.killed
 }
 
 // Calls returns how many numbered calls there were since the last Set.
@@ -142,6 +158,9 @@ func (f *Faults) decide(op Op, text string) (Fault, chan struct{}) {
 		c.No = f.no
 	case Connect, Prepare, Ping:
 	}
+	if f.killed {
+		return Fault{Kind: Fail}, f.healed
+	}
 	if f.script == nil {
 		return Fault{}, f.healed
 	}
@@ -166,6 +185,9 @@ func run[T any](ctx context.Context, f *Faults, c *conn, op Op, text string, do 
 	}
 	if fault.Hang != 0 && !hang(ctx, fault.Hang, healed) {
 		fault.Kind, err = Fail, ctx.Err()
+	}
+	if fault.Hang != 0 && f.dead() {
+		fault.Kind = Fail
 	}
 	switch fault.Kind {
 	case None:

@@ -27,8 +27,8 @@ func (w *sim) audit() {
 		}
 		return n
 	}
-	zero := func(what, q string, args ...any) {
-		if n := one(what, q, args...); n != 0 {
+	zero := func(what, q string) {
+		if n := one(what, q); n != 0 {
 			w.errorf("%d %s", n, what)
 		}
 	}

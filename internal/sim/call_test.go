@@ -20,7 +20,6 @@ type call struct {
 	durable bool            // gate A opened
 	receipt *credit.Receipt // gate B opened
 	price   money.Credits
-	late    bool // the receipt came from a hold that another had resolved
 }
 
 // client makes one call on whatever process serves now, and does what a gateway

@@ -108,8 +108,10 @@ func run(t *testing.T, dir string, image []byte, seed uint64) *sim {
 		}
 	}()
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := &sim{t: t, seed: seed, url: "sqlite:" + path, ctx: context.Background(), lanes: 1 + r.IntN(2), jumpy: r.IntN(4) == 0, began: time.Now(),
-		calls: map[string]*call{}, taken: map[string]money.Credits{}}
+	w := &sim{
+		t: t, seed: seed, url: "sqlite:" + path, ctx: context.Background(), lanes: 1 + r.IntN(2), jumpy: r.IntN(4) == 0, began: time.Now(),
+		calls: map[string]*call{}, taken: map[string]money.Credits{},
+	}
 	w.post = post{w: w, rand: rand.New(rand.NewPCG(seed, 2)), from: map[string]*process{}}
 	if r.IntN(3) > 0 {
 		w.post.lost, w.post.doubled, w.post.late = r.IntN(101), r.IntN(50), time.Duration(r.IntN(1000))*time.Millisecond

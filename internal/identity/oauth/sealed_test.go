@@ -27,7 +27,8 @@ func FuzzSealed(f *testing.F) {
 	f.Add("rph_at_x_000000")
 	f.Add(strings.ToUpper(good))
 	f.Fuzz(func(t *testing.T, token string) {
-		if _, err := v.Verify(token); err == nil && token != good {
+		// Other workers of the fuzzer seal the same claims with another nonce.
+		if c, err := v.Verify(token); err == nil && (c.Subject != "usr_1" || c.ClientID != "shop" || c.JTI != "at_1") {
 			t.Errorf("accepted %q", token)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/mail"
 	"github.com/rephlo/rephlo/internal/mfa"
@@ -27,6 +28,12 @@ func (s *Server) factorsChanged(sessions *sso.Service) func(context.Context, acc
 		}
 		return s.core.Mail.Send(ctx, factorMail(u.Email, e))
 	}
+}
+
+// secondFactors shows the sign-in which second factors somebody has.
+func (s *Server) secondFactors(ctx context.Context, u account.User) (authorize.Factors, error) {
+	st, err := s.domains.Factors.Status(ctx, u)
+	return authorize.Factors{App: st.Enrolled(), Required: st.Required}, err
 }
 
 func factorMail(to string, e mfa.Event) mail.Message {

@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
+	"github.com/rephlo/rephlo/internal/identity/challenge"
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/consent"
 	"github.com/rephlo/rephlo/internal/identity/device"
@@ -133,6 +134,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	steps := authorize.New(authorize.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server, Proofs: p.proofs,
+		Factors: s.secondFactors,
 	})
 	core.Jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
 	users := people{d.Accounts, core.Now}
@@ -154,6 +156,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		}),
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
+		challenge.API{Factors: d.Factors, Authorize: steps, Screens: screens},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

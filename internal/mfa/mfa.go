@@ -136,6 +136,13 @@ func grouped(code string) string {
 	return code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:]
 }
 
+// SameCode reports whether a person typed the recovery code: spaces, dashes and
+// case do not count.
+func SameCode(typed, code string) bool {
+	want := recoveryOf(code)
+	return want != "" && subtle.ConstantTimeCompare([]byte(recoveryOf(typed)), []byte(want)) == 1
+}
+
 // recoveryOf returns a typed recovery code as it was made; "" when it cannot be
 // one.
 func recoveryOf(typed string) string {

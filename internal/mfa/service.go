@@ -86,6 +86,25 @@ func (s *Service) Begin(ctx context.Context, u account.User) (Setup, error) {
 	return setup, unavailable(err)
 }
 
+// Pending returns a set-up that was begun, to show it again. ErrSetup when it has
+// expired.
+func (s *Service) Pending(ctx context.Context, u account.User, setupID string) (Setup, error) {
+	sealed, ok, err := s.store.setup(ctx, setupID, u.ID, s.Now())
+	if err != nil {
+		return Setup{}, unavailable(err)
+	}
+	if !ok {
+		return Setup{}, ErrSetup
+	}
+	secret, err := s.Box.Open(sealed, sealedFor(u.ID))
+	if err != nil {
+		return Setup{}, fmt.Errorf("open a second factor: %w", err)
+	}
+	setup := Setup{ID: setupID, Secret: base32Secret.EncodeToString(secret)}
+	setup.URL = otpauth(s.Issuer, u.Email, setup.Secret)
+	return setup, nil
+}
+
 // sealedFor binds a sealed secret to its owner, so that a row that is copied to
 // another person does not open.
 func sealedFor(user string) string { return "mfa_totp:" + user }
@@ -138,21 +157,24 @@ func (s *Service) guess(user string, sealed []byte, typed string) (int64, error)
 	if err != nil {
 		return 0, fmt.Errorf("open a second factor: %w", err)
 	}
-	if err := s.attempt(user); err != nil {
+	left, err := s.attempt(user)
+	if err != nil {
 		return 0, err
 	}
 	at, ok := matching(secret, digitsOf(typed), s.Now())
 	if !ok {
-		return 0, ErrCode
+		return 0, ErrCode.With("triesLeft", left)
 	}
 	return at, nil
 }
 
-func (s *Service) attempt(user string) error {
-	if _, wait := s.tries.Take(user, tries); wait > 0 {
-		return ErrTooMany.After(wait)
+// attempt counts a try and returns how many are left until there is a pause.
+func (s *Service) attempt(user string) (left int, err error) {
+	left, wait := s.tries.Take(user, tries)
+	if wait > 0 {
+		return 0, ErrTooMany.After(wait)
 	}
-	return nil
+	return left, nil
 }
 
 // Check uses a code of the authenticator or a recovery code up, and returns by
@@ -187,7 +209,8 @@ func (s *Service) Check(ctx context.Context, u account.User, typed string) (meth
 
 // recover uses a recovery code up.
 func (s *Service) recover(ctx context.Context, u account.User, code string) error {
-	if err := s.attempt(u.ID); err != nil {
+	left, err := s.attempt(u.ID)
+	if err != nil {
 		return err
 	}
 	selector := code[:selectorChars]
@@ -200,7 +223,7 @@ func (s *Service) recover(ctx context.Context, u account.User, code string) erro
 		return unavailable(err)
 	}
 	if !ok {
-		return ErrCode
+		return ErrCode.With("triesLeft", left)
 	}
 	err = s.DB.InTx(ctx, func(ctx context.Context) error {
 		won, err := s.store.useRecovery(ctx, u.ID, selector, hash, s.Now())

@@ -33,6 +33,10 @@ type Interaction struct {
 	SignedIn  bool // gave a credential in this interaction
 	Consented bool // allowed the request in this interaction
 	Confirmed bool // clicked in this interaction
+	// Proved are the factors that UserID has given towards a sign-in that needs
+	// more of them, and when; empty if there is none.
+	Proved   []string
+	ProvedAt time.Time
 
 	CreatedAt time.Time
 
@@ -46,18 +50,22 @@ type Step string
 
 // The steps, in the order in which they are taken.
 const (
-	SignIn  Step = "login"
-	Consent Step = "consent"
-	Confirm Step = "confirm"
-	Issue   Step = "issue"
+	SignIn    Step = "login"
+	Challenge Step = "mfa"
+	Enroll    Step = "enroll"
+	Consent   Step = "consent"
+	Confirm   Step = "confirm"
+	Issue     Step = "issue"
 )
 
 // silent are the answers to prompt=none when a step is missing (OpenID Connect
 // Core section 3.1.2.6).
 var silent = map[Step]*oauth.Error{
-	SignIn:  {Code: "login_required", Description: "The user must sign in."},
-	Consent: {Code: "consent_required", Description: "The user must consent."},
-	Confirm: {Code: "interaction_required", Description: "The user must confirm."},
+	SignIn:    {Code: "login_required", Description: "The user must sign in."},
+	Challenge: {Code: "login_required", Description: "The user must prove a second factor."},
+	Enroll:    {Code: "interaction_required", Description: "The user must set up a second factor."},
+	Consent:   {Code: "consent_required", Description: "The user must consent."},
+	Confirm:   {Code: "interaction_required", Description: "The user must confirm."},
 }
 
 // state is what the choice of a step depends on.
@@ -66,6 +74,8 @@ type state struct {
 	client  client.Client
 	session sso.Session
 	user    account.User // zero when nobody is signed in
+	factors Factors      // of user
+	half    account.User // who has given one of two factors; zero for nobody
 	consent grant.Consent
 	now     time.Time
 }
@@ -73,8 +83,16 @@ type state struct {
 // next returns the first step that is missing.
 func (s state) next() Step {
 	switch {
+	case s.half.ID != "":
+		return Challenge
 	case s.needsSignIn():
 		return SignIn
+	case s.needsFactor():
+		return Challenge
+	case s.factors.Required && !s.factors.Any():
+		return Enroll
+	case s.in.Request.Back != "":
+		return Issue
 	case s.needsConsent():
 		return Consent
 	case s.needsClick():
@@ -100,12 +118,8 @@ func (s state) needsSignIn() bool {
 		age = s.client.DefaultMaxAge
 	}
 	tooOld := age != nil && s.now.Sub(s.session.AuthTime) > time.Duration(*age)*time.Second
-	return tooOld || s.weak() || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
-}
-
-// weak reports whether the sign-in is less sure than the request insists on.
-func (s state) weak() bool {
-	return s.session.ID != "" && !oauth.MeetsACR(s.session.ACR, s.in.Request.EssentialACRs)
+	hopeless := s.weak() && !oauth.MeetsACR(s.factors.Best(), r.EssentialACRs)
+	return tooOld || hopeless || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
 }
 
 // unmet reports whether the user has signed in as surely as they can, and it is

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -119,7 +120,7 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	step := st.next()
-	if st.unmet() {
+	if st.unmet() && step != Challenge {
 		return s.refuse(w, r, in, &oauth.Error{Code: "unmet_authentication_requirements", Description: "The user cannot sign in as surely as was asked."})
 	}
 	if e := silent[step]; e != nil && in.Request.Prompts(oauth.PromptNone) {
@@ -131,6 +132,10 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 		return s.refuse(w, r, in, silent[SignIn])
 	case step == SignIn, step != Issue && r.URL.Query().Get("switch") != "":
 		return s.Screens.SignIn(w, Screen(in, c), in.Request.LoginHint, nil)
+	case step == Challenge:
+		return s.challenge(w, r, st)
+	case step == Enroll:
+		return s.Screens.EnrollIntro(w, Screen(in, c), st.account())
 	case step == Consent:
 		scopes := st.scopes()
 		var added []string
@@ -147,6 +152,13 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 // allow answers the client with a code. A private scheme gets a page that
 // forwards: a redirect to one would leave an empty window behind.
 func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error {
+	if back := st.in.Request.Back; back != "" {
+		if err := s.end(r.Context(), st.in); err != nil {
+			return unavailable(err)
+		}
+		http.Redirect(w, r, back, http.StatusSeeOther)
+		return nil
+	}
 	if len(st.scopes()) == 0 {
 		return s.refuse(w, r, st.in, &oauth.Error{Code: "invalid_scope", Description: "None of the scopes asked for is one that this user can grant."})
 	}
@@ -172,6 +184,13 @@ func (s *Service) allow(w http.ResponseWriter, r *http.Request, st state) error 
 func (s *Service) refuse(w http.ResponseWriter, r *http.Request, in Interaction, e *oauth.Error) error {
 	if in.Request.Device != nil {
 		return s.refuseDevice(w, r, in)
+	}
+	if in.Request.Back != "" {
+		if err := s.end(r.Context(), in); err != nil {
+			return unavailable(err)
+		}
+		http.Redirect(w, r, s.Screens.Home(), http.StatusSeeOther)
+		return nil
 	}
 	if err := s.end(r.Context(), in); err != nil {
 		return unavailable(err)
@@ -258,8 +277,10 @@ func Screen(in Interaction, c client.Client) pages.Interaction {
 	return i
 }
 
-func (s state) account() pages.Account {
-	return pages.Account{ID: s.user.ID, Name: s.user.DisplayName(), Email: s.user.Email}
+func (s state) account() pages.Account { return who(s.user) }
+
+func who(u account.User) pages.Account {
+	return pages.Account{ID: u.ID, Name: u.DisplayName(), Email: u.Email}
 }
 
 // data describes the interaction to a script of our own origin.

@@ -33,6 +33,8 @@ type Needs struct {
 	Screens  *pages.Screens
 	Server   oauth.Server
 	Proofs   *oauth.Proofs
+	// Factors returns which second factors somebody has.
+	Factors func(ctx context.Context, u account.User) (Factors, error)
 }
 
 // Service keeps interactions. It is safe for concurrent use.
@@ -42,7 +44,12 @@ type Service struct {
 }
 
 // New returns a Service.
-func New(n Needs) *Service { return &Service{Needs: n, store: store{n.DB}} }
+func New(n Needs) *Service {
+	if n.Factors == nil {
+		n.Factors = func(context.Context, account.User) (Factors, error) { return Factors{}, nil }
+	}
+	return &Service{Needs: n, store: store{n.DB}}
+}
 
 // begin checks a request and stores it as an interaction, or continues one that
 // was pushed. An *oauth.Error that is not for our page goes to the client, at
@@ -170,6 +177,9 @@ func (s *Service) open(ctx context.Context, uid string, browser []byte) (Interac
 	case !in.finished.IsZero() || !s.Now().Before(in.expiresAt):
 		return in, client.Client{}, ErrEnded
 	}
+	if in.Request.Back != "" {
+		return in, ours, nil
+	}
 	c, err := s.Clients.ByID(ctx, in.Request.ClientID)
 	if errors.Is(err, client.ErrUnknown) {
 		err = ErrEnded.Because(err) // it was deleted meanwhile
@@ -177,16 +187,30 @@ func (s *Service) open(ctx context.Context, uid string, browser []byte) (Interac
 	return in, c, unavailable(err)
 }
 
+// ours stands for a client in our own interactions.
+var ours = client.Client{FirstParty: true}
+
+// BeginOwn starts an interaction that leads to back, a path of ours, once
+// somebody is signed in whose sign-in is at most maxAge seconds old, and returns
+// its path; nil is any age.
+func (s *Service) BeginOwn(ctx context.Context, back string, maxAge *int64, browser []byte) (path string, err error) {
+	in := s.fresh(Interaction{Request: oauth.AuthorizationRequest{Back: back, MaxAge: maxAge}}, browser)
+	return "/interaction/" + in.UID, unavailable(s.store.insert(ctx, in))
+}
+
 // state reads what the choice of the next step depends on. ss is zero when
 // nobody is signed in.
 func (s *Service) state(ctx context.Context, in Interaction, c client.Client, ss sso.Session) (state, error) {
 	st := state{in: in, client: c, session: ss, now: s.Now()}
-	if ss.ID == "" {
-		return st, nil
-	}
 	var err error
+	if st.half, err = s.halfway(ctx, in); err != nil || ss.ID == "" {
+		return st, err
+	}
 	if st.user, err = s.Accounts.Snapshot(ctx, ss.UserID); err != nil {
 		return st, err
+	}
+	if st.factors, err = s.Factors(ctx, st.user); err != nil {
+		return st, unavailable(err)
 	}
 	st.consent, _, err = s.Grants.Consent(ctx, ss.UserID, c.ID)
 	return st, unavailable(err)
@@ -227,12 +251,6 @@ func (s *Service) end(ctx context.Context, in Interaction) error {
 	return decided(s.store.end(ctx, in.UID, s.Now()))
 }
 
-// SignedIn records that a user gave a credential in the interaction.
-func (s *Service) SignedIn(ctx context.Context, in Interaction, userID string) error {
-	in.UserID, in.SignedIn, in.Consented, in.Confirmed = userID, true, false, false
-	return unavailable(s.store.took(ctx, in))
-}
-
 // Allowed records that a user allowed what the interaction asks for, in the
 // transaction that ctx carries.
 func (s *Service) Allowed(ctx context.Context, in Interaction, userID string) error {
@@ -248,6 +266,7 @@ func (s *Service) Clicked(ctx context.Context, in Interaction, userID string) er
 func (in Interaction) by(userID string, consented, confirmed bool) Interaction {
 	if in.UserID != userID {
 		in.UserID, in.SignedIn, in.Consented, in.Confirmed = userID, false, false, false
+		in.Proved, in.ProvedAt = nil, time.Time{}
 	}
 	in.Consented, in.Confirmed = in.Consented || consented, in.Confirmed || confirmed
 	return in

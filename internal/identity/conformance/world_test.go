@@ -47,6 +47,31 @@ type world struct {
 	browser  *browser
 	ahead    *atomic.Int64 // how far the test's clock is ahead, in microseconds
 	meta     map[string]any
+	letters  letters // what accounts sends, not the server
+}
+
+// letters keeps the last message.
+type letters struct{ last mail.Message }
+
+func (l *letters) Send(_ context.Context, m mail.Message) error {
+	l.last = m
+	return nil
+}
+
+// person signs somebody up and proves their address.
+func (w *world) person(email string) account.User {
+	w.t.Helper()
+	err := w.accounts.Register(w.t.Context(), account.Registration{Email: email, Password: password, FirstName: "Ada", Terms: true})
+	if err == nil {
+		_, token, _ := strings.Cut(w.letters.last.Text, "token=")
+		token, _, _ = strings.Cut(token, "\n")
+		_, err = w.accounts.Verify(w.t.Context(), token)
+	}
+	u, err2 := w.accounts.ByEmail(w.t.Context(), email)
+	if err := errors.Join(err, err2); err != nil {
+		w.t.Fatal(err)
+	}
+	return u
 }
 
 func (w *world) now() time.Time {
@@ -66,13 +91,9 @@ func newWorld(t *testing.T, database string) *world {
 	w := serve(t, database, nil, &atomic.Int64{})
 	w.accounts = account.New(account.Needs{
 		DB: w.core.DB, Bus: w.core.Bus, Log: w.core.Log, Now: w.now, Passwords: w.core.Passwords, Box: w.core.Box, IDPURL: w.idp,
-		Mail: mail.NewFolder(t.TempDir(), w.core.Log, w.now),
+		Mail: &w.letters,
 	})
-	ada, err := w.accounts.CreateAdmin(t.Context(), "ada@example.com", password)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.ada = ada
+	w.ada = w.person("ada@example.com")
 	w.browser = w.newBrowser()
 	w.get(w.idp+"/.well-known/openid-configuration", &w.meta)
 	return w

@@ -57,10 +57,7 @@ func (a API) signIn(w http.ResponseWriter, r *http.Request) error {
 		}
 		return a.Screens.SignIn(w, authorize.Screen(in, c), bounded(v.Get("name")), f)
 	}
-	if _, err := a.Sessions.SignIn(w, r, u, sso.ByPassword); err != nil {
-		return err
-	}
-	if err := a.Authorize.SignedIn(r.Context(), in, u.ID); err != nil {
+	if err := a.Authorize.Proved(w, r, in, u, sso.ByPassword); err != nil {
 		return err
 	}
 	return authorize.Resume(w, r, in)

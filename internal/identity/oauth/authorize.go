@@ -45,6 +45,9 @@ type AuthorizationRequest struct {
 	// Device is set for a request that came from a device without a browser: then
 	// there is no redirect URI, and the decision is for that device.
 	Device *DeviceRequest `json:"device,omitempty"`
+	// Back is a path of ours that the request leads to: then it comes from no
+	// client, and there is no answer.
+	Back string `json:"back,omitempty"`
 	// Popup says that the page runs in a pop-up window, which needs its opener.
 	Popup bool `json:"popup,omitempty"`
 }

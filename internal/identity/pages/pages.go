@@ -35,6 +35,9 @@ func New(instance, home string, dev bool) (*Screens, error) {
 	return &Screens{t: t, home: home, dev: dev}, nil
 }
 
+// Home returns the address that pages without another way out lead to.
+func (s *Screens) Home() string { return s.home }
+
 // Interaction is what the screens of an interaction share.
 type Interaction struct {
 	UID         string
@@ -136,24 +139,27 @@ func (s *Screens) SignIn(w http.ResponseWriter, i Interaction, name string, err 
 	}
 	status := http.StatusOK
 	if err != nil {
-		status, d.Problem = s.problem(err)
+		status, d.Problem = s.problem("signin.wrong", err)
 	}
 	return s.t.Render(w, status, "signin", &d, i.options())
 }
 
-// problem returns the status and text for a failed sign-in. A wrong password
-// is an answer like another, not an error of the request.
-func (s *Screens) problem(err *fault.Error) (int, string) {
+// problem returns the status and text for a failed try; the texts are those of
+// key. A wrong password or code is an answer like another, not an error of the
+// request.
+func (s *Screens) problem(key string, err *fault.Error) (int, string) {
 	left, ok := err.Details["triesLeft"].(int)
 	switch {
+	case !ok && err.Kind == fault.Unauthenticated:
+		return http.StatusOK, err.Message
 	case !ok:
 		return err.Kind.Status(), err.Message
 	case left == 0:
-		return http.StatusOK, s.t.Text("signin.wrong.none")
+		return http.StatusOK, s.t.Text(key + ".none")
 	case left == 1:
-		return http.StatusOK, s.t.Text("signin.wrong.one")
+		return http.StatusOK, s.t.Text(key + ".one")
 	default:
-		return http.StatusOK, s.t.Text("signin.wrong", left)
+		return http.StatusOK, s.t.Text(key, left)
 	}
 }
 

@@ -17,10 +17,18 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/pages"
 )
 
+// qrCode is the image of a black square.
+const qrCode = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
 var (
 	desktop = pages.Interaction{UID: "uid", Client: "Rephlo Desktop", FirstParty: true, RedirectURI: "http://127.0.0.1:53682/callback"}
 	hostile = pages.Interaction{UID: `"><b>`, Client: `"><script>alert(1)</script>` + "\u202e" + strings.Repeat("long ", 60), RedirectURI: "https://evil.test/cb"}
-	ada     = pages.Account{ID: "usr_1", Name: "Ada Lovelace", Email: "ada@example.com"}
+	setup   = pages.Setup{
+		ID: "mfa_1", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", QR: qrCode, Action: "/account/security/totp/confirm", Cancel: "/account/security",
+	}
+	recovery = strings.Fields("0123-4567-89ab-cdef 1123-4567-89ab-cdef 2123-4567-89ab-cdef 3123-4567-89ab-cdef 4123-4567-89ab-cdef 5123-4567-89ab-cdef 6123-4567-89ab-cdef 7123-4567-89ab-cdef 8123-4567-89ab-cdef 9123-4567-89ab-cdef")
+	mfaWrong = fault.New(fault.Unauthenticated, "code_invalid", "The code is wrong.")
+	ada      = pages.Account{ID: "usr_1", Name: "Ada Lovelace", Email: "ada@example.com"}
 )
 
 // screens are all pages, each empty or full and failing. The names begin with
@@ -43,7 +51,21 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		},
 		"signin.wait":    func(w http.ResponseWriter) error { return s.SignIn(w, desktop, "ada", account.ErrTooMany) },
 		"signin.hostile": func(w http.ResponseWriter) error { return s.SignIn(w, hostile, `"><script>`, nil) },
-		"register":       func(w http.ResponseWriter) error { return s.Register(w, pages.Register{Interaction: "uid"}, nil) },
+		"challenge":      func(w http.ResponseWriter) error { return s.Challenge(w, desktop, ada, false, nil) },
+		"challenge.recovery": func(w http.ResponseWriter) error {
+			return s.Challenge(w, hostile, pages.Account{ID: "u", Name: `"><script>`}, true, mfaWrong.With("triesLeft", 1))
+		},
+		"challenge.wait": func(w http.ResponseWriter) error { return s.Challenge(w, desktop, ada, false, account.ErrTooMany) },
+		"enroll":         func(w http.ResponseWriter) error { return s.EnrollIntro(w, desktop, ada) },
+		"totp":           func(w http.ResponseWriter) error { return s.Setup(w, setup, nil) },
+		"totp.wrong":     func(w http.ResponseWriter) error { return s.Setup(w, setup, mfaWrong.With("triesLeft", 4)) },
+		"codes": func(w http.ResponseWriter) error {
+			return s.Codes(w, recovery, 3, "/account/security/totp/saved", false)
+		},
+		"codes.wrong": func(w http.ResponseWriter) error {
+			return s.Codes(w, recovery, 3, "/account/security/totp/saved", true)
+		},
+		"register": func(w http.ResponseWriter) error { return s.Register(w, pages.Register{Interaction: "uid"}, nil) },
 		"register.wrong": func(w http.ResponseWriter) error {
 			return s.Register(w, pages.Register{Email: "ada@example.com", Username: "ada", FirstName: `"><script>`, Terms: true}, short)
 		},

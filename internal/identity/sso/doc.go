@@ -8,7 +8,7 @@
 // other host can set them; over plain http, which is for localhost only,
 // browsers do not accept that prefix.
 //
-// A session gets a new secret at each sign-in. It ends after 12 hours without
+// A session gets a new secret at each sign-in and each further proof. It ends after 12 hours without
 // use, 30 days after it began, when its user may no longer sign in, and when
 // the user's password was set after the sign-in.
 //

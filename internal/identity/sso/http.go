@@ -47,6 +47,17 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User,
 	return ss, nil
 }
 
+// Raise adds the proofs amr to the sign-in ss in r's browser, with a new
+// secret. It returns false if that sign-in has ended meanwhile.
+func (s *Service) Raise(w http.ResponseWriter, r *http.Request, ss Session, amr ...string) (bool, error) {
+	_, secret, raised, err := s.raise(r.Context(), ss, amr)
+	if err != nil || !raised {
+		return false, err
+	}
+	s.set(w, sessionCookie, secret, 0)
+	return true, nil
+}
+
 // SignOut ends the session in r's browser, if there is one, and its cookie.
 func (s *Service) SignOut(w http.ResponseWriter, r *http.Request) error {
 	ss, ok, err := s.Current(r)

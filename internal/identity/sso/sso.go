@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
@@ -27,11 +28,26 @@ const (
 	agentSize  = 200
 )
 
-// Ways to sign in, as amr and acr values.
+// Ways to sign in, as amr values (RFC 8176).
 const (
 	ByPassword = "pwd"
-	ACRSingle  = "single" // one factor
+	ByCode     = "otp" // of an authenticator app, or a recovery code
+	ByTwo      = "mfa" // more than one factor
 )
+
+// How surely somebody signed in, as acr values.
+const (
+	ACRSingle = "single" // one factor
+	ACRMulti  = "mfa"    // two, or one that is two in itself
+)
+
+// acrOf returns how sure a sign-in by amr is.
+func acrOf(amr []string) string {
+	if slices.Contains(amr, ByTwo) {
+		return ACRMulti
+	}
+	return ACRSingle
+}
 
 // Session is one account that is signed in in one browser.
 type Session struct {
@@ -125,7 +141,7 @@ func (s *Service) signIn(ctx context.Context, u account.User, amr []string, befo
 	now := s.Now()
 	secret, hash := newSecret()
 	ss := Session{
-		ID: id.New("ses", now), UserID: u.ID, AuthTime: now, ACR: ACRSingle, AMR: amr, createdAt: now, lastSeenAt: now,
+		ID: id.New("ses", now), UserID: u.ID, AuthTime: now, ACR: acrOf(amr), AMR: amr, createdAt: now, lastSeenAt: now,
 	}
 	err := s.DB.InTx(ctx, func(ctx context.Context) error {
 		if before.ID != "" && before.UserID == u.ID {
@@ -146,6 +162,21 @@ func (s *Service) signIn(ctx context.Context, u account.User, amr []string, befo
 		return s.endOldest(ctx, u)
 	})
 	return ss, secret, unavailable(err)
+}
+
+// raise gives a session a further proof and a new secret. When its user signed
+// in stays as it was: the first factor was not given again. It returns false if
+// the session has ended.
+func (s *Service) raise(ctx context.Context, ss Session, amr []string) (Session, string, bool, error) {
+	secret, hash := newSecret()
+	for _, way := range amr {
+		if !slices.Contains(ss.AMR, way) {
+			ss.AMR = append(slices.Clip(ss.AMR), way)
+		}
+	}
+	ss.ACR = acrOf(ss.AMR)
+	raised, err := s.store.raise(ctx, ss, hash)
+	return ss, secret, raised, unavailable(err)
 }
 
 // endOldest keeps the number of a user's sessions bounded.

@@ -48,6 +48,13 @@ func (s store) renew(ctx context.Context, ss Session, hash []byte) (bool, error)
 	return changed(res, err, "renew session")
 }
 
+// raise gives a live session a new secret and what its user has proved since.
+func (s store) raise(ctx context.Context, ss Session, hash []byte) (bool, error) {
+	const q = `UPDATE sso_session SET hash = $2, acr = $3, amr = $4 WHERE id = $1 AND user_id = $5 AND ended_at IS NULL`
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, ss.ID, hash, ss.ACR, strings.Join(ss.AMR, " "), ss.UserID)
+	return changed(res, err, "raise session")
+}
+
 func (s store) seen(ctx context.Context, sessionID string, at time.Time) error {
 	return s.exec(ctx, "record use", `UPDATE sso_session SET last_seen_at = $2 WHERE id = $1`, sessionID, at.UnixMicro())
 }

@@ -1,0 +1,82 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/sso"
+)
+
+// halfLife is how long the first of two factors waits for the second.
+const halfLife = 15 * time.Minute
+
+// Factors are the second factors that somebody has.
+type Factors struct {
+	App bool // an authenticator app, and so recovery codes
+	// Required says that a role of the user demands one.
+	Required bool
+}
+
+// Any reports whether there is one, so that signing in asks for it.
+func (f Factors) Any() bool { return f.App }
+
+// Best returns the class of the surest sign-in that is possible.
+func (f Factors) Best() string {
+	if f.Any() {
+		return sso.ACRMulti
+	}
+	return sso.ACRSingle
+}
+
+// needsFactor reports whether the sign-in lacks a factor that the user can
+// give: one that they have is always asked for.
+func (s state) needsFactor() bool {
+	if !s.factors.Any() || s.session.ID == "" {
+		return false
+	}
+	if s.session.ACR == sso.ACRSingle {
+		return true
+	}
+	return s.weak() && oauth.MeetsACR(s.factors.Best(), s.in.Request.EssentialACRs)
+}
+
+// weak reports whether the sign-in is less sure than the request insists on.
+func (s state) weak() bool {
+	return s.session.ID != "" && !oauth.MeetsACR(s.session.ACR, s.in.Request.EssentialACRs)
+}
+
+// halfway returns who has given one of two factors, if that still counts.
+func (s *Service) halfway(ctx context.Context, in Interaction) (account.User, error) {
+	now := s.Now()
+	if len(in.Proved) == 0 || in.SignedIn || now.Sub(in.ProvedAt) >= halfLife {
+		return account.User{}, nil
+	}
+	u, err := s.Accounts.Snapshot(ctx, in.UserID)
+	if errors.Is(err, account.ErrUnknown) {
+		return account.User{}, nil
+	}
+	if err != nil || account.Usable(u, now) != nil || in.ProvedAt.Before(u.PasswordAt) {
+		return account.User{}, err
+	}
+	f, err := s.Factors(ctx, u)
+	if err != nil || !f.Any() { // taken away meanwhile: it begins anew
+		return account.User{}, unavailable(err)
+	}
+	return u, nil
+}
+
+// signedIn records that a user has signed in, in the interaction.
+func (s *Service) signedIn(ctx context.Context, in Interaction, userID string) error {
+	in.UserID, in.SignedIn, in.Consented, in.Confirmed = userID, true, false, false
+	in.Proved, in.ProvedAt = nil, time.Time{}
+	return unavailable(s.store.took(ctx, in))
+}
+
+// StartOver forgets the first factor: somebody guesses at the second.
+func (s *Service) StartOver(ctx context.Context, in Interaction) error {
+	in.Proved, in.ProvedAt = nil, time.Time{}
+	return unavailable(s.store.took(ctx, in))
+}

@@ -25,8 +25,11 @@ type User struct {
 	State      string
 	Reason     string    // why the account is not active
 	Until      time.Time // when a suspension ends; zero if it does not
-	PasswordAt time.Time // when the password was set; earlier sign-ins are void
-	CreatedAt  time.Time
+	PasswordAt time.Time // when the password was set
+	// SignedOutAt is when everybody was signed out last; earlier sign-ins are
+	// void.
+	SignedOutAt time.Time
+	CreatedAt   time.Time
 	// LastLoginAt is when the user last gave the right password. A Snapshot may
 	// show an older time.
 	LastLoginAt time.Time
@@ -79,6 +82,7 @@ var (
 	ErrCredentials   = fault.New(fault.Unauthenticated, "unauthorized", "Wrong e-mail or password. Check both and try again.")
 	ErrTooMany       = fault.New(fault.RateLimited, "too_many_attempts", "Too many attempts. Wait before you try again.")
 	ErrUsernameTaken = fault.New(fault.Conflict, "username_taken", "Somebody else has this username. Choose another.").At("username")
+	ErrEmailTaken    = fault.New(fault.Conflict, "email_taken", "This address belongs to another account now. Use another one.")
 	ErrInvalid       = fault.New(fault.Unprocessable, "validation_error", "Some fields are wrong. Correct them and send the form again.")
 	ErrShort         = fault.New(fault.Unprocessable, "password_too_short", "The password has fewer than 8 characters. Use 8 or more; 15 is better.").At("password")
 	ErrCommon        = fault.New(fault.Unprocessable, "password_too_common", "The password is on the list of common passwords. Choose one that is harder to guess.").At("password")

@@ -46,7 +46,7 @@ func (s *Service) makeAdmin(ctx context.Context, email, phc string) (User, error
 		local, _, _ := strings.Cut(email, "@")
 		u = user{User: User{
 			ID: id.New("usr", now), Email: email, Verified: true, Username: madeUsername(local, ""), Role: RoleSuperAdmin,
-			State: StateActive, PasswordAt: now, CreatedAt: now,
+			State: StateActive, PasswordAt: now, SignedOutAt: now, CreatedAt: now,
 		}, password: phc}
 		created, err := s.store.insert(ctx, u)
 		if err != nil || !created {
@@ -55,9 +55,12 @@ func (s *Service) makeAdmin(ctx context.Context, email, phc string) (User, error
 	case err != nil:
 		return User{}, err
 	default:
-		u.Verified, u.Role, u.State, u.Reason, u.PasswordAt = true, RoleSuperAdmin, StateActive, "", now
+		u.Verified, u.Role, u.State, u.Reason, u.PasswordAt, u.SignedOutAt = true, RoleSuperAdmin, StateActive, "", now, now
 		if err := s.store.setAdmin(ctx, u.ID, phc, now); err != nil {
 			return User{}, err
+		}
+		if err := s.Changed(ctx, Change{User: u.User, Event: PasswordReset, SignOut: true}); err != nil {
+			return User{}, fmt.Errorf("after a change of password: %w", err)
 		}
 	}
 	if err := s.Admin(ctx, u.User); err != nil {

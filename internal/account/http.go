@@ -18,9 +18,7 @@ type API struct{ Accounts *Service }
 func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/users/me", a.me, access.Needs(access.ScopeUser), web.Doc("Who the credential belongs to"))
 	web.Route(m, "PATCH /v1/users/me", a.update, access.Needs(access.ScopeUser), web.Doc("Change your own profile"))
-	web.Route(m, "POST /auth/register", a.register, withAddress(), web.Status(http.StatusCreated), web.Doc("Sign up"))
-	web.Route(m, "POST /auth/verify-email", a.verify, web.Doc("Prove an e-mail address"))
-	web.Route(m, "POST /auth/resend-verification", a.resend, withAddress(), web.Status(http.StatusAccepted), web.Doc("Mail another verification link"))
+	a.mountSignUp(m)
 }
 
 // Address returns the network address that r came from, without the port.
@@ -149,67 +147,4 @@ func (a API) update(ctx context.Context, in *updateInput) (*profileOutput, error
 		return nil, err
 	}
 	return profileOf(u), nil
-}
-
-type registerInput struct {
-	Body struct {
-		Email         string `json:"email" maxLength:"254"`
-		Password      string `json:"password" maxLength:"1024"`
-		Username      string `json:"username,omitempty" maxLength:"30"`
-		FirstName     string `json:"firstName,omitempty" maxLength:"100"`
-		LastName      string `json:"lastName,omitempty" maxLength:"100"`
-		AcceptedTerms bool   `json:"acceptedTerms"`
-		Locale        string `json:"locale,omitempty" maxLength:"35"`
-	}
-}
-
-type registerOutput struct {
-	Body struct {
-		Status string `json:"status" enum:"verification_sent"`
-	}
-}
-
-func (a API) register(ctx context.Context, in *registerInput) (*registerOutput, error) {
-	b := in.Body
-	err := a.Accounts.Register(ctx, Registration{
-		Email: b.Email, Password: b.Password, Username: b.Username, FirstName: b.FirstName, LastName: b.LastName,
-		Locale: b.Locale, Terms: b.AcceptedTerms, Address: address(ctx),
-	})
-	if err != nil {
-		return nil, err
-	}
-	var out registerOutput
-	out.Body.Status = "verification_sent"
-	return &out, nil
-}
-
-type verifyInput struct {
-	Body struct {
-		Token string `json:"token" maxLength:"100"`
-	}
-}
-
-type verifyOutput struct {
-	Body struct {
-		Verified bool `json:"verified"`
-	}
-}
-
-func (a API) verify(ctx context.Context, in *verifyInput) (*verifyOutput, error) {
-	if _, err := a.Accounts.Verify(ctx, in.Body.Token); err != nil {
-		return nil, err
-	}
-	var out verifyOutput
-	out.Body.Verified = true
-	return &out, nil
-}
-
-type resendInput struct {
-	Body struct {
-		Email string `json:"email" maxLength:"254"`
-	}
-}
-
-func (a API) resend(ctx context.Context, in *resendInput) (*struct{}, error) {
-	return nil, a.Accounts.Resend(ctx, in.Body.Email, address(ctx), "")
 }

@@ -50,7 +50,7 @@ func CheckPassword(password, email, username string) error {
 	}
 	local, _, _ := strings.Cut(emailKey(email), "@")
 	for _, own := range []struct{ word, what string }{
-		{"rephlo", "the name of this product"}, {usernameKey(username), "your username"}, {local, "your e-mail address"},
+		{"rephlo", "the name of this product"}, {usernameKey(username), "your username"}, {local, "your e-mail address"}, {emailKey(email), "your e-mail address"},
 	} {
 		if lower == own.word || utf8.RuneCountInString(own.word) >= 4 && strings.Contains(lower, own.word) {
 			return ErrCommon.Saying("The password contains %s. Choose one that is harder to guess.", own.what)

@@ -17,6 +17,8 @@ import (
 const (
 	registerLimit = 5
 	resendLimit   = 5
+	forgotLimit   = 3
+	changeLimit   = 5
 	networkLimit  = 20
 )
 
@@ -44,7 +46,7 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 	now := s.Now()
 	u := user{User: User{
 		ID: id.New("usr", now), Email: r.Email, Username: r.Username, FirstName: r.FirstName, LastName: r.LastName,
-		Locale: r.Locale, State: StateActive, PasswordAt: now, CreatedAt: now,
+		Locale: r.Locale, State: StateActive, PasswordAt: now, SignedOutAt: now, CreatedAt: now,
 	}, password: phc}
 	if u.Username == "" {
 		u.Username = madeUsername(r.FirstName, r.LastName)
@@ -93,7 +95,7 @@ func (s *Service) signUp(ctx context.Context, u user, back string) (mail.Message
 }
 
 // Resend mails another verification link to an address whose account is not
-// proven. It answers alike for every address.
+// proven. Every address gets some mail, and the same answer after the same work.
 func (s *Service) Resend(ctx context.Context, email, address, back string) error {
 	email, err := checkEmail(email)
 	if err != nil {
@@ -103,18 +105,20 @@ func (s *Service) Resend(ctx context.Context, email, address, back string) error
 		return err
 	}
 	u, err := s.store.byEmail(ctx, emailKey(email))
-	if errors.Is(err, ErrUnknown) || err == nil && (u.Verified || u.State != StateActive) {
-		return nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrUnknown) {
 		return unavailable(err)
 	}
-	link, err := s.link(ctx, purposeVerify, u.ID, u.Email, back, verifyLife)
-	if err != nil {
-		return unavailable(err)
-	}
-	s.send(ctx, verifyMail(u.Email, s.IDPURL+"/verify?token="+link))
-	return nil
+	unknown := err != nil
+	return s.deliver(ctx, func(ctx context.Context) (mail.Message, error) {
+		link, err := s.link(ctx, purposeVerify, u.ID, email, back, verifyLife)
+		switch {
+		case unknown:
+			return strangerMail(email, s.IDPURL), err
+		case u.Verified || u.State != StateActive:
+			return knownMail(email, s.IDPURL), err
+		}
+		return verifyMail(email, s.IDPURL+"/verify?token="+link), err
+	})
 }
 
 // Verify proves an address by the token of a mailed link and returns the Back

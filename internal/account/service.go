@@ -38,6 +38,9 @@ type Needs struct {
 	// Admin is called in the transaction that makes an administrator, again if
 	// that happens again.
 	Admin func(ctx context.Context, u User) error
+	// Changed is called in the transaction that changes how somebody signs in:
+	// sign-ins end there, and the owner is told.
+	Changed func(ctx context.Context, c Change) error
 	// IDPURL is the address of the Identity Provider; links in mails begin
 	// with it, never with a Host header.
 	IDPURL string
@@ -65,6 +68,9 @@ func New(n Needs) *Service {
 	}
 	if n.Admin == nil {
 		n.Admin = func(context.Context, User) error { return nil }
+	}
+	if n.Changed == nil {
+		n.Changed = func(context.Context, Change) error { return nil }
 	}
 	s := &Service{
 		Needs: n, store: store{n.DB}, key: n.Box.Subkey("account/names"),

@@ -21,21 +21,21 @@ type user struct {
 type store struct{ db *sqldb.DB }
 
 // selectUser reads what scan takes.
-const selectUser = `SELECT id, email, verified, username, first_name, last_name, locale, password, password_at,
+const selectUser = `SELECT id, email, verified, username, first_name, last_name, locale, password, password_at, signed_out_at,
 	role, state, state_reason, state_until, created_at, last_login_at FROM account_user `
 
 func (s store) one(ctx context.Context, query, key string) (user, error) {
 	var u user
-	var passwordAt, until, created, login sqldb.Time
+	var passwordAt, signedOut, until, created, login sqldb.Time
 	err := s.db.Q(ctx).QueryRowContext(ctx, query, key).Scan(&u.ID, &u.Email, &u.Verified, &u.Username, &u.FirstName, &u.LastName,
-		&u.Locale, &u.password, &passwordAt, &u.Role, &u.State, &u.Reason, &until, &created, &login)
+		&u.Locale, &u.password, &passwordAt, &signedOut, &u.Role, &u.State, &u.Reason, &until, &created, &login)
 	if errors.Is(err, sql.ErrNoRows) {
 		return user{}, ErrUnknown
 	}
 	if err != nil {
 		return user{}, fmt.Errorf("read account: %w", err)
 	}
-	u.PasswordAt, u.Until, u.CreatedAt, u.LastLoginAt = passwordAt.Time, until.Time, created.Time, login.Time
+	u.PasswordAt, u.SignedOutAt, u.Until, u.CreatedAt, u.LastLoginAt = passwordAt.Time, signedOut.Time, until.Time, created.Time, login.Time
 	return u, nil
 }
 
@@ -81,8 +81,8 @@ func (s store) usernameOfOther(ctx context.Context, key, userID string) (taken b
 func (s store) insert(ctx context.Context, u user) (created bool, err error) {
 	const q = `
 		INSERT INTO account_user (id, email, email_key, verified, username, username_key, first_name, last_name, locale, password,
-			password_at, role, state, state_reason, terms_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, '', $11, $14)
+			password_at, signed_out_at, role, state, state_reason, terms_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, '', $11, $14)
 		ON CONFLICT DO NOTHING`
 	res, err := s.db.Q(ctx).ExecContext(ctx, q, u.ID, u.Email, emailKey(u.Email), u.Verified, u.Username, usernameKey(u.Username),
 		u.FirstName, u.LastName, u.Locale, u.password, u.PasswordAt.UnixMicro(), u.Role, u.State, u.CreatedAt.UnixMicro())
@@ -133,6 +133,23 @@ func (s store) setVerified(ctx context.Context, userID string) error {
 	return s.exec(ctx, "verify account", `UPDATE account_user SET verified = TRUE WHERE id = $1`, userID)
 }
 
+// setPassword replaces the password hash that u was read with.
+func (s store) setPassword(ctx context.Context, u user, phc string) (bool, error) {
+	const q = `UPDATE account_user SET password = $2, password_at = $3, signed_out_at = $4 WHERE id = $1 AND password = $5`
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, u.ID, phc, u.PasswordAt.UnixMicro(), u.SignedOutAt.UnixMicro(), u.password)
+	return changed(res, err, "set password")
+}
+
+func (s store) setEmail(ctx context.Context, userID, email string) error {
+	const q = `UPDATE account_user SET email = $2, email_key = $3, verified = TRUE WHERE id = $1`
+	return s.exec(ctx, "change address", q, userID, email, emailKey(email))
+}
+
+func (s store) dropUserTokens(ctx context.Context, userID, purpose string) error {
+	const q = `DELETE FROM account_token WHERE user_id = $1 AND purpose = $2 AND used_at IS NULL`
+	return s.exec(ctx, "drop links", q, userID, purpose)
+}
+
 func (s store) setProfile(ctx context.Context, u User) error {
 	const q = `UPDATE account_user SET first_name = $2, last_name = $3, username = $4, username_key = $5 WHERE id = $1`
 	return s.exec(ctx, "change profile", q, u.ID, u.FirstName, u.LastName, u.Username, usernameKey(u.Username))
@@ -141,7 +158,7 @@ func (s store) setProfile(ctx context.Context, u User) error {
 func (s store) setAdmin(ctx context.Context, userID, password string, at time.Time) error {
 	const q = `
 		UPDATE account_user SET verified = TRUE, role = 'super_admin', state = 'active', state_reason = '', state_until = NULL,
-			password = $2, password_at = $3
+			password = $2, password_at = $3, signed_out_at = $3
 		WHERE id = $1`
 	return s.exec(ctx, "make administrator", q, userID, password, at.UnixMicro())
 }

@@ -16,12 +16,18 @@ const (
 	purposeVerify = "verify"
 	purposeSetup  = "setup" // the first administrator
 	purposeAdmin  = "admin" // a named administrator
+	purposeReset  = "reset" // a new password
+	purposeEmail  = "email" // a new address
+	// purposeKeepEmail calls a change of address off.
+	purposeKeepEmail = "keep_email"
 )
 
 // How long links live.
 const (
 	verifyLife = 24 * time.Hour
 	setupLife  = time.Hour
+	resetLife  = 15 * time.Minute
+	changeLife = 24 * time.Hour
 )
 
 // token is what the database holds of a link.

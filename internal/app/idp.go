@@ -23,6 +23,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/register"
+	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/identity/token"
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
@@ -61,7 +62,9 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	p := &identityParts{
 		server:  oauth.Server{Issuer: core.Config.IDPURL, Resource: core.Config.APIURL},
 		signing: keys.New(keys.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
-		grants:  grant.New(grant.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
+		grants: grant.New(grant.Needs{
+			DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now, Reused: s.tokenReused,
+		}),
 	}
 	p.sessions = sso.New(sso.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: s.domains.Accounts, Secure: https(core.Config.IDPURL),
@@ -72,7 +75,8 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 			return s.enqueueNotices(ctx, p.grants, sessionID)
 		},
 	})
-	s.domains.Factors.Happened = s.factorsChanged(p.sessions)
+	s.domains.Factors.Happened = s.factorsChanged(p)
+	s.domains.Accounts.Changed = s.accountChanged(p)
 	fetcher := egress.NewDocuments(egress.DocumentOptions{Loopback: core.Config.Dev})
 	p.clients = client.New(client.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev, Issuer: p.server.Issuer, Once: p.grants.Once,
@@ -157,6 +161,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		challenge.API{Factors: d.Factors, Authorize: steps, Screens: screens},
+		self.API{Accounts: d.Accounts, Factors: d.Factors, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

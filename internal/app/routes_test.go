@@ -91,6 +91,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/{path...}",
 		"GET /docs/errors", "GET /docs/errors/{code}",
 		"POST /auth/register", "POST /auth/verify-email", "POST /auth/resend-verification",
+		"POST /auth/forgot-password", "POST /auth/reset-password", "POST /v1/users/me/change-email/confirm",
 	}
 	s := start(t)
 	mux, err := s.newAPI(t.Context())

@@ -249,6 +249,17 @@ func (s *Service) Renew(ctx context.Context, u account.User, code string) ([]str
 	if _, err := s.Check(ctx, u, code); err != nil {
 		return nil, err
 	}
+	return s.Replace(ctx, u)
+}
+
+// Replace is Renew for somebody who has just signed in with a second factor.
+// ErrNone without an authenticator.
+func (s *Service) Replace(ctx context.Context, u account.User) ([]string, error) {
+	if st, err := s.Status(ctx, u); err != nil {
+		return nil, err
+	} else if !st.Enrolled() {
+		return nil, ErrNone
+	}
 	codes, hashes, err := s.codes(ctx)
 	if err != nil {
 		return nil, err
@@ -273,6 +284,14 @@ func (s *Service) Disable(ctx context.Context, u account.User, code string) erro
 	}
 	if _, err := s.Check(ctx, u, code); err != nil {
 		return err
+	}
+	return s.Reset(ctx, u)
+}
+
+// Remove is Disable for somebody who has just signed in with a second factor.
+func (s *Service) Remove(ctx context.Context, u account.User) error {
+	if s.Required(u) {
+		return ErrMandatory
 	}
 	return s.Reset(ctx, u)
 }

@@ -32,6 +32,13 @@ type Page struct {
 	// Refresh is an address that the browser goes on to by itself; its scheme is trusted.
 	Refresh template.URL
 	Wide    bool
+	Nav     []Link // to the pages of the same area; empty for a page that stands alone
+}
+
+// Link leads to a page; Here says that it is the one shown.
+type Link struct {
+	Text, URL string
+	Here      bool
 }
 
 func (p *Page) base() *Page { return p }

@@ -58,7 +58,7 @@ func (s *Service) halfway(ctx context.Context, in Interaction) (account.User, er
 	if errors.Is(err, account.ErrUnknown) {
 		return account.User{}, nil
 	}
-	if err != nil || account.Usable(u, now) != nil || in.ProvedAt.Before(u.PasswordAt) {
+	if err != nil || account.Usable(u, now) != nil || (in.ProvedAt.Before(u.SignedOutAt) || in.ProvedAt.Before(u.PasswordAt)) {
 		return account.User{}, err
 	}
 	f, err := s.Factors(ctx, u)

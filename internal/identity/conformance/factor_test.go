@@ -78,7 +78,7 @@ func (b *browser) login(p page) page {
 
 func (p page) has(t testing.TB, status int, texts ...string) page {
 	t.Helper()
-	for _, text := range texts {
+	for _, text := range append(texts, "") {
 		if p.status != status || !strings.Contains(p.body, text) {
 			t.Fatalf("%s: %d, want %d and %q: %s", p.url, p.status, status, text, p.body)
 		}

@@ -173,7 +173,10 @@ func (s *Service) usedBefore(ctx context.Context, t refreshToken, who by, now ti
 		return f.Authorization, string(plain), false, nil
 	}
 	s.log.WarnContext(ctx, "refresh token reused", "authorization", f.ID, "client", f.ClientID, "user", f.UserID)
-	return a, "", true, s.Revoke(ctx, KindAuthorization, f.ID)
+	if err := s.Revoke(ctx, KindAuthorization, f.ID); err != nil {
+		return a, "", true, err
+	}
+	return a, "", true, s.reused(ctx, f.Authorization)
 }
 
 func (s *Service) keepSuccessor(ctx context.Context, presented, next refreshToken, now time.Time) error {

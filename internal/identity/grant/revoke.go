@@ -80,6 +80,24 @@ func (s *Service) Revoke(ctx context.Context, kind Kind, subject string) error {
 	})
 }
 
+// RevokeOthers ends a user's refresh tokens and what came from them, but those
+// of the browser session keep; "" keeps none. It joins the transaction that ctx
+// carries.
+func (s *Service) RevokeOthers(ctx context.Context, userID, keep string) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		list, err := s.store.authorizations(ctx, userID, keep, s.now())
+		if err != nil {
+			return err
+		}
+		for _, authorization := range list {
+			if err := s.Revoke(ctx, KindAuthorization, authorization); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Revoked reports whether an access token was revoked. It reads memory only.
 func (s *Service) Revoked(c oauth.Claims) bool {
 	made := oauth.IssuedMilli(c.JTI)

@@ -49,6 +49,28 @@ func (s store) revokeFamilies(ctx context.Context, kind Kind, subject string, no
 	return nil
 }
 
+// authorizations lists those of a user that have live refresh tokens, but not
+// those of one session.
+func (s store) authorizations(ctx context.Context, userID, session string, now time.Time) ([]string, error) {
+	const q = `
+		SELECT authorization_id FROM grant_family
+		WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND ($3 = '' OR session_id <> $3)`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, now.UnixMicro(), session)
+	if err != nil {
+		return nil, fmt.Errorf("list authorizations: %w", err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list authorizations: %w", err)
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
 // revokedSince reports whether anything that ends a's tokens was revoked at
 // or after made.
 func (s store) revokedSince(ctx context.Context, a Authorization, made time.Time) (bool, error) {

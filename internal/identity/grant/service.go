@@ -22,6 +22,9 @@ type Needs struct {
 	Box *seal.Box
 	Log *slog.Logger
 	Now func() time.Time
+	// Reused is called in the transaction that ends an authorization because a
+	// refresh token of it was used twice: its user is told there.
+	Reused func(ctx context.Context, a Authorization) error
 }
 
 // Service issues and redeems codes and refresh tokens, keeps consents, and
@@ -35,6 +38,7 @@ type Service struct {
 	tagKey []byte
 	// userKey makes the hash of a user code, which is too short for one without.
 	userKey []byte
+	reused  func(context.Context, Authorization) error
 
 	epochs epochs
 	cancel context.CancelFunc
@@ -45,8 +49,11 @@ type Service struct {
 func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now,
-		tagKey: n.Box.Subkey("refresh/v1"), userKey: n.Box.Subkey("user code/v1"),
+		tagKey: n.Box.Subkey("refresh/v1"), userKey: n.Box.Subkey("user code/v1"), reused: n.Reused,
 		epochs: epochs{at: map[epochKey]epoch{}},
+	}
+	if s.reused == nil {
+		s.reused = func(context.Context, Authorization) error { return nil }
 	}
 	n.Bus.Subscribe(busKind, s.heard)
 	return s

@@ -32,6 +32,7 @@ func (a API) Mount(m *web.Mux) {
 	m.Handle("GET /verify", a.verifyForm, page)
 	m.Handle("POST /verify", a.verify, form...)
 	m.Handle("POST /verify/resend", a.resend, form...)
+	a.mountRecovery(m, page, form)
 }
 
 func (a API) signIn(w http.ResponseWriter, r *http.Request) error {

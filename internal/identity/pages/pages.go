@@ -124,7 +124,7 @@ func (s *Screens) Names() []string { return s.t.Names() }
 // signIn is the data of signin.html.
 type signIn struct {
 	ui.Page
-	Client, Host, Action, Register, Cancel, Name, Problem string
+	Client, Host, Action, Register, Forgot, Cancel, Name, Problem string
 }
 
 // SignIn shows the form for name and password. name is filled in; err is what
@@ -133,6 +133,7 @@ func (s *Screens) SignIn(w http.ResponseWriter, i Interaction, name string, err 
 	d := signIn{
 		Page: ui.Page{Title: s.t.Text("signin.title")}, Client: shown(i.Client), Name: name,
 		Action: i.path("/login"), Cancel: i.path("/abort"), Register: "/register?interaction=" + url.QueryEscape(i.UID),
+		Forgot: "/forgot?interaction=" + url.QueryEscape(i.UID),
 	}
 	if u, err := url.Parse(i.RedirectURI); err == nil && u.Scheme == "https" {
 		d.Host = u.Host

@@ -23,6 +23,7 @@ const qrCode = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fp
 var (
 	desktop = pages.Interaction{UID: "uid", Client: "Rephlo Desktop", FirstParty: true, RedirectURI: "http://127.0.0.1:53682/callback"}
 	hostile = pages.Interaction{UID: `"><b>`, Client: `"><script>alert(1)</script>` + "\u202e" + strings.Repeat("long ", 60), RedirectURI: "https://evil.test/cb"}
+	me      = pages.Person{Name: "Ada Lovelace", Email: "ada@example.com", Username: "ada", First: `"><script>`, Verified: true}
 	setup   = pages.Setup{
 		ID: "mfa_1", Secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", QR: qrCode, Action: "/account/security/totp/confirm", Cancel: "/account/security",
 	}
@@ -42,6 +43,27 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 	scopes := []string{"openid", "profile", "email", "offline_access", "llm.inference", "models.read", "user.info", "credits.read"}
 	short := fault.From(account.ErrShort)
 	return map[string]func(w http.ResponseWriter) error{
+		"forgot":      func(w http.ResponseWriter) error { return s.Forgot(w, "", "uid", nil) },
+		"forgot.wait": func(w http.ResponseWriter) error { return s.Forgot(w, `"><script>`, "", account.ErrTooMany) },
+		"forgotsent":  func(w http.ResponseWriter) error { return s.ForgotSent(w, `"><script>`, "uid") },
+		"reset":       func(w http.ResponseWriter) error { return s.Reset(w, `"><script>`, nil) },
+		"reset.wrong": func(w http.ResponseWriter) error { return s.Reset(w, "token", short) },
+		"resetdone":   func(w http.ResponseWriter) error { return s.ResetDone(w, "") },
+		"prove.email": func(w http.ResponseWriter) error {
+			return s.Prove(w, pages.ConfirmEmail, "/account/email/confirm", `"><script>`)
+		},
+		"prove.keep":    func(w http.ResponseWriter) error { return s.Prove(w, pages.KeepEmail, "/account/email/keep", "token") },
+		"proved.email":  func(w http.ResponseWriter) error { return s.Proved(w, pages.ConfirmEmail) },
+		"proved.keep":   func(w http.ResponseWriter) error { return s.Proved(w, pages.KeepEmail) },
+		"account":       func(w http.ResponseWriter) error { return s.Profile(w, me, nil) },
+		"account.wrong": func(w http.ResponseWriter) error { return s.Profile(w, me, account.ErrUsernameTaken) },
+		"security":      func(w http.ResponseWriter) error { return s.Security(w, pages.Security{Person: me}, nil) },
+		"security.full": func(w http.ResponseWriter) error {
+			return s.Security(w, pages.Security{Person: me, App: true, CodesLeft: 2, Required: true, PasswordAt: time.Unix(0, 0), Done: "password"}, nil)
+		},
+		"security.wrong": func(w http.ResponseWriter) error {
+			return s.Security(w, pages.Security{Person: me, App: true, CodesLeft: 10, Form: "password"}, fault.From(account.ErrCredentials.At("currentPassword")))
+		},
 		"signin": func(w http.ResponseWriter) error { return s.SignIn(w, desktop, "", nil) },
 		"signin.wrong": func(w http.ResponseWriter) error {
 			return s.SignIn(w, desktop, "ada@example.com", account.ErrCredentials.With("triesLeft", 4))

@@ -8,9 +8,9 @@
 // other host can set them; over plain http, which is for localhost only,
 // browsers do not accept that prefix.
 //
-// A session gets a new secret at each sign-in and each further proof. It ends after 12 hours without
-// use, 30 days after it began, when its user may no longer sign in, and when
-// the user's password was set after the sign-in.
+// A session gets a new secret at each sign-in and each further proof. It ends
+// after 12 hours without use, 30 days after it began, when its user may no longer
+// sign in, and when the user was signed out everywhere after it.
 //
 // Tables: sso_session, sso_device.
 package sso

@@ -132,7 +132,7 @@ func live(ss Session, u account.User, now time.Time) bool {
 		life = adminLife
 	}
 	return ss.endedAt.IsZero() && now.Sub(ss.lastSeenAt) < idle && now.Sub(ss.createdAt) < life &&
-		!ss.AuthTime.Before(u.PasswordAt) && account.Usable(u, now) == nil
+		!ss.AuthTime.Before(u.SignedOutAt) && account.Usable(u, now) == nil
 }
 
 // signIn begins a session, or renews the one of the same user in this browser;

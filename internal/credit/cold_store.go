@@ -87,10 +87,12 @@ func (s store) debit(ctx context.Context, id, amount int64) error {
 	return err
 }
 
-// coldGrant is what can be taken of a grant.
-type coldGrant struct{ id, free, leased, leasedFree int64 }
+// coldGrant is what can be taken of a grant, what open holds keep of it, and
+// what leases have besides.
+type coldGrant struct{ id, free, held, leasedFree int64 }
 
-const coldColumns = `g.id, g.credited - g.debited - g.leased, g.leased, CAST(COALESCE(SUM(l.amount - l.spent - l.held), 0) AS BIGINT)
+const coldColumns = `g.id, g.credited - g.debited - g.leased, CAST(COALESCE(SUM(l.held), 0) AS BIGINT),
+	CAST(COALESCE(SUM(l.amount - l.spent - l.held), 0) AS BIGINT)
 	FROM credit_grant g LEFT JOIN credit_lease l ON l.grant_id = g.id`
 
 const coldGroup = ` GROUP BY g.id, g.credited, g.debited, g.leased, g.expires_at, g.priority, g.granted_at`
@@ -131,7 +133,7 @@ func (s store) coldGrants(ctx context.Context, query string, args ...any) ([]col
 	var out []coldGrant
 	for rows.Next() {
 		var g coldGrant
-		if err := rows.Scan(&g.id, &g.free, &g.leased, &g.leasedFree); err != nil {
+		if err := rows.Scan(&g.id, &g.free, &g.held, &g.leasedFree); err != nil {
 			return nil, fmt.Errorf("read grants: %w", err)
 		}
 		out = append(out, g)

@@ -152,3 +152,33 @@ func DecodeCaps(text string) (int, error) {
 	keys, err := decodeCaps(text)
 	return len(keys), err
 }
+
+// Parts returns which grants h holds how much of.
+func (h *Hold) Parts() (out []Part) {
+	for _, t := range h.parts {
+		out = append(out, Part{Grant: GrantID(t.grant), Held: money.Credits(t.amount)})
+	}
+	return out
+}
+
+// Burn charges leases of so much, in burn order, one charge after the other:
+// each call holds need more than that. It returns what is left of each.
+func Burn(amounts, charges []money.Credits, more money.Credits) []money.Credits {
+	l := &lane{queue: newQueue(8192, 1024)}
+	p := &purse{lane: l, cut: true}
+	for i, a := range amounts {
+		p.leases = append(p.leases, lease{grant: int64(i + 1), expires: never, free: int64(a), usable: true})
+	}
+	for _, c := range charges {
+		room, _ := p.room(0)
+		h := &Hold{lane: l, purse: p, amount: min(int64(c+more), room)}
+		p.take(h, h.amount, 0)
+		h.split(int64(c), 0)
+		p.refund(h)
+	}
+	out := make([]money.Credits, len(p.leases))
+	for i, l := range p.leases {
+		out[i] = money.Credits(l.free)
+	}
+	return out
+}

@@ -3,7 +3,9 @@ package credit_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -14,146 +16,104 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest/faulty"
 )
 
-// model is the ledger as one would write it on paper.
+// model drives one or more processes and the books beside them.
 type model struct {
-	t     *rapid.T
+	*books
 	w     *world
-	grant []*modelGrant // in burn order
-	holds []*modelHold
-	calls int
+	nodes []*modelNode
+	names int
 	refs  int
-	// What the whole ledger did.
+	// What the whole test did.
 	operations *int
-	charged    map[string]money.Credits // by call, as the records must say
-	over       money.Credits
+	// Users whose grants were changed since the last cut: what a receipt says
+	// remains is as of that.
+	stale map[string]bool
 }
 
-type modelGrant struct {
-	user    string
-	ref     string
-	id      credit.GrantID
-	left    money.Credits // neither spent nor held
-	rank    int
-	expires time.Time // zero: never
-}
-
-type modelHold struct {
-	hold     *credit.Hold
-	user     string
-	amount   money.Credits
-	progress money.Credits
-	parts    []modelPart
-}
-
-type modelPart struct {
-	grant  *modelGrant
-	amount money.Credits
+// modelNode is a process with its open calls.
+type modelNode struct {
+	*credit.Service
+	name  string
+	calls map[*bookCall]*credit.Hold
 }
 
 var modelUsers = []string{"ada", "bob", "cy"}
 
-func (m *model) live(g *modelGrant) bool {
-	return g.expires.IsZero() || m.w.clock.now().Before(g.expires)
+// alone says that one process has every lease, so that the burn order is exact.
+func (m *model) alone() bool { return len(m.nodes) == 1 }
+
+func (m *model) node(t *rapid.T) *modelNode {
+	if m.alone() {
+		return m.nodes[0]
+	}
+	return rapid.SampledFrom(m.nodes).Draw(t, "node")
 }
 
-func (m *model) available(user string) (sum money.Credits) {
-	for _, g := range m.grant {
-		if g.user == user && m.live(g) {
-			sum += g.left
-		}
-	}
-	return sum
-}
+func (m *model) did() { *m.operations++ }
 
-func (m *model) held(user string) (sum money.Credits) {
-	for _, h := range m.holds {
-		if h.user != user {
-			continue
-		}
-		for _, p := range h.parts {
-			if m.live(p.grant) {
-				sum += p.amount
-			}
-		}
-	}
-	return sum
-}
-
-// Grant gives credits, or gives the last ones again.
-func (m *model) Grant(t *rapid.T) {
-	m.t = t
-	*m.operations++
-	if len(m.grant) > 0 && rapid.IntRange(0, 4).Draw(t, "again") == 0 {
-		g := m.grant[rapid.IntRange(0, len(m.grant)-1).Draw(t, "grant")]
-		_, err := m.w.Grant(context.Background(), credit.NewGrant{User: g.user, Source: credit.Plan, Ref: g.ref, Amount: money.MaxTransfer})
-		if !errors.Is(err, credit.ErrConflict) {
-			t.Fatalf("another grant with the ref %s: %v", g.ref, err)
-		}
-		return
-	}
+func (m *model) ref(kind string) string {
 	m.refs++
-	sources := []credit.Source{credit.Rollover, credit.Trial, credit.Plan, credit.Bonus, credit.Pack}
-	n := rapid.IntRange(0, len(sources)-1).Draw(t, "source")
-	g := &modelGrant{
-		user: rapid.SampledFrom(modelUsers).Draw(t, "user"), ref: fmt.Sprint("g:", m.refs), rank: n,
-		left: money.Credits(rapid.Int64Range(1, 50).Draw(t, "amount")),
-	}
-	if n < 4 {
-		g.expires = m.w.clock.now().Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "life")) * time.Minute)
-	}
-	id, err := m.w.Grant(context.Background(), credit.NewGrant{User: g.user, Source: sources[n], Ref: g.ref, Amount: g.left, ExpiresAt: g.expires})
-	if err != nil {
-		t.Fatalf("grant: %v", err)
-	}
-	g.id = id
-	m.w.clock.advance(time.Millisecond) // granted_at and ids rise
-	m.grant = append(m.grant, g)
-	slices.SortStableFunc(m.grant, func(a, b *modelGrant) int {
-		switch {
-		case a.expires.Equal(b.expires):
-			return a.rank - b.rank
-		case a.expires.IsZero():
-			return 1
-		case b.expires.IsZero():
-			return -1
-		}
-		return a.expires.Compare(b.expires)
-	})
+	m.w.clock.advance(time.Millisecond) // so that times and ids rise
+	return fmt.Sprint(kind, ":", m.refs)
+}
+
+func drawUser(t *rapid.T) string { return rapid.SampledFrom(modelUsers).Draw(t, "user") }
+
+func drawAmount(t *rapid.T, most int64, label string) money.Credits {
+	return money.Credits(rapid.Int64Range(1, most).Draw(t, label))
 }
 
 // Reserve opens a call.
 func (m *model) Reserve(t *rapid.T) {
-	*m.operations++
-	user := rapid.SampledFrom(modelUsers).Draw(t, "user")
-	need := money.Credits(rapid.Int64Range(1, 60).Draw(t, "need"))
-	m.calls++
-	c := credit.Call{User: user, Ref: fmt.Sprint("call_", m.calls), Need: need}
-	h, err := m.w.Reserve(context.Background(), c)
+	m.did()
+	n, user, need := m.node(t), drawUser(t), drawAmount(t, 60, "need")
+	if !m.alone() {
+		m.w.clock.advance(time.Second) // else it was asked for the leases just now
+	}
+	ref := m.ref("call")
+	h, err := n.Reserve(context.Background(), credit.Call{User: user, Ref: ref, Need: need})
 	free := m.available(user)
+	_, blocked := m.held(user)
 	switch {
 	case free >= need && err != nil:
 		t.Fatalf("reserve %d of %d: %v", need, free, err)
 	case free >= need:
-		m.open(t, h, user, need)
-	case free+m.held(user) >= need && !errors.Is(err, credit.ErrReserved):
-		t.Fatalf("reserve %d of %d with %d held: %v, want ErrReserved", need, free, m.held(user), err)
-	case free+m.held(user) < need && !errors.Is(err, credit.ErrInsufficient):
-		t.Fatalf("reserve %d of %d with %d held: %v, want ErrInsufficient", need, free, m.held(user), err)
+		delete(m.stale, user)
+		m.begun(t, n, h, &bookCall{ref: ref, user: user, amount: need, parts: m.split(user, need)})
+	case free+blocked >= need && !errors.Is(err, credit.ErrReserved):
+		t.Fatalf("reserve %d of %d with %d held: %v, want ErrReserved", need, free, blocked, err)
+	case free+blocked < need && !errors.Is(err, credit.ErrInsufficient):
+		t.Fatalf("reserve %d of %d with %d held: %v, want ErrInsufficient", need, free, blocked, err)
 	}
 }
 
-func (m *model) open(t *rapid.T, h *credit.Hold, user string, need money.Credits) {
-	mh := &modelHold{hold: h, user: user, amount: need}
-	for _, g := range m.grant {
-		if n := min(need, g.left); g.user == user && m.live(g) && n > 0 {
-			g.left -= n
-			need -= n
-			mh.parts = append(mh.parts, modelPart{g, n})
+// begun compares the parts of a hold: with one process they are the front of the
+// burn order, with several what each has leased, but never more than there is.
+func (m *model) begun(t *rapid.T, n *modelNode, h *credit.Hold, c *bookCall) {
+	if !m.alone() {
+		c.parts = nil
+		for _, p := range h.Parts() {
+			i := slices.IndexFunc(m.grants, func(g *bookGrant) bool { return g.id == p.Grant && g.user == c.user })
+			if i < 0 || !m.usable(m.grants[i]) || m.grants[i].left < p.Held {
+				t.Fatalf("%s holds %d of %s, which has not so much to use", c.ref, p.Held, p.Grant)
+			}
+			c.parts = append(c.parts, bookPart{m.grants[i], p.Held, m.grants[i].expires})
 		}
 	}
-	m.holds = append(m.holds, mh)
+	var want []credit.Part
+	var sum money.Credits
+	for _, p := range c.parts {
+		want = append(want, credit.Part{Grant: p.grant.id, Held: p.amount})
+		sum += p.amount
+	}
+	if got := h.Parts(); !slices.Equal(got, want) || sum != c.amount {
+		t.Fatalf("%s holds %v, want %v", c.ref, got, want)
+	}
+	m.open(c)
+	n.calls[c] = h
 	if rapid.Bool().Draw(t, "wait") {
 		if err := h.Durable(context.Background()); err != nil {
 			t.Fatalf("durable: %v", err)
@@ -161,138 +121,130 @@ func (m *model) open(t *rapid.T, h *credit.Hold, user string, need money.Credits
 	}
 }
 
-func (m *model) pick(t *rapid.T) *modelHold {
-	if len(m.holds) == 0 {
+// pick draws an open call.
+func (m *model) pick(t *rapid.T) (*modelNode, *bookCall, *credit.Hold) {
+	if len(m.calls) == 0 {
 		t.Skip("no open call")
 	}
-	return m.holds[rapid.IntRange(0, len(m.holds)-1).Draw(t, "call")]
+	c := m.calls[rapid.IntRange(0, len(m.calls)-1).Draw(t, "call")]
+	for _, n := range m.nodes {
+		if h := n.calls[c]; h != nil {
+			return n, c, h
+		}
+	}
+	panic("a call without a process")
 }
 
 // Progress journals a part of a call.
 func (m *model) Progress(t *rapid.T) {
-	h := m.pick(t)
-	*m.operations++
-	d := money.Credits(rapid.Int64Range(0, int64(h.amount)+5).Draw(t, "delivered"))
-	h.hold.Progress(d, nil)
-	h.progress = max(h.progress, min(d, h.amount))
+	_, c, h := m.pick(t)
+	m.did()
+	d := money.Credits(rapid.Int64Range(0, int64(c.amount)+5).Draw(t, "delivered"))
+	h.Progress(d, nil)
+	c.progress = max(c.progress, min(d, c.amount))
 }
 
 // Settle ends a call: below, at or above its hold, and sometimes twice.
 func (m *model) Settle(t *rapid.T) {
-	h := m.pick(t)
-	*m.operations++
-	price := money.Credits(rapid.Int64Range(0, int64(h.amount)+10).Draw(t, "price"))
-	charge := min(price, h.amount)
-	r, err := h.hold.Settle(context.Background(), outcome(h.hold, price))
-	if err != nil || r.Charged != charge || r.Uncollected != price-charge || r.Held != h.amount {
-		t.Fatalf("settle at %d of %d: %+v, %v", price, h.amount, r, err)
+	n, c, h := m.pick(t)
+	m.did()
+	price := money.Credits(rapid.Int64Range(0, int64(c.amount)+10).Draw(t, "price"))
+	charge := min(price, c.amount)
+	r, err := h.Settle(context.Background(), outcome(h, price))
+	if err != nil || r.Charged != charge || r.Uncollected != price-charge || r.Held != c.amount {
+		t.Fatalf("settle at %d of %d: %+v, %v", price, c.amount, r, err)
 	}
-	m.over += price - charge
-	m.ended(h, charge)
-	if want := m.available(h.user); r.Remaining != want {
-		t.Fatalf("receipt says %s remain, model %s", r.Remaining, want)
-	}
-	left := charge
-	for i, p := range h.parts {
-		n := min(left, p.amount)
-		left -= n
-		if want := (credit.Part{Grant: p.grant.id, Held: p.amount, Charged: n}); r.Parts[i] != want {
+	delete(n.calls, c)
+	for i, charged := range m.end(c, price) {
+		if want := (credit.Part{Grant: c.parts[i].grant.id, Held: c.parts[i].amount, Charged: charged}); r.Parts[i] != want {
 			t.Fatalf("part %d is %v, want %v", i, r.Parts[i], want)
 		}
 	}
+	if want := m.available(c.user); m.alone() && !m.stale[c.user] && r.Remaining != want {
+		t.Fatalf("receipt says %s remain, the books %s", r.Remaining, want)
+	}
 	if rapid.Bool().Draw(t, "twice") {
-		again, err := h.hold.Settle(context.Background(), outcome(h.hold, price))
+		again, err := h.Settle(context.Background(), outcome(h, price))
 		if err != nil || again.Charged != charge {
 			t.Fatalf("settle again: %+v, %v", again, err)
 		}
-		if _, err := h.hold.Settle(context.Background(), outcome(h.hold, price+1)); !errors.Is(err, credit.ErrConflict) {
+		if _, err := h.Settle(context.Background(), outcome(h, price+1)); !errors.Is(err, credit.ErrConflict) {
 			t.Fatalf("settle again at another price: %v", err)
-		}
-	}
-}
-
-// ended gives what charge leaves of h back, except to expired grants.
-func (m *model) ended(h *modelHold, charge money.Credits) {
-	m.holds = slices.DeleteFunc(m.holds, func(x *modelHold) bool { return x == h })
-	if charge > 0 {
-		m.charged[h.hold.Ref()] = charge
-	}
-	for _, p := range h.parts {
-		n := min(charge, p.amount)
-		charge -= n
-		if m.live(p.grant) {
-			p.grant.left += p.amount - n
 		}
 	}
 }
 
 // Recall brings leases home.
 func (m *model) Recall(t *rapid.T) {
-	*m.operations++
-	if err := m.w.Recall(context.Background(), rapid.SampledFrom(modelUsers).Draw(t, "user")); err != nil {
+	m.did()
+	if err := m.node(t).Recall(context.Background(), drawUser(t)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// Clock lets time pass, and sometimes runs the job that expires grants.
+// Clock lets time pass.
 func (m *model) Clock(t *rapid.T) {
-	*m.operations++
+	m.did()
 	m.settleDown(t)
 	m.w.clock.advance(time.Duration(rapid.IntRange(1, 100).Draw(t, "seconds")) * time.Second)
-	for _, h := range m.holds {
-		h.hold.Progress(0, nil) // renews
-	}
-	m.settleDown(t)
-	if rapid.Bool().Draw(t, "expire") {
-		if _, err := m.w.Expire(context.Background(), m.w.clock.now(), 2); err != nil {
-			t.Fatal(err)
+	for _, n := range m.nodes {
+		for _, h := range n.calls {
+			h.Progress(0, nil) // renews
 		}
 	}
-	m.w.Sweep()
+	m.settleDown(t)
+	for _, n := range m.nodes {
+		n.Sweep()
+	}
 }
 
 // settleDown waits until nothing is on its way to the database.
 func (m *model) settleDown(t *rapid.T) {
-	for _, u := range modelUsers {
-		if err := m.w.Recall(context.Background(), u); err != nil {
-			t.Fatal(err)
+	for _, n := range m.nodes {
+		for _, h := range n.calls {
+			if err := h.Durable(context.Background()); err != nil {
+				t.Fatal(err)
+			}
 		}
+		n.Idle()
 	}
-	for _, h := range m.holds {
-		if err := h.hold.Durable(context.Background()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	m.w.Idle()
 }
 
-// Crash ends the process without a word and starts the next one.
+// Crash ends a process without a word and starts the next one.
 func (m *model) Crash(t *rapid.T) {
 	if rapid.IntRange(0, 2).Draw(t, "really") > 0 {
 		t.Skip("not now")
 	}
-	*m.operations++
-	m.settleDown(t) // so that the model knows what is durable
-	m.w.Crash()
-	m.w.Service = m.w.build("node", quiet)
-	if err := m.w.Start(context.Background()); err != nil {
+	m.did()
+	m.settleDown(t) // so that the books know what is durable
+	n := m.node(t)
+	n.Crash()
+	n.Service = m.w.build(n.name, m.policy())
+	if err := n.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range slices.Clone(m.holds) {
-		m.ended(h, h.progress)
-	}
+	m.recover(slices.DeleteFunc(slices.Clone(m.calls), func(c *bookCall) bool { return n.calls[c] == nil }))
+	clear(n.calls)
 }
 
-// Check compares what a new call could reserve with the model, now and then.
+// Check compares what a new call could reserve with the books, now and then.
 func (m *model) Check(t *rapid.T) {
-	if *m.operations%8 != 0 {
+	if *m.operations%16 != 0 {
 		return
 	}
 	m.settleDown(t)
 	for _, u := range modelUsers {
-		if room, err := m.w.Room(context.Background(), u, nil); err != nil || room != m.available(u) {
-			t.Fatalf("room of %s is %s, %v; model %s", u, room, err, m.available(u))
+		m.compare(t, u)
+		if room, err := m.nodes[0].Room(context.Background(), u, nil); m.alone() && (err != nil || room != m.available(u)) {
+			t.Fatalf("room of %s is %s, %v; the books say %s", u, room, err, m.available(u))
 		}
+	}
+}
+
+func (m *model) compare(t *rapid.T, user string) {
+	b, err := m.nodes[0].Balance(context.Background(), user)
+	if held, _ := m.held(user); err != nil || b.Available != m.available(user) || b.Held != held {
+		t.Fatalf("balance of %s: %s and %s held, %v; the books say %s and %s", user, b.Available, b.Held, err, m.available(user), held)
 	}
 }
 
@@ -301,19 +253,17 @@ func (m *model) final(t *rapid.T) {
 	ctx := context.Background()
 	m.settleDown(t)
 	for _, u := range modelUsers {
-		b, err := m.w.Balance(ctx, u)
-		if err != nil || b.Available != m.available(u) || b.Held != m.held(u) {
-			t.Fatalf("balance of %s: %s and %s held, %v; model %s and %s", u, b.Available, b.Held, err, m.available(u), m.held(u))
+		m.compare(t, u)
+	}
+	for _, n := range m.nodes {
+		for c, h := range n.calls {
+			if _, err := h.Release(ctx, outcome(h, 0)); err != nil {
+				t.Fatal(err)
+			}
+			m.end(c, 0)
 		}
 	}
-	for len(m.holds) > 0 {
-		h := m.holds[0]
-		if _, err := h.hold.Release(ctx, outcome(h.hold, 0)); err != nil {
-			t.Fatal(err)
-		}
-		m.ended(h, 0)
-	}
-	_, err := m.w.Verify(ctx, credit.VerifyOptions{}, func(f credit.Finding) { t.Errorf("verify: %s", f) })
+	_, err := m.nodes[0].Verify(ctx, credit.VerifyOptions{}, func(f credit.Finding) { t.Errorf("verify: %s", f) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,54 +273,95 @@ func (m *model) final(t *rapid.T) {
 		return nil
 	})
 	if err != nil || len(got) != len(m.charged) {
-		t.Fatalf("%d records, %v; model %d", len(got), err, len(m.charged))
+		t.Fatalf("%d records, %v; the books have %d", len(got), err, len(m.charged))
 	}
 	for call, c := range m.charged {
 		if got[call] != c {
-			t.Fatalf("call %s charged %s, model %s", call, got[call], c)
+			t.Fatalf("call %s charged %s, the books say %s", call, got[call], c)
 		}
 	}
 	var over int64
 	const q = `SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM credit_uncollected`
-	if err := m.w.db.Q(ctx).QueryRowContext(ctx, q).Scan(&over); err != nil || money.Credits(over) != m.over {
-		t.Fatalf("uncollected %d, %v; model %d", over, err, m.over)
+	if err := m.w.db.Q(ctx).QueryRowContext(ctx, q).Scan(&over); err != nil || money.Credits(over) != m.uncollect {
+		t.Fatalf("uncollected %d, %v; the books say %d", over, err, m.uncollect)
 	}
 }
 
-// The ledger against the model: rapid prints the seed of a run that fails, and
-// shrinks it. Each engine counts its own operations.
+// newModel returns a model on an empty ledger with so many processes.
+func newModel(t *testing.T, db *sqldb.DB, records *records, processes int, operations *int) (*model, error) {
+	wipe(t, db)
+	w := &world{t: t, db: db, records: records, clock: newClock()}
+	m := &model{
+		books: &books{now: w.clock.now, charged: map[string]money.Credits{}}, w: w, operations: operations, stale: map[string]bool{},
+	}
+	for range processes {
+		if err := m.join(processes > 1); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// modelOperations is how many operations a run of the test does.
+func modelOperations(db *sqldb.DB) int {
+	want := map[sqldb.Engine]int{sqldb.SQLite: 8_000, sqldb.Postgres: 300}[db.Engine()]
+	if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
+		want = map[sqldb.Engine]int{sqldb.SQLite: 96_000, sqldb.Postgres: 4_000}[db.Engine()]
+	}
+	if testing.Short() {
+		want /= 10
+	}
+	return want
+}
+
+// The ledger against its books: rapid prints the seed of a run that fails,
+// shrinks it and keeps it in testdata. Each engine counts its own operations;
+// a third of the runs have several processes, which join and leave.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+	dbtest.RunURL(t, func(t *testing.T, url string) {
+		f := faulty.New()
+		if local(url) {
+			f.Setup = []string{`PRAGMA synchronous=OFF`} // the machine does not fail here
+		}
+		db, err := sqldb.OpenThrough(t.Context(), url, f.Through)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 		records := newRecords(t, db)
-		operations, runs := 0, 0
-		want := 20_000
-		if db.Engine() == sqldb.Postgres {
-			want = 1_000
-		}
-		if testing.Short() {
-			want /= 10
-		}
-		for operations < want {
+		operations, runs, want := 0, 0, modelOperations(db)
+		for operations < want && !t.Failed() {
 			rapid.Check(t, func(rt *rapid.T) {
-				if operations >= want {
+				if operations >= want && flag.Lookup("rapid.failfile").Value.String() == "" {
 					return
 				}
 				runs++
-				wipe(t, db)
-				w := &world{t: t, db: db, records: records, clock: newClock()}
-				w.Service = w.build("node", quiet)
-				if err := w.Start(context.Background()); err != nil {
+				processes := 1
+				if rapid.IntRange(0, 2).Draw(rt, "several") == 0 {
+					processes = 2
+				}
+				m, err := newModel(t, db, records, processes, &operations)
+				if err != nil {
 					rt.Fatal(err)
 				}
-				defer func() { w.Crash() }()
-				m := &model{w: w, operations: &operations, charged: map[string]money.Credits{}}
-				rt.Repeat(rapid.StateMachineActions(m))
+				defer func() {
+					for _, n := range m.nodes {
+						n.Crash()
+					}
+				}()
+				actions := rapid.StateMachineActions(m)
+				if processes == 1 {
+					delete(actions, "Join")
+					delete(actions, "Leave")
+				}
+				rt.Repeat(actions)
 				m.final(rt)
 			})
-			if t.Failed() {
-				return
-			}
 		}
 		t.Logf("%d operations in %d runs", operations, runs)
 	})

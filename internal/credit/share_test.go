@@ -213,6 +213,33 @@ func TestRecallEmptiesEveryLease(t *testing.T) {
 	})
 }
 
+// What a call of another process was charged is still on its lease, but nobody
+// holds it. (The model found that the whole could not be taken.)
+func TestTheWholeIsTakenOnceNoCallIsOpen(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		c := join(t, db, 2, shared)
+		c.grant("ada", "pay:1", 10*money.Credit, time.Time{})
+		h, err := c.nodes[1].Reserve(t.Context(), call("call_1", 10*money.Credit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := credit.Taking{User: "ada", Ref: "adm:1", Amount: 8 * money.Credit, Whole: true}
+		if err := h.Durable(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.nodes[0].Deduct(t.Context(), whole); !errors.Is(err, credit.ErrBusy) {
+			t.Errorf("while a call is open: %v, want ErrBusy", err)
+		}
+		c.settle(h, 3*money.Credit)
+		want := credit.Taken{Taken: 7 * money.Credit, Uncollected: money.Credit}
+		if got, err := c.nodes[0].Deduct(t.Context(), whole); err != nil || got != want {
+			t.Errorf("after the call: %+v, %v; want %+v", got, err, want)
+		}
+		c.expect(0, 0)
+	})
+}
+
 // A grant made by one process is used at once by another that has just refused.
 func TestAnotherProcessSeesNewCreditsAtOnce(t *testing.T) {
 	t.Parallel()

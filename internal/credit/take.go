@@ -84,7 +84,7 @@ func (s *Service) take(ctx context.Context, t Taking) (out Taken, ts []transfer,
 	left := int64(t.Amount)
 	plan := make([]give, 0, len(grants)) // in burn order
 	for _, g := range grants {
-		if t.Whole && g.leased > 0 {
+		if t.Whole && g.held > 0 {
 			return out, nil, ErrBusy
 		}
 		n := min(left, g.free)

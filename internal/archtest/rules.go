@@ -5,7 +5,7 @@ package archtest
 const ours = "github.com/rephlo/rephlo/internal/"
 
 // Kernel is the vocabulary that everything shares; standard library only.
-var Kernel = []string{"fault", "id", "list", "money", "secret", "similar"}
+var Kernel = []string{"calendar", "fault", "id", "list", "money", "secret", "similar"}
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what Rules adds.
@@ -15,7 +15,7 @@ var Platform = []string{"bus", "cache", "cache/redistest", "config", "egress", "
 // not listed may not exist. Kernel and platform are open to every domain;
 // access to every domain too. "A/..." stands for A and what is below it.
 var Rules = map[string][]string{
-	"fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
+	"calendar": {}, "fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "cache": {}, "cache/redistest": {}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
@@ -36,6 +36,7 @@ var Rules = map[string][]string{
 	"credit":          {},
 	"credit/mutants":  {},
 	"usage":           {"credit", "pricing"},
+	"subscription":    {"account", "credit", "tier"},
 	"authn":           {"account", "apikey", "identity/oauth"},
 	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":   {"llm"},

@@ -5,6 +5,7 @@ package tier
 import (
 	"cmp"
 	"slices"
+	"sync/atomic"
 
 	"github.com/rephlo/rephlo/internal/money"
 )
@@ -16,58 +17,128 @@ const Unlimited = "unlimited"
 // Free is the tier of those who pay nothing.
 const Free = "free"
 
-// Tier is what one tier allows. A limit of 0 is none.
+// Tier is what one tier costs and allows. A limit of 0 is none. The JSON is what
+// is stored of a changed tier.
 type Tier struct {
-	Name string
+	Name string `json:"name"`
 	// Rank orders the tiers.
-	Rank int
+	Rank int `json:"rank"`
 	// Calls and tokens in a minute, calls at once, credits in a UTC day.
-	RequestsPerMinute  int64
-	TokensPerMinute    int64
-	ConcurrentRequests int64
-	CreditsPerDay      money.Credits
+	RequestsPerMinute  int64         `json:"requestsPerMinute"`
+	TokensPerMinute    int64         `json:"tokensPerMinute"`
+	ConcurrentRequests int64         `json:"concurrentRequests"`
+	CreditsPerDay      money.Credits `json:"creditsPerDay"`
+
+	// Prices of a month and of a year, in minor units of the currency.
+	MonthlyPrice int64 `json:"monthlyPrice"`
+	AnnualPrice  int64 `json:"annualPrice"`
+	// CreditsPerMonth are given at the start of each credit cycle; a multiple
+	// of a credit.
+	CreditsPerMonth money.Credits `json:"creditsPerMonth"`
+	// RolloverCap is the most that a user keeps of ended cycles, for
+	// RolloverMonths.
+	RolloverCap    money.Credits `json:"rolloverCap"`
+	RolloverMonths int           `json:"rolloverMonths"`
+	TrialDays      int           `json:"trialDays"`
+	TrialCredits   money.Credits `json:"trialCredits"`
+	// HistoryDays is how far back users see their usage.
+	HistoryDays int `json:"historyDays"`
+	// AdvancedAnalytics allows statistics by hour, key and app, and the export.
+	AdvancedAnalytics bool `json:"advancedAnalytics"`
+	// Active tiers can be bought.
+	Active bool `json:"active"`
+	// Highlights are lines for the price page.
+	Highlights []string `json:"highlights"`
 }
 
-// Table is a set of tiers. It is immutable.
-type Table struct {
+// Price is what a billing period of the given number of months, 1 or 12, costs.
+func (t *Tier) Price(months int) int64 {
+	if months == 12 {
+		return t.AnnualPrice
+	}
+	return t.MonthlyPrice
+}
+
+// Table is a set of tiers. It is safe for concurrent use: Set replaces all of
+// it at once, and a *Tier that was taken from it never changes.
+type Table struct{ now atomic.Pointer[content] }
+
+type content struct {
 	byName map[string]*Tier
 	sorted []*Tier
 }
 
 // NewTable returns a Table of tiers and the tier Unlimited.
 func NewTable(tiers ...Tier) *Table {
-	t := &Table{byName: map[string]*Tier{}}
-	highest := 0
-	for i := range tiers {
-		t.sorted = append(t.sorted, &tiers[i])
-		highest = max(highest, tiers[i].Rank)
-	}
-	slices.SortStableFunc(t.sorted, func(a, b *Tier) int { return cmp.Compare(a.Rank, b.Rank) })
-	for _, tier := range append(slices.Clone(t.sorted), &Tier{Name: Unlimited, Rank: highest + 1}) {
-		t.byName[tier.Name] = tier
-	}
+	t := &Table{}
+	t.Set(tiers)
 	return t
 }
 
+// Set replaces the tiers.
+func (t *Table) Set(tiers []Tier) {
+	c := &content{byName: map[string]*Tier{}}
+	highest := 0
+	for _, tier := range tiers {
+		c.sorted = append(c.sorted, &tier)
+		highest = max(highest, tier.Rank)
+	}
+	slices.SortStableFunc(c.sorted, func(a, b *Tier) int { return cmp.Compare(a.Rank, b.Rank) })
+	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, AdvancedAnalytics: true}) {
+		c.byName[tier.Name] = tier
+	}
+	t.now.Store(c)
+}
+
 // Seeds is the table of a fresh installation.
-func Seeds() *Table {
-	day := func(credits int64) money.Credits { return money.Credits(credits) * money.Credit }
-	return NewTable(
-		Tier{Free, 0, 10, 10_000, 1, day(200)},
-		Tier{"pro", 1, 30, 100_000, 3, day(5_000)},
-		Tier{"pro_plus", 2, 60, 200_000, 5, day(10_000)},
-		Tier{"pro_max", 3, 120, 500_000, 10, day(25_000)},
-		Tier{"enterprise_pro", 4, 60, 200_000, 5, day(10_000)},
-		Tier{"enterprise_pro_plus", 5, 120, 500_000, 10, day(50_000)},
-	)
+func Seeds() *Table { return NewTable(Defaults(200)...) }
+
+// Defaults are the tiers of a fresh installation. free is what the free tier
+// gives in a month, in whole credits.
+func Defaults(free int64) []Tier {
+	return []Tier{
+		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{HistoryDays: 30, Active: true}),
+		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{HistoryDays: 90, Active: true}),
+		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{HistoryDays: 180, AdvancedAnalytics: true, Active: true}),
+		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{HistoryDays: 365, AdvancedAnalytics: true, Active: true}),
+		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{HistoryDays: 180, AdvancedAnalytics: true}),
+		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{HistoryDays: 365, AdvancedAnalytics: true}),
+	}
+}
+
+// Parts of a seed; credits are whole.
+type (
+	limits struct{ requests, tokens, atOnce, day int64 }
+	price  struct{ month, year, credits int64 }
+	roll   struct {
+		limit  int64
+		months int
+	}
+	trial struct {
+		days    int
+		credits int64
+	}
+)
+
+func seed(name string, rank int, l limits, p price, r roll, tr trial, t Tier) Tier {
+	whole := func(credits int64) money.Credits { return money.Credits(credits) * money.Credit }
+	t.Name, t.Rank = name, rank
+	t.RequestsPerMinute, t.TokensPerMinute, t.ConcurrentRequests, t.CreditsPerDay = l.requests, l.tokens, l.atOnce, whole(l.day)
+	t.MonthlyPrice, t.AnnualPrice, t.CreditsPerMonth = p.month, p.year, whole(p.credits)
+	t.RolloverCap, t.RolloverMonths = whole(r.limit), r.months
+	t.TrialDays, t.TrialCredits = tr.days, whole(tr.credits)
+	return t
 }
 
 // Tier returns the tier of a name, or nil.
-func (t *Table) Tier(name string) *Tier { return t.byName[name] }
+func (t *Table) Tier(name string) *Tier { return t.now.Load().byName[name] }
+
+// All are the tiers that people can have, the lowest first.
+func (t *Table) All() []*Tier { return slices.Clone(t.now.Load().sorted) }
 
 // Rank orders the tiers; it is false for a name that no tier has.
 func (t *Table) Rank(name string) (int, bool) {
-	tier := t.byName[name]
+	tier := t.Tier(name)
 	if tier == nil {
 		return 0, false
 	}
@@ -76,8 +147,8 @@ func (t *Table) Rank(name string) (int, bool) {
 
 // Names are the tiers that people can have, the lowest first.
 func (t *Table) Names() []string {
-	out := make([]string, 0, len(t.sorted))
-	for _, tier := range t.sorted {
+	var out []string
+	for _, tier := range t.All() {
 		out = append(out, tier.Name)
 	}
 	return out

@@ -49,7 +49,7 @@ func (c *call) admit() (err error) {
 	if c.meter, c.prices, err = c.tariff(c.prices); err != nil {
 		return err
 	}
-	c.chain = c.fallbacks()
+	c.factor, c.chain = c.s.short.factor(c.model.ID), c.fallbacks()
 	c.estimate()
 	if err := c.limits(); err != nil {
 		return err
@@ -172,9 +172,10 @@ func (c *call) setAside(room money.Credits, caps []credit.Cap) (err error) {
 // that room pays for, whichever model answers; negative when it does not pay
 // for the input.
 func (c *call) affordable(room money.Credits) int64 {
-	n := pricing.Affordable(c.in, c.limit()*c.scan.N, room, *c.prices, c.s.needs.Terms)
+	n := pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, c.factor), *c.prices, c.s.needs.Terms)
 	for i := range c.chain {
-		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, room, *c.chain[i].prices, c.s.needs.Terms))
+		f := &c.chain[i]
+		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, f.factor), *f.prices, c.s.needs.Terms))
 	}
 	if n < 0 {
 		return n
@@ -185,10 +186,11 @@ func (c *call) affordable(room money.Credits) int64 {
 // bound returns what to hold: enough for the dearest model that may answer.
 func (c *call) bound(room money.Credits) (money.Credits, error) {
 	most, err := c.boundAt(c.prices, room)
+	most = raise(most, c.factor)
 	for i := 0; i < len(c.chain) && err == nil; i++ {
 		var b money.Credits
 		b, err = c.boundAt(c.chain[i].prices, room)
-		most = max(most, b)
+		most = max(most, raise(b, c.chain[i].factor))
 	}
 	return most, err
 }

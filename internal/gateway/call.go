@@ -45,6 +45,7 @@ type call struct {
 	model   *catalog.Model
 	prices  *pricing.Prices // of the model's first route, which is charged
 	chain   []fallback      // other models that may answer, in order
+	factor  int64           // by which the bound of model is raised, in basis points
 	in      pricing.Input   // what the input is taken to be for the hold
 	input   int64           // and without its margin, for a count
 	output  int64           // output limit per choice that is sent

@@ -10,7 +10,10 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 )
 
-var chatDialect = dialect{name: "chat completions", path: "/v1/chat/completions", request: chatRequest, cases: chatCases}
+var chatDialect = dialect{
+	name: "chat completions", vendor: "compat", path: func(string, bool) string { return "/v1/chat/completions" },
+	request: chatRequest, cases: chatCases,
+}
 
 func chatRequest(model string, stream, usage bool) string {
 	rest := fmt.Sprintf(`,"max_tokens":%d`, limitSent)

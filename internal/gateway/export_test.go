@@ -31,3 +31,16 @@ func Paths() []string {
 	}
 	return out
 }
+
+// ForgetShortfalls forgets which models have cost more than was held.
+func (s *Service) ForgetShortfalls() {
+	s.short.mu.Lock()
+	defer s.short.mu.Unlock()
+	clear(s.short.factors)
+}
+
+// Lowered and Raise are lowered and raise.
+func Lowered(room money.Credits, factor int64) money.Credits { return lowered(room, factor) }
+
+// Raise is raise.
+func Raise(b money.Credits, factor int64) money.Credits { return raise(b, factor) }

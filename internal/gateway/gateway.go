@@ -128,6 +128,7 @@ type Service struct {
 	pulse  pulse
 	begin  sync.Once
 	free   pricing.Prices // what a test key pays
+	short  shortfalls
 }
 
 // New returns a Service that takes calls until Drain.

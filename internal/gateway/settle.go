@@ -101,6 +101,9 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 	if c.unheld.Load() {
 		gate = closed // it was waited for already, and nothing is promised
 	}
+	if price > c.need && !u.suspect {
+		c.s.short.note(c.model.ID, price, c.need, c.factor)
+	}
 	r, err := c.hold.Settle(gate, credit.Outcome{Price: price, Ending: end, Record: e})
 	if err != nil {
 		c.s.needs.Log.WarnContext(c.ctx, "settlement not confirmed", "call", e.ID, "err", err)

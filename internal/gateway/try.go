@@ -204,6 +204,7 @@ type fallback struct {
 	catalog.Fallback
 	model  *catalog.Model
 	prices *pricing.Prices
+	factor int64 // of its bound
 }
 
 // fallbacks returns the models that may answer instead of c.model: those that
@@ -223,7 +224,7 @@ func (c *call) fallbacks() []fallback {
 			continue
 		}
 		if how, prices, err := c.tariff(prices); err == nil && how.kind == c.meter.kind {
-			out = append(out, fallback{f, m, prices})
+			out = append(out, fallback{f, m, prices, c.s.short.factor(m.ID)})
 		}
 	}
 	return out
@@ -248,7 +249,7 @@ func (c *call) free() bool {
 func (c *call) serveWith(f *fallback) {
 	c.mu.Lock() // as in tryAt
 	defer c.mu.Unlock()
-	c.model = f.model
+	c.model, c.factor = f.model, f.factor
 	if !c.actor.Test {
 		c.prices = f.prices
 	}

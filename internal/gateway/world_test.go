@@ -332,11 +332,10 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 		w.grant(user, balance)
 	}
 	client := egress.NewClient(egress.Options{})
-	w.watched.Vendor = compat.New(client, time.Now)
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Vendors: map[string]llm.Vendor{"compat": w.watched, "anthropic": anthropic.New(client, time.Now), "test": vendortest.New(), "openai": w.vendor, "google": google.New(client, time.Now)}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
+		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
 	gateway.API{Calls: w.calls}.Mount(m)
@@ -371,6 +370,10 @@ func (w *world) grant(to string, amount money.Credits) {
 // check is what must hold at the end of every test.
 func (w *world) check(ctx context.Context) {
 	w.t.Helper()
+	// What is in the database was written a moment before its writer says so.
+	for end := time.Now().Add(10 * time.Second); w.credits.Stats().Open+w.calls.Open() != 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	if open := w.credits.Stats().Open; open != 0 {
 		w.t.Errorf("%d holds are open at the end", open)
 	}

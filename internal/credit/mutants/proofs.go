@@ -26,7 +26,7 @@ var endings = []proof{
 	{"the provider broke in the middle; our shutdown; a panic", []string{everyEnding, inGate + "TestShutdownCutsWhatDoesNotEnd", inGate + "TestAPanicSettlesTheHold"}},
 	{"the client left before the answer began", []string{everyEnding, inGate + "TestAClientThatLeavesBeforeTheAnswer"}},
 	{"the client left later", []string{everyEnding, inGate + "TestAClientThatLeavesACallWithoutStream", inGate + "TestAStreamThatIsBilledToItsEndIsReadOn"}},
-	{"price above the hold", []string{everyEnding, inGate + "TestAChargeIsNeverAboveTheHold"}},
+	{"price above the hold", []string{everyEnding, inGate + "TestAChargeIsNeverAboveTheHold", inGate + "TestAModelThatCostMoreThanWasHeldGetsLargerHolds"}},
 	{"usage that is impossible", []string{everyEnding, inGate + "TestUsageThatIsMissingOrImpossible"}},
 	{"`kill -9`, power loss, crash", []string{inE2E + "TestKillLosesNothing", inLedger + "TestPowerFailureLosesNothing", inLedger + "TestACrashIsResolvedAtTheNextStart"}},
 	{"the server is lost", []string{inLedger + "TestASilentProcessIsTakenOver", inE2E + "TestServersAreTakenOver"}},

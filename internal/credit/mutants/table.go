@@ -71,7 +71,7 @@ var mutants = []mutant{
 	{"the spool is replayed twice", ledger + "/replay.go", "	return s.spool.clear()\n", "	return nil\n", ledger, "TestReplayHappensOnce"},
 	{"forgotten holds stay", ledger + "/recover.go", "now.Sub(h.renewed) >= s.policy.Forget", "false && now.Sub(h.renewed) >= s.policy.Forget", ledger, "TestForgottenHoldsAreResolved/sqlite"},
 
-	{"a month is added to the last boundary", ledger + "/cycle.go", "	return first.AddDate(0, 0, min(day, last)-1).Add(clock)\n", "	if n > 1 {\n		return CycleStart(anchor, n-1).AddDate(0, 1, 0)\n	}\n	return first.AddDate(0, 0, min(day, last)-1).Add(clock)\n", ledger, "TestCyclesBeginOnTheAnchorsDay"},
+	{"a month is added to the last boundary", ledger + "/cycle.go", "{ return calendar.Add(anchor, n) }", "{\n	if n > 1 {\n		return calendar.Add(CycleStart(anchor, n-1), 1)\n	}\n	return calendar.Add(anchor, n)\n}", ledger, "TestCyclesBeginOnTheAnchorsDay"},
 	{"more is rolled over than the cap", ledger + "/roll.go", "next := min(plan.free, int64(r.Cap))", "next := plan.free", ledger, "TestACycleEnds/.*/sqlite"},
 	{"read, then write: credits are taken without looking again", ledger + "/cold_store.go", "WHERE id = $1 AND debited + leased + $2 <= credited`\n	err := s.one(ctx, q, id, amount)\n	if errors.Is(err, errGuard) {\n		return ErrBusy", "WHERE id = $1`\n	err := s.one(ctx, q, id, amount)\n	if errors.Is(err, errGuard) {\n		return ErrBusy", ledger, "TestWhatIsTakenIsStillThere/sqlite"},
 	{"a deduction happens twice", ledger + "/take.go", "if len(done) > 0 || missing > 0 {", "if false {", ledger, "TestTakeNeverMakesABalanceNegative/sqlite"},

@@ -28,7 +28,6 @@ import (
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/secret"
-	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
@@ -52,7 +51,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	tiers, plans := tier.Seeds(), gateway.Everybody(cfg.DefaultTier)
+	tiers, plans := d.Tiers, d.Plans
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
 		Terms: terms, Tiers: tiers, Providers: providers(cfg),

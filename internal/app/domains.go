@@ -10,6 +10,8 @@ import (
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/subscription"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
 )
 
@@ -26,6 +28,8 @@ type Domains struct {
 	Usage    *usage.Service
 	Keys     *apikey.Service
 	Factors  *mfa.Service
+	Tiers    *tier.Table
+	Plans    *subscription.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -41,10 +45,15 @@ func NewDomains(core *Core, node string) *Domains {
 		Spool:  filepath.Join(core.Config.Data, "spool"),
 		Async:  core.Config.LedgerAck == "async", Metrics: core.Metrics,
 	})
+	d.Tiers = tier.NewTable(tier.Defaults(core.Config.FreeCredits)...)
+	d.Plans = subscription.New(subscription.Needs{
+		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
+		Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born,
+	})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
-		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, core, u) },
+		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
 	})
 	d.Factors = mfa.New(mfa.Needs{
@@ -54,17 +63,16 @@ func NewDomains(core *Core, node string) *Domains {
 	return d
 }
 
-// welcome gives a user whose address is proven the first month's credits, in
-// the transaction that proves it.
-func (d *Domains) welcome(ctx context.Context, core *Core, u account.User) error {
-	if core.Config.FreeCredits == 0 {
-		return nil
-	}
-	_, err := d.Credits.Grant(ctx, credit.NewGrant{
-		User: u.ID, Source: credit.Plan, Ref: "plan:" + u.ID + ":0",
-		Amount: money.Credits(core.Config.FreeCredits) * money.Credit, ExpiresAt: credit.CycleStart(core.Now(), 1),
-	})
-	return err
+// welcome gives a user whose address is proven the free subscription, in the
+// transaction that proves it.
+func (d *Domains) welcome(ctx context.Context, u account.User) error {
+	return d.Plans.StartFree(ctx, u.ID, u.CreatedAt)
+}
+
+// born says when a user signed up and whether the address is proven.
+func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified bool, err error) {
+	u, err := d.Accounts.ByID(ctx, id)
+	return u.CreatedAt, u.Verified, err
 }
 
 // equip gives a new administrator the start grant.

@@ -19,6 +19,11 @@ type chore struct {
 // expireBatch is how many grants one transaction expires.
 const expireBatch = 1000
 
+// expireAfter is how long what has expired, and cannot be used any more, stays
+// in its grant: the end of a credit cycle rolls a part of it over, and an unpaid
+// renewal brings it back.
+const expireAfter = time.Hour
+
 // jobPatience is how long running jobs have at a stop before they are cut off;
 // another process, or the next start, does them again.
 const jobPatience = 10 * time.Second
@@ -28,9 +33,10 @@ func (s *Server) schedule() {
 	core, d, jobs := s.core, s.domains, s.core.Jobs
 	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
 	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
+	jobs.Schedule("subscription.due", job.Every{Period: 5 * time.Minute}, d.Plans.Due)
 	jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
 		for {
-			n, err := d.Credits.Expire(ctx, core.Now(), expireBatch)
+			n, err := d.Credits.Expire(ctx, core.Now().Add(-expireAfter), expireBatch)
 			if err != nil || n < expireBatch {
 				return err
 			}

@@ -51,7 +51,7 @@ type Config struct {
 
 	LedgerHold  string `setting:"ledger_hold" kind:"enum" enum:"overlap,before" default:"overlap" help:"overlap: a call goes to its provider while its credits are being set aside; nothing reaches the client before that is on disk. before: the provider waits too, so that no crash leaves a call that we pay for without a record; it costs a commit more."`
 	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may charge the calls of the last moment by their last progress report."`
-	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that a new account gets once its e-mail address is verified."`
+	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that the free plan gives each month, the first time when the e-mail address is verified."`
 	DefaultTier string `setting:"default_tier" kind:"enum" enum:"unlimited,free,pro,pro_plus,pro_max,enterprise_pro,enterprise_pro_plus" default:"unlimited" help:"Tier of everybody who has no subscription: which models they may call, and how much in a minute and at once. unlimited: all models that are not kept for single tiers, without such limits."`
 	Signup      string `setting:"signup" kind:"enum" enum:"open,off" default:"open" help:"Whether people may create accounts by themselves."`
 

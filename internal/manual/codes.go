@@ -91,12 +91,16 @@ var Codes = []Code{
 	{"too_many_attempts", TopicAccount, on(429), "Too many wrong passwords, keys or tokens came from you or your address.", "Check what you send, then wait for the time in Retry-After."},
 	{"username_taken", TopicAccount, on(409), "Somebody else has this username.", "Choose another one."},
 
+	{"already_subscribed", TopicCredit, on(409), "There is a paid subscription already, and nobody has two.", "Change its plan instead."},
 	{"app_budget_exceeded", TopicCredit, on(402), "The connected app has used what you let it use this month. Nothing was sent to a model and nothing was charged.", "Raise the limit of the app in your account, or wait for the next month (UTC)."},
 	{"credits_reserved", TopicCredit, on(429), "You have the credits for this request, but other calls of yours that still run hold them.", "Wait until one of them has ended, or add credits."},
 	{"daily_credit_limit", TopicCredit, on(429), "The credits that your plan or the API key allows for a day are used up, or too few of them are left for this request. Nothing was charged.", "Wait for the next day (UTC), ask for less, or raise the limit of the key."},
 	{"insufficient_credits", TopicCredit, on(402), "The request may cost more than the credits that are left. Nothing was sent to a model and nothing was charged.", "Add credits, or ask for less, for example with a lower max_tokens. The details say what is required and what is available."},
 	{"key_budget_exceeded", TopicCredit, on(402), "The API key has used its budget, or too little of it is left for this request. Nothing was charged.", "Raise the budget of the key, use another one, or ask for less."},
 	{"ledger_refused", TopicCredit, on(503), "The books would not have been right after this call, so it was not made. Nothing was charged.", "Report the request id. Operators: run rephlo ledger verify."},
+	{"payment_error", TopicCredit, on(402), "The bank or the payment service declined the payment. Nothing has changed.", "Use another payment method and do it again."},
+	{"payments_unavailable", TopicCredit, on(503), "No payment service is connected to this installation.", "Ask its operator, who can give you the plan or connect one."},
+	{"preview_expired", TopicCredit, on(422), "The preview of this change is older than ten minutes, or the subscription has changed since.", "Ask for a new preview and confirm that one."},
 
 	{"context_length_exceeded", TopicModel, on(400), "The messages and the longest possible answer together do not fit into the model's context.", "Send fewer or shorter messages, lower the output limit, or use a model with a larger context."},
 	{"model_access_restricted", TopicModel, on(403), "Your plan does not include this model.", "Use another model, or a plan that details.requiredTiers names."},

@@ -1,0 +1,122 @@
+package subscription
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+func (s store) addEvent(ctx context.Context, e Event) error {
+	const q = `INSERT INTO subscription_event (id, subscription_id, user_id, from_state, to_state, cause, actor, reason, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, e.ID, e.SubscriptionID, e.UserID, e.From, e.To, e.Cause, e.Actor, e.Reason, e.At.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("write subscription event: %w", err)
+	}
+	return nil
+}
+
+// events returns what happened to a user's subscriptions, or to one
+// subscription, the newest first.
+func (s store) events(ctx context.Context, user, subscription, before string, limit int) ([]Event, error) {
+	const (
+		head = `SELECT id, subscription_id, user_id, from_state, to_state, cause, actor, reason, at FROM subscription_event `
+		tail = ` AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
+		mine = head + `WHERE user_id = $1` + tail
+		one  = head + `WHERE subscription_id = $1` + tail
+	)
+	query, subject := mine, user
+	if subscription != "" {
+		query, subject = one, subscription
+	}
+	rows, err := s.db.Q(ctx).QueryContext(ctx, query, subject, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list subscription events: %w", err)
+	}
+	defer rows.Close()
+	var out []Event
+	for rows.Next() {
+		var (
+			e  Event
+			us int64
+		)
+		if err := rows.Scan(&e.ID, &e.SubscriptionID, &e.UserID, &e.From, &e.To, &e.Cause, &e.Actor, &e.Reason, &us); err != nil {
+			return nil, fmt.Errorf("list subscription events: %w", err)
+		}
+		e.At = fromMicros(us)
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Record is a change of plan that was made, with its arithmetic.
+type Record struct {
+	ID, SubscriptionID, UserID string
+	FromTier, ToTier           string
+	FromCycle, ToCycle         Cycle
+	Proration
+	Payment string // at the vendor; "" when no money moved
+	At      time.Time
+}
+
+func (s store) addProration(ctx context.Context, r Record) error {
+	const q = `INSERT INTO subscription_proration (id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
+			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+	_, err := s.db.Q(ctx).ExecContext(ctx, q, r.ID, r.SubscriptionID, r.UserID, r.FromTier, r.FromCycle, r.ToTier, r.ToCycle,
+		r.Left, r.Total, r.Paid, r.Price, r.Credit, r.Charge, r.Net, r.CreditLeft, r.CreditTotal, int64(r.Extra), r.Renewed, r.Payment, r.At.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("write proration: %w", err)
+	}
+	return nil
+}
+
+// prorations returns a user's changes of plan, the newest first.
+func (s store) prorations(ctx context.Context, user, before string, limit int) ([]Record, error) {
+	const q = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
+			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at
+		FROM subscription_proration WHERE user_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list prorations: %w", err)
+	}
+	defer rows.Close()
+	var out []Record
+	for rows.Next() {
+		var (
+			r  Record
+			us int64
+		)
+		err := rows.Scan(&r.ID, &r.SubscriptionID, &r.UserID, &r.FromTier, &r.FromCycle, &r.ToTier, &r.ToCycle, &r.Left, &r.Total, &r.Paid, &r.Price,
+			&r.Credit, &r.Charge, &r.Net, &r.CreditLeft, &r.CreditTotal, (*int64)(&r.Extra), &r.Renewed, &r.Payment, &us)
+		if err != nil {
+			return nil, fmt.Errorf("list prorations: %w", err)
+		}
+		r.At = fromMicros(us)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
+// balance is the money that the user's next invoices use, in minor units.
+func (s store) balance(ctx context.Context, user string) (sum int64, err error) {
+	const q = `SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM subscription_balance WHERE user_id = $1`
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, user).Scan(&sum); err != nil {
+		return 0, fmt.Errorf("read billing balance: %w", err)
+	}
+	return sum, nil
+}
+
+// post adds to the balance, or takes from it. The same ref does it once. The
+// row of the user's subscription, saved in the same transaction, keeps two from
+// taking the same money.
+func (s store) post(ctx context.Context, user, ref string, amount int64, now time.Time) error {
+	if amount == 0 {
+		return nil
+	}
+	const q = `INSERT INTO subscription_balance (ref, user_id, amount, at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	if _, err := s.db.Q(ctx).ExecContext(ctx, q, ref, user, amount, now.UnixMicro()); err != nil {
+		return fmt.Errorf("post to billing balance: %w", err)
+	}
+	return nil
+}

@@ -60,6 +60,7 @@ type Options struct {
 	Database  string   // URL; empty: SQLite in the data folder
 	Providers string   // content of a providers file
 	Env       []string // NAME=value
+	Named     bool     // reached by the name localhost: browsers bind passkeys to names only
 }
 
 // Server is an installation in a folder of its own. It is used by one test.
@@ -141,6 +142,9 @@ func New(t testing.TB, o Options) *Server {
 	s := &Server{
 		t: t, program: program, Data: filepath.Join(dir, "data"), log: filepath.Join(dir, "log"),
 		API: "http://" + api, IDP: "http://" + idp,
+	}
+	if o.Named {
+		s.API, s.IDP = strings.Replace(s.API, "127.0.0.1", "localhost", 1), strings.Replace(s.IDP, "127.0.0.1", "localhost", 1)
 	}
 	s.common = []string{"--data", s.Data}
 	if o.Database != "" {

@@ -82,6 +82,15 @@ func (s *Service) welcome(ctx context.Context, u user, password string, renew bo
 	return u.User, nil
 }
 
+// SignedIn records that u proved who they are by other means than a password.
+// ErrSuspended, ErrBanned: they may not sign in.
+func (s *Service) SignedIn(ctx context.Context, u User) error {
+	if err := Usable(u, s.Now()); err != nil {
+		return err
+	}
+	return unavailable(s.store.signedIn(ctx, u.ID, s.Now(), "", ""))
+}
+
 // byName finds a user by address or username.
 func (s *Service) byName(ctx context.Context, name string) (user, error) {
 	if strings.Contains(name, "@") {

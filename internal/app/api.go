@@ -27,6 +27,7 @@ import (
 	"github.com/rephlo/rephlo/internal/manual"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
@@ -113,6 +114,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		catalog.API{Models: models, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
+		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},

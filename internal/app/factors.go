@@ -3,13 +3,16 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/mail"
 	"github.com/rephlo/rephlo/internal/mfa"
+	"github.com/rephlo/rephlo/internal/passkey"
 )
 
 // factorsChanged returns what follows a change of somebody's second factors:
@@ -18,12 +21,7 @@ import (
 func (s *Server) factorsChanged(p *identityParts) func(context.Context, account.User, mfa.Event) error {
 	return func(ctx context.Context, u account.User, e mfa.Event) error {
 		if e != mfa.CodeUsed {
-			actor, _ := access.From(ctx) // nobody: all sign-ins end
-			keep := actor.Session
-			if actor.UserID != u.ID {
-				keep = ""
-			}
-			if err := p.signOutOthers(ctx, u.ID, keep); err != nil {
+			if err := p.signOutOthers(ctx, u.ID, ownSession(ctx, u.ID)); err != nil {
 				return err
 			}
 		}
@@ -85,7 +83,63 @@ func notice(to, subject, text string) mail.Message {
 // secondFactors shows the sign-in which second factors somebody has.
 func (s *Server) secondFactors(ctx context.Context, u account.User) (authorize.Factors, error) {
 	st, err := s.domains.Factors.Status(ctx, u)
-	return authorize.Factors{App: st.Enrolled(), Required: st.Required}, err
+	if err != nil {
+		return authorize.Factors{}, err
+	}
+	keys, err := s.parts.passkeys.Usable(ctx, u.ID)
+	return authorize.Factors{App: st.Enrolled(), Passkey: keys > 0, Recovery: st.RecoveryCodesLeft > 0, Required: st.Required}, err
+}
+
+// addPasskeys makes the second kind of second factor, and lets both know of each
+// other.
+func (s *Server) addPasskeys(p *identityParts) error {
+	core, factors := s.core, s.domains.Factors
+	var err error
+	p.passkeys, err = passkey.New(passkey.Needs{
+		DB: core.DB, Box: core.Box, Log: core.Log, Now: core.Now, Name: "Rephlo", Accounts: s.domains.Accounts,
+		Origin: core.Config.IDPURL, Others: []string{core.Config.APIURL},
+		Removable: func(ctx context.Context, u account.User, left int) error {
+			st, err := factors.Status(ctx, u)
+			if err == nil && st.Required && left == 0 && !st.Enrolled() {
+				err = passkey.ErrMandatory
+			}
+			return err
+		},
+		Happened: func(ctx context.Context, u account.User, e passkey.Event) error {
+			if e != passkey.Suspect {
+				if err := p.signOutOthers(ctx, u.ID, ownSession(ctx, u.ID)); err != nil {
+					return err
+				}
+			}
+			return core.Mail.Send(ctx, passkeyMail(u.Email, e))
+		},
+	})
+	factors.Elsewhere = func(ctx context.Context, userID string) (bool, error) {
+		n, err := p.passkeys.Usable(ctx, userID)
+		return n > 0, err
+	}
+	core.Jobs.Schedule("identity.passkeys", job.Every{Period: time.Hour}, p.passkeys.Sweep)
+	return err
+}
+
+// ownSession returns the sign-in of who acts, if it is the user's own: it goes
+// on when their others end. Empty is none.
+func ownSession(ctx context.Context, userID string) string {
+	if actor, _ := access.From(ctx); actor.UserID == userID {
+		return actor.Session
+	}
+	return ""
+}
+
+func passkeyMail(to string, e passkey.Event) mail.Message {
+	switch e {
+	case passkey.Added:
+		return notice(to, "A passkey was added", "A passkey was added to your account. It signs in without your password.")
+	case passkey.Removed:
+		return notice(to, "A passkey was removed", "A passkey was removed from your account. It does not sign in any more.")
+	default:
+		return notice(to, "A passkey was blocked", "A passkey of your account behaved as if it had been copied, and was blocked. Remove\nit, and add another one if you need it.")
+	}
 }
 
 func factorMail(to string, e mfa.Event) mail.Message {

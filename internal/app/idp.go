@@ -28,6 +28,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/token"
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
 	"github.com/rephlo/rephlo/internal/job"
+	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -40,6 +41,7 @@ type identityParts struct {
 	clients      *client.Service
 	grants       *grant.Service
 	sessions     *sso.Service
+	passkeys     *passkey.Service
 	proofs       *oauth.Proofs
 	sealer       *oauth.Sealer   // of opaque access tokens
 	accessTokens *oauth.Verifier // for the Resource API
@@ -75,6 +77,9 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 			return s.enqueueNotices(ctx, p.grants, sessionID)
 		},
 	})
+	if err := s.addPasskeys(p); err != nil {
+		return nil, err
+	}
 	s.domains.Factors.Happened = s.factorsChanged(p)
 	s.domains.Accounts.Changed = s.accountChanged(p)
 	fetcher := egress.NewDocuments(egress.DocumentOptions{Loopback: core.Config.Dev})
@@ -133,6 +138,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	screens.Passkeys = p.passkeys.Available()
 	sessions := p.sessions
 	core.Jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
 	steps := authorize.New(authorize.Needs{
@@ -160,8 +166,8 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		}),
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
-		challenge.API{Factors: d.Factors, Authorize: steps, Screens: screens},
-		self.API{Accounts: d.Accounts, Factors: d.Factors, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now},
+		challenge.API{Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
+		self.API{Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

@@ -27,6 +27,7 @@ var Rules = map[string][]string{
 	"tier":    {},
 	"account": {},
 	"mfa":     {"account"},
+	"passkey": {"account"},
 
 	// Domains of the Resource API.
 	"pricing":         {"llm"},
@@ -67,8 +68,8 @@ var Rules = map[string][]string{
 	"identity/authorize":       {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
 	"identity/login":           {"account", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/enroll":          {"account", "mfa", "identity/pages"},
-	"identity/self":            {"account", "mfa", "identity/oauth", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
-	"identity/challenge":       {"account", "mfa", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
+	"identity/self":            {"account", "mfa", "passkey", "identity/oauth", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
+	"identity/challenge":       {"account", "mfa", "passkey", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
 	"identity/consent":         {"account", "identity/oauth", "identity/client", "identity/grant", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/logout":          {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
 	"identity/token":           {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant"},
@@ -112,7 +113,8 @@ var Outside = map[string][]string{
 	"github.com/go-json-experiment/json":  {"config", "web", "llm/...", "gateway", "identity/oauth"},
 	"github.com/go-jose/go-jose/v4":       {"identity/oauth", "identity/oauth/oauthtest"},
 	"golang.org/x/crypto":                 {"seal", "identity/oauth"},
-	"golang.org/x/text":                   {"account", "seal"},
+	"golang.org/x/text":                   {"account", "passkey", "seal"},
+	"github.com/go-webauthn/webauthn":     {"passkey"},
 	"github.com/boombuler/barcode":        {"mfa"},
 	"golang.org/x/sync":                   {"account", "apikey", "identity/client"},
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,8 +38,8 @@ type Status struct {
 	Required          bool // by a role
 }
 
-// Enrolled reports whether signing in asks for a code.
-func (s Status) Enrolled() bool { return len(s.Methods) > 0 }
+// Enrolled reports whether there is an authenticator.
+func (s Status) Enrolled() bool { return slices.Contains(s.Methods, TOTP) }
 
 // Setup is an authenticator that waits for its first code.
 type Setup struct {

@@ -34,6 +34,9 @@ type Needs struct {
 	Issuer    string // what authenticator apps show
 	// Required reports whether the user may not be without a second factor.
 	Required func(u account.User) bool
+	// Elsewhere reports whether the user has a factor that is kept elsewhere: a
+	// passkey.
+	Elsewhere func(ctx context.Context, userID string) (bool, error)
 	// Happened is called in the transaction of each change: other sign-ins end
 	// there, and the owner is told.
 	Happened func(ctx context.Context, u account.User, e Event) error
@@ -48,6 +51,9 @@ type Service struct {
 
 // New returns a Service.
 func New(n Needs) *Service {
+	if n.Elsewhere == nil {
+		n.Elsewhere = func(context.Context, string) (bool, error) { return false, nil }
+	}
 	return &Service{Needs: n, store: store{n.DB}, tries: throttle.New(n.Now, triesWindow, true)}
 }
 
@@ -62,9 +68,9 @@ func (s *Service) Status(ctx context.Context, u account.User) (Status, error) {
 	st := Status{RecoveryCodesLeft: left, Required: s.Required(u)}
 	if enrolled {
 		st.Methods = append(st.Methods, TOTP)
-		if left > 0 {
-			st.Methods = append(st.Methods, Recovery)
-		}
+	}
+	if left > 0 {
+		st.Methods = append(st.Methods, Recovery)
 	}
 	return st, unavailable(err)
 }
@@ -181,15 +187,26 @@ func (s *Service) attempt(user string) (left int, err error) {
 // which method the person proved who they are. ErrCode, also for a code that
 // was used; ErrTooMany; ErrNone.
 func (s *Service) Check(ctx context.Context, u account.User, typed string) (method string, err error) {
-	sealed, ok, err := s.store.secret(ctx, u.ID)
+	enrolled, codes, err := s.store.status(ctx, u.ID)
 	if err != nil {
 		return "", unavailable(err)
 	}
-	if !ok {
+	if !enrolled && codes == 0 {
 		return "", ErrNone
 	}
 	if code := recoveryOf(typed); code != "" {
 		return Recovery, s.recover(ctx, u, code)
+	}
+	sealed, ok, err := s.store.secret(ctx, u.ID)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	if !ok { // there is no app whose code this could be
+		left, err := s.attempt(u.ID)
+		if err != nil {
+			return "", err
+		}
+		return "", ErrCode.With("triesLeft", left)
 	}
 	at, err := s.guess(u.ID, sealed, typed)
 	if err != nil {
@@ -253,11 +270,17 @@ func (s *Service) Renew(ctx context.Context, u account.User, code string) ([]str
 }
 
 // Replace is Renew for somebody who has just signed in with a second factor.
-// ErrNone without an authenticator.
+// ErrNone when there is none.
 func (s *Service) Replace(ctx context.Context, u account.User) ([]string, error) {
-	if st, err := s.Status(ctx, u); err != nil {
+	st, err := s.Status(ctx, u)
+	if err != nil {
 		return nil, err
-	} else if !st.Enrolled() {
+	}
+	other, err := s.Elsewhere(ctx, u.ID)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if !other && !st.Enrolled() {
 		return nil, ErrNone
 	}
 	codes, hashes, err := s.codes(ctx)
@@ -279,21 +302,52 @@ func (s *Service) Replace(ctx context.Context, u account.User) ([]string, error)
 // Disable removes the factors of u, who proves with code, of either kind, to
 // have them. ErrMandatory when a role requires one.
 func (s *Service) Disable(ctx context.Context, u account.User, code string) error {
-	if s.Required(u) {
-		return ErrMandatory
+	if err := s.removable(ctx, u); err != nil {
+		return err
 	}
 	if _, err := s.Check(ctx, u, code); err != nil {
 		return err
 	}
-	return s.Reset(ctx, u)
+	return s.remove(ctx, u)
+}
+
+// removable returns ErrMandatory for the last factor of somebody who needs one.
+func (s *Service) removable(ctx context.Context, u account.User) error {
+	if !s.Required(u) {
+		return nil
+	}
+	other, err := s.Elsewhere(ctx, u.ID)
+	if err == nil && !other {
+		err = ErrMandatory
+	}
+	return unavailable(err)
 }
 
 // Remove is Disable for somebody who has just signed in with a second factor.
 func (s *Service) Remove(ctx context.Context, u account.User) error {
-	if s.Required(u) {
-		return ErrMandatory
+	if err := s.removable(ctx, u); err != nil {
+		return err
 	}
-	return s.Reset(ctx, u)
+	return s.remove(ctx, u)
+}
+
+// remove takes the authenticator away. Recovery codes stay with who has another
+// factor to lose.
+func (s *Service) remove(ctx context.Context, u account.User) error {
+	other, err := s.Elsewhere(ctx, u.ID)
+	if err != nil {
+		return unavailable(err)
+	}
+	if !other {
+		return s.Reset(ctx, u)
+	}
+	return unavailable(s.DB.InTx(ctx, func(ctx context.Context) error {
+		had, err := s.store.forgetApp(ctx, u.ID)
+		if err != nil || !had {
+			return err
+		}
+		return s.Happened(ctx, u, Removed)
+	}))
 }
 
 // Reset removes the factors of u without a proof: it is for administrators,

@@ -105,9 +105,15 @@ func (s store) replaceRecovery(ctx context.Context, user string, hashes map[stri
 	return nil
 }
 
+// forgetApp removes a person's authenticator, and reports whether there was one.
+func (s store) forgetApp(ctx context.Context, user string) (bool, error) {
+	n, err := s.exec(ctx, `DELETE FROM mfa_totp WHERE user_id = $1`, user)
+	return n == 1, err
+}
+
 // forget removes all factors of a person, and reports whether there were any.
 func (s store) forget(ctx context.Context, user string) (bool, error) {
-	n, err := s.exec(ctx, `DELETE FROM mfa_totp WHERE user_id = $1`, user)
+	had, err := s.forgetApp(ctx, user)
 	if err != nil {
 		return false, err
 	}
@@ -116,7 +122,7 @@ func (s store) forget(ctx context.Context, user string) (bool, error) {
 			return false, err
 		}
 	}
-	return n == 1, nil
+	return had, nil
 }
 
 // status returns whether a person has an authenticator, and how many recovery

@@ -170,7 +170,7 @@ func headers(h http.Header, nonce string, o Options) {
 	csp := "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; object-src 'none'; form-action " +
 		strings.Join(append([]string{"'self'"}, o.FormAction...), " ")
 	if nonce != "" {
-		csp += "; script-src 'nonce-" + nonce + "'"
+		csp += "; script-src 'nonce-" + nonce + "'; connect-src 'self'"
 	}
 	h.Set("Content-Security-Policy", csp)
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -187,6 +187,7 @@ func headers(h http.Header, nonce string, o Options) {
 // Field is one labelled input of a form.
 type Field struct {
 	Name, Label, Value, Type, Complete, Hint, Problem string
+	ID                                                string // the name, if empty
 	Required, Focus, Fixed                            bool
 }
 
@@ -194,7 +195,7 @@ type Field struct {
 func newField(pairs ...any) (Field, error) {
 	f := Field{Type: "text", Complete: "off", Required: true}
 	texts := map[string]*string{
-		"name": &f.Name, "label": &f.Label, "value": &f.Value, "type": &f.Type, "complete": &f.Complete, "hint": &f.Hint, "problem": &f.Problem,
+		"name": &f.Name, "label": &f.Label, "value": &f.Value, "type": &f.Type, "complete": &f.Complete, "hint": &f.Hint, "problem": &f.Problem, "id": &f.ID,
 	}
 	flags := map[string]*bool{"required": &f.Required, "focus": &f.Focus, "fixed": &f.Fixed}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -211,6 +212,9 @@ func newField(pairs ...any) (Field, error) {
 			}
 			*flags[key] = v
 		}
+	}
+	if f.ID == "" {
+		f.ID = f.Name
 	}
 	return f, nil
 }

@@ -76,8 +76,10 @@ type state struct {
 	user    account.User // zero when nobody is signed in
 	factors Factors      // of user
 	half    account.User // who has given one of two factors; zero for nobody
-	consent grant.Consent
-	now     time.Time
+	// halfFactors are those of half.
+	halfFactors Factors
+	consent     grant.Consent
+	now         time.Time
 }
 
 // next returns the first step that is missing.

@@ -15,20 +15,26 @@ const halfLife = 15 * time.Minute
 
 // Factors are the second factors that somebody has.
 type Factors struct {
-	App bool // an authenticator app, and so recovery codes
+	App      bool // an authenticator app
+	Passkey  bool
+	Recovery bool // recovery codes that are not used
 	// Required says that a role of the user demands one.
 	Required bool
 }
 
 // Any reports whether there is one, so that signing in asks for it.
-func (f Factors) Any() bool { return f.App }
+func (f Factors) Any() bool { return f.App || f.Passkey }
 
 // Best returns the class of the surest sign-in that is possible.
 func (f Factors) Best() string {
-	if f.Any() {
+	switch {
+	case f.Passkey:
+		return sso.ACRKey
+	case f.App:
 		return sso.ACRMulti
+	default:
+		return sso.ACRSingle
 	}
-	return sso.ACRSingle
 }
 
 // needsFactor reports whether the sign-in lacks a factor that the user can
@@ -48,24 +54,25 @@ func (s state) weak() bool {
 	return s.session.ID != "" && !oauth.MeetsACR(s.session.ACR, s.in.Request.EssentialACRs)
 }
 
-// halfway returns who has given one of two factors, if that still counts.
-func (s *Service) halfway(ctx context.Context, in Interaction) (account.User, error) {
+// halfway returns who has given one of two factors, if that still counts, and
+// which others they have.
+func (s *Service) halfway(ctx context.Context, in Interaction) (account.User, Factors, error) {
 	now := s.Now()
 	if len(in.Proved) == 0 || in.SignedIn || now.Sub(in.ProvedAt) >= halfLife {
-		return account.User{}, nil
+		return account.User{}, Factors{}, nil
 	}
 	u, err := s.Accounts.Snapshot(ctx, in.UserID)
 	if errors.Is(err, account.ErrUnknown) {
-		return account.User{}, nil
+		return account.User{}, Factors{}, nil
 	}
 	if err != nil || account.Usable(u, now) != nil || (in.ProvedAt.Before(u.SignedOutAt) || in.ProvedAt.Before(u.PasswordAt)) {
-		return account.User{}, err
+		return account.User{}, Factors{}, err
 	}
 	f, err := s.Factors(ctx, u)
 	if err != nil || !f.Any() { // taken away meanwhile: it begins anew
-		return account.User{}, unavailable(err)
+		return account.User{}, Factors{}, unavailable(err)
 	}
-	return u, nil
+	return u, f, nil
 }
 
 // signedIn records that a user has signed in, in the interaction.

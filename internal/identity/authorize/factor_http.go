@@ -4,7 +4,10 @@ import (
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 )
 
@@ -20,6 +23,12 @@ func (s *Service) Proved(w http.ResponseWriter, r *http.Request, in Interaction,
 		in.SignedIn, in.Proved, in.ProvedAt = false, amr, s.Now()
 		return unavailable(s.store.took(r.Context(), in))
 	}
+	return s.ProvedAll(w, r, in, u, amr...)
+}
+
+// ProvedAll is called when u has given all that there is to ask for, by the
+// means amr: then u is signed in.
+func (s *Service) ProvedAll(w http.ResponseWriter, r *http.Request, in Interaction, u account.User, amr ...string) error {
 	if _, err := s.Sessions.SignIn(w, r, u, amr...); err != nil {
 		return err
 	}
@@ -30,6 +39,9 @@ func (s *Service) Proved(w http.ResponseWriter, r *http.Request, in Interaction,
 // first one, or whose sign-in lacks it.
 type Challenged struct {
 	User    account.User
+	Factors Factors
+	// Surest says that only a passkey will do.
+	Surest  bool
 	proved  []string    // empty when session lacks the factor
 	session sso.Session // zero when the first factor was given just now
 }
@@ -45,10 +57,16 @@ func (s *Service) Challenged(r *http.Request, in Interaction, c client.Client) (
 	if err != nil || st.next() != Challenge {
 		return Challenged{}, false, err
 	}
-	if st.half.ID != "" {
-		return Challenged{User: st.half, proved: in.Proved}, true, nil
+	return st.challenged(), true, nil
+}
+
+func (s state) challenged() Challenged {
+	c := Challenged{User: s.user, Factors: s.factors, session: s.session}
+	if s.half.ID != "" {
+		c = Challenged{User: s.half, Factors: s.halfFactors, proved: s.in.Proved}
 	}
-	return Challenged{User: st.user, session: ss}, true, nil
+	c.Surest = c.Factors.Passkey && !oauth.MeetsACR(sso.ACRMulti, s.in.Request.EssentialACRs)
+	return c
 }
 
 // First reports whether the first factor was given in this interaction.
@@ -71,11 +89,16 @@ func (s *Service) Complete(w http.ResponseWriter, r *http.Request, in Interactio
 
 // challenge shows the page that asks for a second factor.
 func (s *Service) challenge(w http.ResponseWriter, r *http.Request, st state) error {
-	u := st.half
-	if u.ID == "" {
-		u = st.user
-	}
-	return s.Screens.Challenge(w, Screen(st.in, st.client), who(u), r.URL.Query().Get("use") == "recovery", nil)
+	return s.ShowChallenge(w, st.in, st.client, st.challenged(), r.URL.Query().Get("use") == "recovery", nil)
+}
+
+// ShowChallenge shows the page that asks who for a second factor, or for a
+// recovery code; f is what was wrong with the last one, if there was one.
+func (s *Service) ShowChallenge(w http.ResponseWriter, in Interaction, c client.Client, of Challenged, recovery bool, f *fault.Error) error {
+	return s.Screens.Challenge(w, Screen(in, c), pages.Challenge{
+		Account: who(of.User), App: of.Factors.App && !of.Surest, Passkey: of.Factors.Passkey,
+		Recovery: of.Factors.Recovery && !of.Surest, UseRecovery: recovery && !of.Surest,
+	}, f)
 }
 
 // Enrolling returns who has to set up a second factor in the interaction, and

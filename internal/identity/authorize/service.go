@@ -203,7 +203,7 @@ func (s *Service) BeginOwn(ctx context.Context, back string, maxAge *int64, brow
 func (s *Service) state(ctx context.Context, in Interaction, c client.Client, ss sso.Session) (state, error) {
 	st := state{in: in, client: c, session: ss, now: s.Now()}
 	var err error
-	if st.half, err = s.halfway(ctx, in); err != nil || ss.ID == "" {
+	if st.half, st.halfFactors, err = s.halfway(ctx, in); err != nil || ss.ID == "" {
 		return st, err
 	}
 	if st.user, err = s.Accounts.Snapshot(ctx, ss.UserID); err != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/client"
@@ -13,12 +14,15 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/mfa"
+	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
 // API serves the step.
 type API struct {
 	Factors   *mfa.Service
+	Passkeys  *passkey.Service
+	Accounts  *account.Service
 	Authorize *authorize.Service
 	Screens   *pages.Screens
 }
@@ -28,6 +32,8 @@ func (a API) Mount(m *web.Mux) {
 	form := []web.Option{web.Errors(a.Screens.WriteError), web.SameOrigin(), web.Body(64 << 10)}
 	m.Handle("POST /interaction/{uid}/mfa", a.check(false), form...)
 	m.Handle("POST /interaction/{uid}/recovery-code", a.check(true), form...)
+	m.Handle("POST /interaction/{uid}/passkey/options", a.passkeyOptions, web.SameOrigin(), web.Body(1<<10))
+	m.Handle("POST /interaction/{uid}/passkey", a.passkey, form...)
 	m.Handle("POST /interaction/{uid}/enroll", a.begin, form...)
 	m.Handle("POST /interaction/{uid}/enroll/confirm", a.confirm, form...)
 	m.Handle("POST /interaction/{uid}/enroll/saved", a.saved, form...)
@@ -49,6 +55,9 @@ func (a API) check(recovery bool) web.Handler {
 			return err
 		}
 		if !ok {
+			return authorize.Resume(w, r, in)
+		}
+		if who.Surest { // a code cannot be as sure as was asked
 			return authorize.Resume(w, r, in)
 		}
 		_, err = a.Factors.Check(r.Context(), who.User, v.Get("code"))
@@ -77,8 +86,7 @@ func (a API) again(w http.ResponseWriter, r *http.Request, in authorize.Interact
 		}
 		return a.Screens.SignIn(w, authorize.Screen(in, c), in.Request.LoginHint, f)
 	}
-	account := pages.Account{ID: who.User.ID, Name: who.User.DisplayName(), Email: who.User.Email}
-	return a.Screens.Challenge(w, authorize.Screen(in, c), account, recovery, f)
+	return a.Authorize.ShowChallenge(w, in, c, who, recovery, f)
 }
 
 // enrolling returns the interaction and who sets up a factor in it; false when

@@ -91,7 +91,7 @@ func (a API) metadata() metadata {
 		ResponseTypes:         []string{"code"},
 		ResponseModes:         []string{"query", "form_post"},
 		Grants:                []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"},
-		ACRValues:             []string{"single", "mfa"},
+		ACRValues:             []string{"single", "mfa", "phr"},
 		Subjects:              []string{"public"},
 		IDTokenAlgs:           a.Keys.Algs(),
 		TokenAuth:             methods,

@@ -12,24 +12,47 @@ import (
 type challenge struct {
 	ui.Page
 	User, Email, Initial, Action, Here, Cancel, Problem string
-	Recovery                                            bool
+	Recovery, App, Codes                                bool
+	Passkey                                             *passkeyForm
 }
 
-// Challenge asks a for a code of an authenticator app, or a recovery code. err
-// is what was wrong with the last one, if there was one.
-func (s *Screens) Challenge(w http.ResponseWriter, i Interaction, a Account, recovery bool, err *fault.Error) error {
+// passkeyForm is a form that the script fills in.
+type passkeyForm struct {
+	Action, Options, Button string
+	Second                  bool // another way is the first one
+	Autofill                bool
+}
+
+// Challenge is who is asked for a second factor, and which they can give.
+type Challenge struct {
+	Account
+	App, Passkey, Recovery bool
+	UseRecovery            bool // a recovery code is asked for
+}
+
+// Challenge asks for a second factor. err is what was wrong with the last one, if
+// there was one.
+func (s *Screens) Challenge(w http.ResponseWriter, i Interaction, c Challenge, err *fault.Error) error {
 	d := challenge{
-		Page: ui.Page{Title: s.t.Text("challenge.title")}, User: shown(a.Name), Email: a.Email, Initial: first(a.Name),
-		Action: i.path("/mfa"), Here: i.path(""), Cancel: i.path("/abort"), Recovery: recovery,
+		Page: ui.Page{Title: s.t.Text("challenge.title")}, User: shown(c.Name), Email: c.Email, Initial: first(c.Name),
+		Action: i.path("/mfa"), Here: i.path(""), Cancel: i.path("/abort"), App: c.App, Recovery: c.UseRecovery, Codes: c.Recovery,
 	}
-	if recovery {
+	o := i.options()
+	switch {
+	case c.UseRecovery:
 		d.Title, d.Action = s.t.Text("challenge.recovery.title"), i.path("/recovery-code")
+	case c.Passkey:
+		d.Passkey = &passkeyForm{Action: i.path("/passkey"), Options: i.path("/passkey/options"), Button: s.t.Text("passkey.use"), Second: c.App}
+		o.Script = true
+		if !c.App {
+			d.Title = s.t.Text("challenge.passkey.title")
+		}
 	}
 	status := http.StatusOK
 	if err != nil {
 		status, d.Problem = s.problem("challenge.wrong", err)
 	}
-	return s.t.Render(w, status, "challenge", &d, i.options())
+	return s.t.Render(w, status, "challenge", &d, o)
 }
 
 // EnrollIntro says that a needs a second factor to go on.

@@ -22,6 +22,8 @@ type Screens struct {
 	t    *ui.Templates
 	home string
 	dev  bool
+	// Passkeys says that people can sign in with them here. Set it before use.
+	Passkeys bool
 }
 
 // New parses the templates. instance is this installation's name, home the
@@ -124,7 +126,8 @@ func (s *Screens) Names() []string { return s.t.Names() }
 // signIn is the data of signin.html.
 type signIn struct {
 	ui.Page
-	Client, Host, Action, Register, Forgot, Cancel, Name, Problem string
+	Client, Host, Action, Register, Forgot, Cancel, Name, Complete, Problem string
+	Passkey                                                                 *passkeyForm
 }
 
 // SignIn shows the form for name and password. name is filled in; err is what
@@ -138,11 +141,20 @@ func (s *Screens) SignIn(w http.ResponseWriter, i Interaction, name string, err 
 	if u, err := url.Parse(i.RedirectURI); err == nil && u.Scheme == "https" {
 		d.Host = u.Host
 	}
+	o := i.options()
+	d.Complete = "username"
+	if s.Passkeys {
+		d.Complete, o.Script = "username webauthn", true
+		d.Passkey = &passkeyForm{
+			Action: i.path("/passkey"), Options: i.path("/passkey/options"), Button: s.t.Text("passkey.signin"), Second: true,
+			Autofill: err == nil, // not again after a refusal
+		}
+	}
 	status := http.StatusOK
 	if err != nil {
 		status, d.Problem = s.problem("signin.wrong", err)
 	}
-	return s.t.Render(w, status, "signin", &d, i.options())
+	return s.t.Render(w, status, "signin", &d, o)
 }
 
 // problem returns the status and text for a failed try; the texts are those of

@@ -73,15 +73,52 @@ func (s *Screens) Profile(w http.ResponseWriter, p Person, err *fault.Error) err
 type Security struct {
 	Person
 	App, Required bool // an authenticator; a role demands one
+	Codes         bool // there are recovery codes to look after
 	CodesLeft     int
+	CanPasskeys   bool // this installation can have them
+	Passkeys      []Passkey
 	PasswordAt    time.Time
 	Form          string // which form the fault belongs to: password, email
 	Done          string
 }
 
+// Passkey is one passkey.
+type Passkey struct {
+	ID, Name, Host  string
+	Old, Suspect    bool
+	AddedAt, UsedAt time.Time
+}
+
+// Added returns when it was added, as people read it.
+func (p Passkey) Added() string { return day(p.AddedAt) }
+
+// Used returns when it was used last, or "".
+func (p Passkey) Used() string { return day(p.UsedAt) }
+
+// day returns a date as people read it, and "" for none.
+func day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2 January 2006")
+}
+
+// NewPasskey asks for a name, and has the browser make a passkey; err is what was
+// wrong with the last one, if there was one.
+func (s *Screens) NewPasskey(w http.ResponseWriter, p Person, name string, err *fault.Error) error {
+	d, status := s.area("passkey.new", "/account/security", p, "", err)
+	page := struct {
+		area
+		Name string
+	}{d, name}
+	return s.t.Render(w, status, "passkey", &page, ui.Options{Script: true})
+}
+
 type security struct {
 	area
-	App, Required           bool
+	CanPasskeys             bool
+	Passkeys                []Passkey
+	App, Required, Codes    bool
 	CodesText, PasswordText string
 }
 
@@ -93,14 +130,14 @@ const few = 3
 func (s *Screens) Security(w http.ResponseWriter, in Security, err *fault.Error) error {
 	base, status := s.area("security.title", "/account/security", in.Person, in.Form, err)
 	base.Done = s.done("security", in.Done)
-	d := security{area: base, App: in.App, Required: in.Required}
+	d := security{area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys}
 	key := "security.codes.left"
 	if in.CodesLeft < few {
 		key = "security.codes.few"
 	}
 	d.CodesText = s.t.Text(key, in.CodesLeft)
 	if !in.PasswordAt.IsZero() {
-		d.PasswordText = s.t.Text("security.password.at", in.PasswordAt.UTC().Format("2 January 2006"))
+		d.PasswordText = s.t.Text("security.password.at", day(in.PasswordAt))
 	}
 	return s.t.Render(w, status, "security", &d, ui.Options{})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/mfa"
+	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -26,6 +27,7 @@ const recent = 5 * time.Minute
 type API struct {
 	Accounts  *account.Service
 	Factors   *mfa.Service
+	Passkeys  *passkey.Service
 	Sessions  *sso.Service
 	Authorize *authorize.Service
 	Screens   *pages.Screens
@@ -73,7 +75,7 @@ func (a API) with(fresh bool, back string, next handler) web.Handler {
 			return a.signIn(w, r, back, fresh)
 		}
 		p := person{User: u, session: ss}
-		if r.Method == http.MethodPost {
+		if r.Method == http.MethodPost && r.Header.Get("Content-Type") != "" {
 			if p.form, err = oauth.ReadForm(r); err != nil {
 				return err
 			}
@@ -93,7 +95,8 @@ func (a API) enough(ctx context.Context, u account.User, ss sso.Session, fresh b
 	if err != nil {
 		return false, err
 	}
-	return ss.ACR != sso.ACRSingle || !st.Enrolled() && !st.Required, nil
+	keys, err := a.Passkeys.Usable(ctx, u.ID)
+	return ss.ACR != sso.ACRSingle || !st.Enrolled() && keys == 0 && !st.Required, err
 }
 
 // signIn leads through an interaction and back.

@@ -25,6 +25,11 @@ func (a API) mountSecurity(m *web.Mux, page web.Option, form []web.Option) {
 	change("/totp/saved", a.savedCodes)
 	change("/totp/remove", a.removeFactor)
 	change("/codes", a.newCodes)
+	m.Handle("GET "+securityPath+"/passkeys/new", a.with(true, securityPath+"/passkeys/new", a.newPasskey), page)
+	m.Handle("POST "+securityPath+"/passkeys/options", a.with(true, securityPath, a.passkeyOptions), web.SameOrigin(), web.Body(1<<10))
+	change("/passkeys", a.addPasskey)
+	change("/passkeys/{id}/rename", a.renamePasskey)
+	change("/passkeys/{id}/remove", a.removePasskey)
 }
 
 func (a API) security(w http.ResponseWriter, r *http.Request, p person) error {
@@ -37,7 +42,12 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 	if err != nil {
 		return err
 	}
+	keys, err := a.passkeys(r, p)
+	if err != nil {
+		return err
+	}
 	return a.Screens.Security(w, pages.Security{
+		CanPasskeys: a.Passkeys.Available(), Passkeys: keys, Codes: st.Enrolled() || len(keys) > 0,
 		Person: p.shown(), App: st.Enrolled(), Required: st.Required, CodesLeft: st.RecoveryCodesLeft, PasswordAt: p.PasswordAt,
 		Form: form, Done: r.URL.Query().Get("done"),
 	}, f)

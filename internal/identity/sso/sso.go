@@ -33,20 +33,28 @@ const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
 	ByTwo      = "mfa" // more than one factor
+	ByKey      = "hwk" // a passkey that stays on its device
+	BySynced   = "swk" // a passkey that can be on several
+	ByPresence = "user"
 )
 
 // How surely somebody signed in, as acr values.
 const (
 	ACRSingle = "single" // one factor
-	ACRMulti  = "mfa"    // two, or one that is two in itself
+	ACRMulti  = "mfa"    // two
+	ACRKey    = "phr"    // a passkey: no other site can phish it
 )
 
 // acrOf returns how sure a sign-in by amr is.
 func acrOf(amr []string) string {
-	if slices.Contains(amr, ByTwo) {
+	switch {
+	case slices.Contains(amr, ByPresence):
+		return ACRKey
+	case slices.Contains(amr, ByTwo):
 		return ACRMulti
+	default:
+		return ACRSingle
 	}
-	return ACRSingle
 }
 
 // Session is one account that is signed in in one browser.

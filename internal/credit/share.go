@@ -114,8 +114,7 @@ func (s *Service) reclaim(ctx context.Context) {
 	lanes, err := s.openLanes(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			s.log.WarnContext(ctx, "no new lane of the ledger; trying again", "err", err)
-			s.shared.wantLane()
+			s.log.WarnContext(ctx, "no new lane of the ledger; trying again with the next look", "err", err)
 		}
 		return
 	}

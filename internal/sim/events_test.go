@@ -110,7 +110,7 @@ func (w *sim) trouble(n *node, r *rand.Rand) {
 		}
 	case 1:
 		w.note("%s crashes at call %d", n.name, k)
-		p.kth(k, false, faulty.Fault{Hang: -1})
+		p.kth(k, false, faulty.Fault{Hang: min(d, idleTx), Kind: faulty.Fail})
 		if p.sleep(d) && p.crash() {
 			w.again(p, d)
 		}

@@ -52,7 +52,8 @@ func (n *node) offset(context.Context) (time.Duration, error) {
 // start begins a process, and says whether it serves.
 func (n *node) start() error {
 	p := &process{node: n, faults: faulty.New(), gone: make(chan struct{})}
-	p.faults.Setup = []string{"PRAGMA synchronous=OFF"} // nothing here survives the machine
+	p.faults.Setup = []string{"PRAGMA synchronous=OFF", "PRAGMA busy_timeout=0"} // nothing here survives the machine
+	p.faults.Busy = 5 * time.Second
 	var err error
 	if p.db, err = sqldb.OpenThrough(n.w.ctx, n.w.url, p.faults.Through); err != nil {
 		return err

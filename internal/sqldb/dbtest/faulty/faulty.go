@@ -12,6 +12,7 @@ package faulty
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -87,6 +88,10 @@ type Faults struct {
 	// Setup are statements that each new connection runs first, past the script,
 	// such as PRAGMA synchronous=OFF. Set it before the database is opened.
 	Setup []string
+	// Busy is how long a call waits for the lock of a SQLite file, on the clock
+	// of the test: SQLite itself waits by the machine's, so in a bubble of
+	// synctest its busy_timeout has to be 0 (see Setup). Set it likewise.
+	Busy time.Duration
 
 	mu     sync.Mutex
 	script Script        // guarded by mu; nil: nothing goes wrong
@@ -175,6 +180,7 @@ func run[T any](ctx context.Context, f *Faults, c *conn, op Op, text string, do 
 		return zero, driver.ErrBadConn
 	}
 	fault, healed := f.decide(op, text)
+	do = patient(ctx, f.Busy, do)
 	if fault == (Fault{}) {
 		return do()
 	}
@@ -204,6 +210,26 @@ func run[T any](ctx context.Context, f *Faults, c *conn, op Op, text string, do 
 		c.dead.Store(true)
 	}
 	return zero, err
+}
+
+// patient makes a call again while another process has the file, for d at most.
+func patient[T any](ctx context.Context, d time.Duration, do func() (T, error)) func() (T, error) {
+	if d <= 0 {
+		return do
+	}
+	return func() (T, error) {
+		const (
+			step = 10 * time.Millisecond
+			busy = 5 // SQLITE_BUSY; https://sqlite.org/rescode.html
+		)
+		for waited := time.Duration(0); ; waited += step {
+			v, err := do()
+			var e interface{ Code() int } // PostgreSQL's has a text
+			if !errors.As(err, &e) || e.Code()&0xff != busy || waited >= d || !hang(ctx, step, nil) {
+				return v, err
+			}
+		}
+	}
 }
 
 // hang reports whether the call goes on.

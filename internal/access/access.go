@@ -21,6 +21,7 @@ const (
 	ScopeAccountManage = "account.manage"
 	ScopeCredits       = "credits.read"
 	ScopeKeys          = "keys.manage"
+	ScopeBilling       = "billing.manage"
 	ScopeAdmin         = "admin"
 )
 

@@ -27,6 +27,15 @@ const (
 	EditProviders Permission = "providers.edit"
 	ViewPrices    Permission = "pricing.view"
 	EditPrices    Permission = "pricing.edit"
+
+	ViewPlans       Permission = "subscriptions.view"
+	CreatePlans     Permission = "subscriptions.create"
+	EditPlans       Permission = "subscriptions.edit"
+	CancelPlans     Permission = "subscriptions.cancel"
+	ReactivatePlans Permission = "subscriptions.reactivate"
+	ViewBilling     Permission = "billing.view"
+	ViewTiers       Permission = "tiers.view"
+	EditTiers       Permission = "tiers.edit"
 )
 
 // RoleSuperAdmin has every permission.
@@ -49,6 +58,15 @@ var held = map[Permission][]string{
 	EditProviders: {"admin", "ops"},
 	ViewPrices:    {"admin", "ops", "support", "analyst"},
 	EditPrices:    {"admin"},
+
+	ViewPlans:       {"admin", "ops", "support", "analyst", "auditor"},
+	CreatePlans:     {"admin", "ops"},
+	EditPlans:       {"admin", "ops"},
+	CancelPlans:     {"admin", "ops"},
+	ReactivatePlans: {"admin", "ops"},
+	ViewBilling:     {"admin", "ops", "support", "analyst", "auditor"},
+	ViewTiers:       {"admin", "ops", "support", "analyst"},
+	EditTiers:       {"admin"},
 }
 
 // ErrPermission answers somebody whose roles do not include what a route asks

@@ -29,6 +29,7 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
@@ -117,6 +118,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
+		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
+		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs)},
 	} {

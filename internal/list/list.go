@@ -63,3 +63,32 @@ type Page[T any] struct {
 	Data       []T     `json:"data"`
 	NextCursor *string `json:"nextCursor"`
 }
+
+// Make returns one page of a list whose rows are ordered by their id, the
+// highest first. load returns up to limit rows with an id below before ("": the
+// first page); show makes the answer of a row.
+func Make[R, T any](c Cursors, name, cursor string, limit int, show func(R) T, id func(R) string, load func(before string, limit int) ([]R, error)) (Page[T], error) {
+	before := ""
+	if cursor != "" {
+		if err := c.Decode(name, cursor, &before); err != nil {
+			return Page[T]{}, err
+		}
+	}
+	rows, err := load(before, limit+1)
+	if err != nil {
+		return Page[T]{}, err
+	}
+	page := Page[T]{Data: make([]T, 0, limit)}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next, err := c.Encode(name, id(rows[limit-1]))
+		if err != nil {
+			return Page[T]{}, err
+		}
+		page.NextCursor = &next
+	}
+	for _, r := range rows {
+		page.Data = append(page.Data, show(r))
+	}
+	return page, nil
+}

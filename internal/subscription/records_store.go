@@ -71,12 +71,21 @@ func (s store) addProration(ctx context.Context, r Record) error {
 	return nil
 }
 
-// prorations returns a user's changes of plan, the newest first.
+// prorations returns a user's changes of plan, or everybody's, the newest
+// first.
 func (s store) prorations(ctx context.Context, user, before string, limit int) ([]Record, error) {
-	const q = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
+	const (
+		head = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
 			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at
-		FROM subscription_proration WHERE user_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, before, limit)
+			FROM subscription_proration WHERE ($1 = '' OR id < $1)`
+		tail = ` ORDER BY id DESC LIMIT $2`
+		mine = head + ` AND user_id = $3` + tail
+	)
+	query, args := head+tail, []any{before, limit}
+	if user != "" {
+		query, args = mine, append(args, user)
+	}
+	rows, err := s.db.Q(ctx).QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list prorations: %w", err)
 	}

@@ -134,7 +134,7 @@ func (s *Service) Events(ctx context.Context, user, subscription, before string,
 	return s.store.events(ctx, user, subscription, before, limit)
 }
 
-// Prorations returns a user's changes of plan, the newest first.
+// Prorations returns a user's changes of plan, or everybody's, the newest first.
 func (s *Service) Prorations(ctx context.Context, user, before string, limit int) ([]Record, error) {
 	return s.store.prorations(ctx, user, before, limit)
 }

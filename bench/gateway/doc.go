@@ -11,6 +11,9 @@
 // hardly the CPU of a request. A round with a wrong answer does not count. At
 // the end the ledger is verified: every answer was paid for.
 //
+// Beside the lanes of one protocol there are two in which rephlo translates, and
+// one with 500 streams open at a time, whose memory is what counts.
+//
 // It runs with SQLite, and with PostgreSQL too where REPHLO_TEST_POSTGRES names
 // a server. The commits of SQLite burn CPU in our process, those of PostgreSQL
 // in its own, so the gates differ.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,19 +17,28 @@ import (
 	"time"
 )
 
-// gates are the largest ratios to the bare proxy, one per lane.
-type gates [3]float64
+// gates are the largest ratios to the bare proxy, one per lane; 0 is none.
+type gates [laneCount]float64
 
 // lane is one kind of load.
 type lane struct {
 	name string
 	args []string
+	ours []string // more arguments for rephlo
+	rss  float64  // MiB that rephlo may have; 0 is no bound
 }
 
-var lanes = [3]lane{
-	{"JSON 1 KB, c=64", []string{"-c", "64", "-size", "1024"}},
-	{"JSON 108 KB prompt, c=16", []string{"-c", "16", "-size", "110592"}},
-	{"SSE 200 events, c=32", []string{"-c", "32", "-stream"}},
+const laneCount = 6
+
+// In the translated lanes the bare proxy passes the vendor's answer in OpenAI's
+// protocol on, and rephlo translates one in Anthropic's.
+var lanes = [laneCount]lane{
+	{name: "JSON 1 KB, c=64", args: []string{"-c", "64", "-size", "1024"}},
+	{name: "JSON 108 KB prompt, c=16", args: []string{"-c", "16", "-size", "110592"}},
+	{name: "SSE 200 events, c=32", args: []string{"-c", "32", "-stream"}},
+	{name: "translated JSON, c=64", args: []string{"-c", "64", "-size", "1024"}, ours: []string{"-model", translatedModel, "-length", "0"}},
+	{name: "translated SSE, c=32", args: []string{"-c", "32", "-stream"}, ours: []string{"-model", translatedModel}},
+	{name: "500 open streams", args: []string{"-c", "500", "-stream", "-model", slowModel, "-events", "20"}, rss: 60},
 }
 
 // round is what one process took for one stretch of load.
@@ -42,7 +52,7 @@ type round struct {
 
 // table holds the rounds of each lane.
 type table struct {
-	bare, ours [3][]round
+	bare, ours [laneCount][]round
 	missed     bool
 	err        error
 }
@@ -57,7 +67,7 @@ func runLanes(ctx context.Context, b *bench, r *rephlo, e engine) *table {
 			continue
 		}
 		for _, p := range []*process{b.bare, r.process} { // warm up
-			if _, err := b.round(ctx, l, p, r, time.Second/2); err != nil {
+			if _, err := b.round(ctx, l.of(p == r.process), p, r, time.Second/2); err != nil {
 				t.err = err
 				return t
 			}
@@ -67,8 +77,8 @@ func runLanes(ctx context.Context, b *bench, r *rephlo, e engine) *table {
 			bare, err := b.round(ctx, l, b.bare, r, b.plan.lasting)
 			ours := round{}
 			if err == nil {
-				profiled := b.profile(ctx, r, fmt.Sprintf("%s-%d", e.name, i))
-				ours, err = b.round(ctx, l, r.process, r, b.plan.lasting)
+				profiled := b.profile(ctx, r, fmt.Sprintf("%s-%d", strings.ToLower(e.name), i))
+				ours, err = b.round(ctx, l.of(true), r.process, r, b.plan.lasting)
 				err = errors.Join(err, <-profiled)
 			}
 			if err == nil {
@@ -85,30 +95,49 @@ func runLanes(ctx context.Context, b *bench, r *rephlo, e engine) *table {
 	return t
 }
 
-// profile takes rephlo's CPU profile during a round, if one is asked for.
+// of returns the lane for the bare proxy, or for rephlo.
+func (l lane) of(rephlo bool) lane {
+	if rephlo {
+		l.args = slices.Concat(l.args, l.ours)
+	}
+	return l
+}
+
+// profile takes rephlo's profiles of CPU and of allocations during a round, if
+// they are asked for.
 func (b *bench) profile(ctx context.Context, r *rephlo, name string) <-chan error {
-	done := make(chan error, 1)
+	kinds := map[string]string{"profile": "cpu", "allocs": "allocs"}
 	if b.plan.profile == "" {
-		done <- nil
-		return done
+		clear(kinds)
+	}
+	done := make(chan error, 1)
+	all := make(chan error, len(kinds))
+	for kind, suffix := range kinds {
+		go func() { all <- b.fetchProfile(ctx, r, kind, name+"-"+suffix) }()
 	}
 	go func() {
-		address := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", r.ops, max(1, int(b.plan.lasting/time.Second)))
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-		if err != nil {
-			done <- err
-			return
+		var err error
+		for range kinds {
+			err = errors.Join(err, <-all)
 		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			done <- err
-			return
-		}
-		defer res.Body.Close()
-		text, err := io.ReadAll(res.Body)
-		done <- errors.Join(err, os.WriteFile(filepath.Join(b.plan.profile, name+".pprof"), text, 0o600))
+		done <- err
 	}()
 	return done
+}
+
+func (b *bench) fetchProfile(ctx context.Context, r *rephlo, kind, name string) error {
+	address := fmt.Sprintf("http://%s/debug/pprof/%s?seconds=%d", r.ops, kind, max(1, int(b.plan.lasting/time.Second)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	return errors.Join(err, os.WriteFile(filepath.Join(b.plan.profile, name+".pprof"), text, 0o600))
 }
 
 // result is what the load generator prints.
@@ -179,11 +208,11 @@ func (t *table) print(e engine, rounds int) {
 		cost := func(r round) float64 { return r.cpu }
 		latency := func(r round) float64 { return r.p50 }
 		bare, ours := median(t.bare[i], cost), median(t.ours[i], cost)
+		memory := slices.MaxFunc(t.ours[i], func(a, b round) int { return cmp.Compare(a.rss, b.rss) }).rss
 		verdict := "ok"
-		if ours/bare > e.gates[i] {
+		if e.gates[i] > 0 && ours/bare > e.gates[i] || l.rss > 0 && memory > l.rss {
 			verdict, t.missed = "MISS", true
 		}
-		memory := slices.MaxFunc(t.ours[i], func(a, b round) int { return int(a.rss - b.rss) }).rss
 		fmt.Printf("%-26s %9.1f %9.1f %7.2f %6.1f  %-4s %9.2f %9.2f %8.0f\n", l.name, bare, ours, ours/bare, e.gates[i], verdict,
 			median(t.bare[i], latency), median(t.ours[i], latency), memory)
 	}

@@ -40,6 +40,9 @@ type rephlo struct {
 const (
 	admin   = "bench@example.com"
 	apiKeys = 8
+
+	slowModel       = "bench-slow"       // the mock takes its time with each event
+	translatedModel = "bench-translated" // in Anthropic's protocol
 )
 
 // newRephlo prepares a fresh installation and starts it.
@@ -117,8 +120,13 @@ func grant(ctx context.Context, address string) error {
 // providers writes the file that tells rephlo of the mock vendor.
 func (b *bench) providers() (string, error) {
 	file := filepath.Join(b.dir, "providers.json")
-	text := fmt.Sprintf(`[{"id":"bench","name":"Bench","base_url":"http://%s/v1","allow_private":true,"models":[{"id":"bench","vendor_model":"bench-1",
-		"context_length":128000,"max_output_tokens":16384,"input_usd_per_million":"0.25","output_usd_per_million":"2"}]}]`, b.mock.addr)
+	const prices = `"context_length":128000,"max_output_tokens":16384,"input_usd_per_million":"0.25","output_usd_per_million":"2"`
+	model := func(id, vendor string) string {
+		return fmt.Sprintf(`{"id":%q,"vendor_model":%q,%s}`, id, vendor, prices)
+	}
+	text := fmt.Sprintf(`[{"id":"bench","name":"Bench","base_url":"http://%s/v1","allow_private":true,"models":[%s,%s]},
+		{"id":"translated","name":"Translated","vendor":"anthropic","base_url":"http://%s/v1","allow_private":true,"models":[%s]}]`,
+		b.mock.addr, model("bench", "bench-1"), model(slowModel, slowModel), b.mock.addr, model(translatedModel, "bench-a"))
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 
@@ -190,5 +198,5 @@ func (b *bench) measurePostgres(ctx context.Context, server string) error {
 		return err
 	}
 	u.Path = "/" + name
-	return b.measure(ctx, engine{name: "PostgreSQL", url: u.String(), gates: gates{0.5, 1.1, 2}})
+	return b.measure(ctx, engine{name: "PostgreSQL", url: u.String(), gates: gates{0.5, 1.1, 2, 1.6}})
 }

@@ -43,7 +43,7 @@ func main() {
 	size := flag.Int("size", 1024, "bytes of a request's body")
 	stream := flag.Bool("stream", false, "ask for streams")
 	events := flag.Int("events", 200, "events with content that a stream must have")
-	length := flag.Int("length", 1024, "bytes that a JSON answer must have")
+	length := flag.Int("length", 1024, "bytes that a JSON answer must have; 0: any")
 	model := flag.String("model", "bench", "the model")
 	key := flag.String("key-file", "", "a file with API keys, one a line; connections take turns")
 	flag.Parse()

@@ -65,7 +65,7 @@ func (j *job) check(r *bufio.Reader) error {
 		return fmt.Errorf("body: %w", err)
 	case status != "200":
 		return fmt.Errorf("status %s: %s", status, body.start)
-	case !j.stream && body.length != j.length:
+	case !j.stream && j.length > 0 && body.length != j.length:
 		return fmt.Errorf("%d bytes, want %d: %s", body.length, j.length, body.start)
 	case j.stream && (body.deltas != j.events || !body.done):
 		return fmt.Errorf("%d events, want %d; ended with [DONE]: %t", body.deltas, j.events, body.done)

@@ -1,5 +1,5 @@
-// Command mock is a vendor for benchmarks: it speaks OpenAI chat completions,
-// as JSON and as an event stream, over raw TCP, so that it takes as little CPU
+// Command mock is a vendor for benchmarks: it speaks OpenAI chat completions and
+// Anthropic messages, as JSON and as an event stream, over raw TCP, so that it takes as little CPU
 // as a vendor can from what is measured beside it.
 //
 // Every answer is the same bytes. A request is answered with a stream if its
@@ -15,6 +15,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,17 @@ type vendor struct {
 	json            []byte   // the whole answer, head and body
 	events          [][]byte // the chunks of a stream, each one event
 	usage           []byte   // the chunk that reports usage
+	slow            [][]byte // as events, for the model bench-slow
+	// The same in Anthropic's protocol.
+	message       []byte
+	messageEvents [][]byte // to the end
 }
+
+// A stream of the model bench-slow is open for three seconds.
+const (
+	slowEvents   = 20
+	slowInterval = 150 * time.Millisecond
+)
 
 const streamHead = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -53,14 +64,43 @@ func newVendor(delay, interval time.Duration, events, size int) *vendor {
 	usage := fmt.Sprintf(`{"prompt_tokens":20,"completion_tokens":%d,"total_tokens":%d}`, events, events+20)
 	end := `"},"finish_reason":"stop"}],"usage":` + usage + `}`
 	body := open + strings.Repeat("x", max(size-len(open)-len(end), 1)) + end
-	v.json = fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	v.json = whole(body)
 	const head = `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1774000000,"model":"bench-1",`
 	for i := range events {
 		v.events = append(v.events, chunk(fmt.Sprintf(`%s"choices":[{"index":0,"delta":{"content":" word%d"},"finish_reason":null}]}`, head, i)))
 	}
-	v.events = append(v.events, chunk(head+`"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`))
+	last := chunk(head + `"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`)
+	v.slow = append(slices.Clone(v.events[:min(slowEvents, events)]), last)
+	v.events = append(v.events, last)
 	v.usage = chunk(head + `"choices":[],"usage":` + usage + `}`)
+	v.speakMessages(events, size)
 	return v
+}
+
+// speakMessages makes the answers in Anthropic's protocol.
+func (v *vendor) speakMessages(events, size int) {
+	usage := fmt.Sprintf(`{"input_tokens":20,"output_tokens":%d}`, events)
+	const open = `{"id":"msg_bench","type":"message","role":"assistant","model":"bench-a","content":[{"type":"text","text":"`
+	end := `"}],"stop_reason":"end_turn","stop_sequence":null,"usage":` + usage + `}`
+	v.message = whole(open + strings.Repeat("x", max(size-len(open)-len(end), 1)) + end)
+	add := func(kind, members string) {
+		v.messageEvents = append(v.messageEvents, chunk("event: "+kind+"\ndata: {\"type\":\""+kind+"\""+members+"}"))
+	}
+	add("message_start", `,"message":{"id":"msg_bench","type":"message","role":"assistant","model":"bench-a","content":[],"stop_reason":null,"stop_sequence":null,`+
+		`"usage":{"input_tokens":20,"output_tokens":1}}`)
+	add("content_block_start", `,"index":0,"content_block":{"type":"text","text":""}`)
+	for i := range events {
+		add("content_block_delta", fmt.Sprintf(`,"index":0,"delta":{"type":"text_delta","text":" word%d"}`, i))
+	}
+	add("content_block_stop", `,"index":0`)
+	add("message_delta", `,"delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":`+usage)
+	add("message_stop", "")
+	v.messageEvents = append(v.messageEvents, []byte("0\r\n\r\n"))
+}
+
+// whole is an answer without stream, with its head.
+func whole(body string) []byte {
+	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
 // chunk frames one event for chunked transfer coding.
@@ -90,9 +130,11 @@ func (v *vendor) serve(l net.Listener) error {
 // connection answers the requests of one connection.
 func (v *vendor) connection(c net.Conn) error {
 	r := bufio.NewReaderSize(c, 64<<10)
-	var body []byte
+	var path, body []byte
 	for {
-		n, err := readHead(r)
+		var n int
+		var err error
+		path, n, err = readHead(r, path[:0])
 		if err != nil {
 			return err
 		}
@@ -103,36 +145,44 @@ func (v *vendor) connection(c net.Conn) error {
 		if _, err := io.ReadFull(r, body); err != nil {
 			return err
 		}
-		if err := v.answer(c, body); err != nil {
+		if err := v.answer(c, path, body); err != nil {
 			return nil //nolint:nilerr // the client left, which is its right
 		}
 	}
 }
 
-// readHead reads a request's head and returns the length of its body.
-func readHead(r *bufio.Reader) (length int, err error) {
+// readHead reads a request's head and returns its path, in room's memory, and
+// the length of its body.
+func readHead(r *bufio.Reader, room []byte) (path []byte, length int, err error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return nil, 0, err
+	}
+	_, rest, _ := bytes.Cut(line, []byte(" "))
+	target, _, _ := bytes.Cut(rest, []byte(" "))
+	path = append(room, target...)
 	for {
 		line, err := r.ReadSlice('\n')
 		if err != nil {
-			return 0, err
+			return nil, 0, err
 		}
 		if len(line) <= 2 {
-			return length, nil
+			return path, length, nil
 		}
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if ok && bytes.EqualFold(name, []byte("content-length")) {
 			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return 0, err
+				return nil, 0, err
 			}
 		}
 		if ok && bytes.EqualFold(name, []byte("transfer-encoding")) {
-			return 0, errors.New("the mock reads bodies with a length only")
+			return nil, 0, errors.New("the mock reads bodies with a length only")
 		}
 	}
 }
 
 // answer writes the answer to a request with body.
-func (v *vendor) answer(c net.Conn, body []byte) error {
+func (v *vendor) answer(c net.Conn, path, body []byte) error {
 	if v.delay > 0 {
 		time.Sleep(v.delay)
 	}
@@ -142,20 +192,27 @@ func (v *vendor) answer(c net.Conn, body []byte) error {
 	if len(body) > 2048 {
 		edges = append(append([]byte{}, body[:1024]...), body[len(body)-1024:]...)
 	}
+	messages := bytes.HasSuffix(path, []byte("/messages"))
 	if !bytes.Contains(edges, []byte(`"stream":true`)) {
-		_, err := c.Write(v.json)
+		whole := v.json
+		if messages {
+			whole = v.message
+		}
+		_, err := c.Write(whole)
 		return err
 	}
 	if _, err := io.WriteString(c, streamHead); err != nil {
 		return err
 	}
-	for _, e := range v.events {
-		if v.interval > 0 {
-			time.Sleep(v.interval)
-		}
-		if _, err := c.Write(e); err != nil {
-			return err
-		}
+	if messages {
+		return writeEach(c, v.messageEvents, v.interval)
+	}
+	events, interval := v.events, v.interval
+	if bytes.Contains(edges, []byte(`"bench-slow"`)) {
+		events, interval = v.slow, slowInterval
+	}
+	if err := writeEach(c, events, interval); err != nil {
+		return err
 	}
 	end := streamEnd
 	if bytes.Contains(edges, []byte(`"include_usage":true`)) {
@@ -163,4 +220,16 @@ func (v *vendor) answer(c net.Conn, body []byte) error {
 	}
 	_, err := c.Write(end)
 	return err
+}
+
+func writeEach(c net.Conn, events [][]byte, interval time.Duration) error {
+	for _, e := range events {
+		if interval > 0 {
+			time.Sleep(interval)
+		}
+		if _, err := c.Write(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

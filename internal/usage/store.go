@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
@@ -15,82 +13,6 @@ import (
 )
 
 type store struct{ db *sqldb.DB }
-
-const insertHead = `
-	INSERT INTO usage_record (
-		id, request_id, user_id, key_id, client_id, model_id, vendor_model, provider,
-		operation, status, ending, stream, source, suspect,
-		input, cache_read, cache_write, cache_write_long, image_input, audio_input,
-		output, reasoning, audio_output, image_output,
-		images, audio_seconds, characters, server_tool_calls, requests,
-		charged, cost_pico, pricing, duration_ms, first_token_ms, at)
-	VALUES `
-
-// columns is how many there are above.
-const columns = 35
-
-// The statements write this many rows each. PostgreSQL pays for round trips,
-// so it takes the larger; SQLite is fastest with one prepared row. There are
-// few sizes, so that every text stays prepared.
-var (
-	insertOne  = insertHead + placeholders(1)
-	insertSome = insertHead + placeholders(someRows)
-	insertMany = insertHead + placeholders(manyRows)
-)
-
-const someRows, manyRows = 8, 64
-
-// placeholders returns "($1, …, $35), ($36, …" for n rows.
-func placeholders(n int) string {
-	var b strings.Builder
-	for i := range n * columns {
-		switch {
-		case i == 0:
-			b.WriteString("(")
-		case i%columns == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
-		}
-		b.WriteString("$" + strconv.Itoa(i+1))
-	}
-	return b.String() + ")"
-}
-
-// insert writes entries, all or none when ctx carries a transaction.
-func (s store) insert(ctx context.Context, entries []Entry) error {
-	for len(entries) > 0 {
-		text, n := insertOne, 1
-		if s.db.Engine() == sqldb.Postgres {
-			switch {
-			case len(entries) >= manyRows:
-				text, n = insertMany, manyRows
-			case len(entries) >= someRows:
-				text, n = insertSome, someRows
-			}
-		}
-		args := make([]any, 0, n*columns)
-		for i := range entries[:n] {
-			args = appendArgs(args, &entries[i])
-		}
-		if _, err := s.db.Q(ctx).ExecContext(ctx, text, args...); err != nil {
-			return fmt.Errorf("write usage: %w", err)
-		}
-		entries = entries[n:]
-	}
-	return nil
-}
-
-func appendArgs(args []any, e *Entry) []any {
-	c := e.Counts
-	return append(args,
-		e.ID, e.RequestID, e.UserID, e.KeyID, e.ClientID, e.ModelID, e.VendorModel, e.Provider,
-		e.Operation, e.Status, e.Ending, e.Stream, e.Source, e.Suspect,
-		c.Input, c.CacheRead, c.CacheWrite, c.CacheWriteLong, c.ImageInput, c.AudioInput,
-		c.Output, c.Reasoning, c.AudioOutput, c.ImageOutput,
-		c.Images, c.AudioSeconds, c.Characters, c.ServerToolCalls, c.Requests,
-		int64(e.Charged), e.CostPico, string(appendRate(nil, *e)), e.DurationMS, e.FirstTokenMS, e.At.UnixMicro())
-}
 
 const selectRecord = `
 	SELECT id, request_id, user_id, key_id, client_id, model_id, vendor_model, provider,

@@ -70,7 +70,14 @@ func TestRecordsReadAsTheyWereWritten(t *testing.T) {
 			e.Prices.Threshold, e.Prices.High = 200_000, &pricing.Prices{Input: 500_000, CacheRead: pricing.At(0), Output: 4_000_000}
 			e.KeyID, e.ClientID, e.Suspect = "", "rephlo-desktop", true
 		})
-		for _, want := range []usage.Entry{entry(nil), high} {
+		usual := entry(func(e *usage.Entry) {
+			e.Counts = pricing.Counts{Input: 1, CacheRead: 2, CacheWrite: 3, Output: 4, Reasoning: 5}
+		})
+		rare := entry(func(e *usage.Entry) {
+			e.Counts = pricing.Counts{CacheWriteLong: 1, ImageInput: 2, AudioInput: 3, AudioOutput: 4, ImageOutput: 5}
+			e.Counts.Units = pricing.Units{Images: 6, AudioSeconds: 7, Characters: 8, ServerToolCalls: 9, Requests: 10}
+		})
+		for _, want := range []usage.Entry{entry(nil), usual, rare, high} {
 			add(t, s, want)
 			got, err := s.Find(t.Context(), "usr_ada", want.ID)
 			if err != nil {
@@ -91,8 +98,15 @@ func TestBatchIsWrittenWholeOrNotAtAll(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		s := newService(db)
 		var batch []credit.Record
-		for range 64 + 2*8 + 3 {
-			batch = append(batch, entry(nil))
+		for i := range 64 + 2*8 + 3 {
+			batch = append(batch, entry(func(e *usage.Entry) { // of several shapes, mixed
+				switch i % 5 {
+				case 1:
+					e.ModelID = "another"
+				case 2:
+					e.Counts.Images = 2
+				}
+			}))
 		}
 		count := func() (n int) {
 			t.Helper()

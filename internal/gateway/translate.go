@@ -165,7 +165,8 @@ type translation struct {
 	usage   llm.Usage
 	text    []byte
 	bytes   int64
-	buf     []byte // encoded and not handed out
+	buf     []byte // encoded
+	lent    bool   // buf has been handed out
 	over    error
 	// elements of an array that are written.
 	elements int
@@ -200,39 +201,46 @@ func (t *translation) book(text string) {
 	}
 }
 
-// Next implements source. The terminal chunk is empty: end has what comes last.
+// maxTogether is how many bytes of events that came together go out together.
+const maxTogether = 16 << 10
+
+// Next implements source: what has come together is one chunk. The terminal one
+// has nothing new: end has what comes last.
 func (t *translation) Next() (relay.Chunk, error) {
 	if t.over != nil {
 		return relay.Chunk{}, t.over
+	}
+	if t.lent {
+		t.buf, t.lent = t.buf[:0], false
 	}
 	var c relay.Chunk
 	for {
 		e, err, ok := t.next()
 		switch {
 		case err != nil:
-			t.over = llm.Broken(err)
+			if t.over = llm.Broken(err); len(t.buf) > 0 || c.Content {
+				c.Bytes = t.drained() // it comes with the next call
+				return c, nil
+			}
 			return relay.Chunk{}, t.over
 		case !ok:
 			t.over = io.EOF
 			c.Bytes, c.Terminal = t.drained(), true
 			return c, nil
 		}
-		c.Content = e.Content()
-		if t.take(&e); len(t.buf) > 0 || c.Content {
+		c.Content = c.Content || e.Content()
+		if t.take(&e); (len(t.buf) > 0 || c.Content) && (!e.More || len(t.buf) >= maxTogether) {
 			c.Bytes = t.drained()
 			return c, nil
 		}
 	}
 }
 
-// drained returns what has been encoded, and begins anew.
+// drained returns what has been encoded. It is valid until the next call of
+// Next.
 func (t *translation) drained() []byte {
-	out := t.framed(t.buf)
-	t.buf = t.buf[len(t.buf):]
-	if cap(t.buf) < 1<<10 {
-		t.buf = make([]byte, 0, 4<<10)
-	}
-	return out
+	t.lent = true
+	return t.framed(t.buf)
 }
 
 // end returns the last events of a stream that used u, without the terminal

@@ -64,6 +64,10 @@ type Event struct {
 	Usage        *Usage
 	Finish       Finish
 	StopSequence string
+
+	// More says that another event follows without a wait for the vendor, so
+	// that both may be written to the client together.
+	More bool
 }
 
 // Content reports whether e carries output: from then on the answer is this

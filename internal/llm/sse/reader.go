@@ -70,6 +70,13 @@ func (r *Reader) Release() {
 	}
 }
 
+// Ready reports whether more of the stream has been read that looks like a whole
+// event, so that Next will not wait. It may be false although there is one.
+func (r *Reader) Ready() bool {
+	rest := r.buf[r.at:r.end]
+	return bytes.Contains(rest, []byte("\n\n")) || bytes.Contains(rest, []byte("\r\n\r\n"))
+}
+
 // Comments is how many comment lines came: vendors send them to show that they
 // are still there.
 func (r *Reader) Comments() int { return r.comments }

@@ -54,8 +54,20 @@ func Read(reply llm.Reply, stream bool, warnings []llm.Warning, d Decoder, yield
 func readStream(reply llm.Reply, d Decoder, yield Yield) {
 	r := sse.NewReader(reply.Body, 0)
 	defer r.Release()
+	// What was promised to follow at once follows, if need be as a sign of life:
+	// not every event of a vendor is one of ours.
+	promised := false
+	out := yield
+	yield = func(e llm.Event, err error) bool {
+		e.More = err == nil && r.Ready()
+		promised = e.More
+		return out(e, err)
+	}
 	comments := 0
 	for {
+		if promised && !r.Ready() && !yield(llm.Event{Kind: llm.EventAlive}, nil) {
+			return
+		}
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
 			if d, ok := d.(Ender); ok && d.End(yield) {

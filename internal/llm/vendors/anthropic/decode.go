@@ -50,6 +50,10 @@ var lenient = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allo
 // Event implements upstream.Decoder.
 func (d *decoder) Event(e sse.Event, yield upstream.Yield) (done, more bool) {
 	d.yield = yield
+	if i, text, ok := textDelta(e.Data); ok {
+		d.delta(i, &wire.Delta{Type: "text_delta", Text: string(text)})
+		return false, !d.stopped
+	}
 	var in wire.Event
 	if json.Unmarshal(e.Data, &in, lenient) != nil {
 		d.fail(llm.Fail(llm.Protocol, errObject))

@@ -16,6 +16,8 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/identity/self"
+	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/llm"
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
@@ -115,6 +117,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		catalog.API{Models: models, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: dialect.WriteError(docURL(cfg))},
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
+		sso.API{Sessions: id.sessions},
+		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},

@@ -167,7 +167,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		challenge.API{Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
-		self.API{Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now},
+		self.API{Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

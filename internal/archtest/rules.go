@@ -68,7 +68,7 @@ var Rules = map[string][]string{
 	"identity/authorize":       {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
 	"identity/login":           {"account", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/enroll":          {"account", "mfa", "identity/pages"},
-	"identity/self":            {"account", "mfa", "passkey", "identity/oauth", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
+	"identity/self":            {"account", "mfa", "passkey", "identity/client", "identity/grant", "identity/oauth", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
 	"identity/challenge":       {"account", "mfa", "passkey", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/enroll", "identity/pages"},
 	"identity/consent":         {"account", "identity/oauth", "identity/client", "identity/grant", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/logout":          {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},

@@ -114,6 +114,35 @@ func (s store) removeConsent(ctx context.Context, userID, clientID string) error
 	return nil
 }
 
+// apps lists a user's consents and live sign-ins of clients, by client.
+func (s store) apps(ctx context.Context, userID string, now time.Time) ([]App, error) {
+	const q = `
+		SELECT client_id, MAX(scopes), MIN(allowed_at), MAX(used_at) FROM (
+			SELECT client_id, scopes, created_at AS allowed_at, CAST(NULL AS BIGINT) AS used_at FROM grant_consent WHERE user_id = $1
+			UNION ALL
+			SELECT f.client_id, CASE WHEN c.client_id IS NULL THEN f.scopes ELSE '' END, f.issued_at, f.used_at
+			FROM grant_family f LEFT JOIN grant_consent c ON c.user_id = f.user_id AND c.client_id = f.client_id
+			WHERE f.user_id = $1 AND f.revoked_at IS NULL AND f.expires_at > $2
+		) AS app GROUP BY client_id ORDER BY MIN(allowed_at) DESC, client_id`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, now.UnixMicro())
+	if err != nil {
+		return nil, fmt.Errorf("list apps: %w", err)
+	}
+	defer rows.Close()
+	var out []App
+	for rows.Next() {
+		var a App
+		var scopes string
+		var allowed, used sqldb.Time
+		if err := rows.Scan(&a.ClientID, &scopes, &allowed, &used); err != nil {
+			return nil, fmt.Errorf("list apps: %w", err)
+		}
+		a.Scopes, a.AllowedAt, a.LastUsedAt = strings.Fields(scopes), allowed.Time, used.Time
+		out = append(out, a)
+	}
+	return out, rows.Err()
+}
+
 // once stores a hash, unless it is there. Of many that try at once one wins.
 func (s store) once(ctx context.Context, hash string, until time.Time) (bool, error) {
 	const q = `INSERT INTO grant_once (hash, until) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`

@@ -60,6 +60,19 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"challenge.both": func(w http.ResponseWriter) error {
 			return s.Challenge(w, desktop, pages.Challenge{Account: ada, App: true, Passkey: true, Recovery: true}, nil)
 		},
+		"apps": func(w http.ResponseWriter) error { return s.Apps(w, me, nil, "") },
+		"apps.full": func(w http.ResponseWriter) error {
+			return s.Apps(w, me, []pages.App{
+				{ID: "rephlo-cli", Name: "Rephlo CLI", FirstParty: true, Scopes: scopes, Since: time.Unix(0, 0), UsedAt: time.Unix(1e9, 0)},
+				{ID: `"><script>`, Name: `"><script>` + strings.Repeat("long ", 60), Scopes: []string{`"><script>`}, Since: time.Unix(0, 0)},
+			}, "removed")
+		},
+		"security.sessions": func(w http.ResponseWriter) error {
+			return s.Security(w, pages.Security{Person: me, SignIns: []pages.SignedIn{
+				{ID: "ses_1", Device: "Chrome on Linux", Address: "192.0.2.1", SeenAt: time.Unix(1e9, 0), Here: true},
+				{ID: "ses_2", Device: `"><script>`, Address: "2001:db8::1", SeenAt: time.Unix(0, 0)},
+			}}, nil)
+		},
 		"passkey":       func(w http.ResponseWriter) error { return s.NewPasskey(w, me, "", nil) },
 		"passkey.wrong": func(w http.ResponseWriter) error { return s.NewPasskey(w, me, `"><script>`, mfaWrong) },
 		"security.keys": func(w http.ResponseWriter) error {

@@ -31,7 +31,7 @@ func (d area) Wrong(field string) string {
 }
 
 // areas are the pages of the account area, by the end of their texts' keys.
-var areas = []struct{ key, path string }{{"profile", "/account"}, {"security", "/account/security"}}
+var areas = []struct{ key, path string }{{"profile", "/account"}, {"security", "/account/security"}, {"apps", "/account/apps"}}
 
 // area returns the shared part of a page of the account area. form is which of
 // its forms err belongs to.
@@ -77,6 +77,7 @@ type Security struct {
 	CodesLeft     int
 	CanPasskeys   bool // this installation can have them
 	Passkeys      []Passkey
+	SignIns       []SignedIn
 	PasswordAt    time.Time
 	Form          string // which form the fault belongs to: password, email
 	Done          string
@@ -118,6 +119,7 @@ type security struct {
 	area
 	CanPasskeys             bool
 	Passkeys                []Passkey
+	SignIns                 []SignedIn
 	App, Required, Codes    bool
 	CodesText, PasswordText string
 }
@@ -130,7 +132,7 @@ const few = 3
 func (s *Screens) Security(w http.ResponseWriter, in Security, err *fault.Error) error {
 	base, status := s.area("security.title", "/account/security", in.Person, in.Form, err)
 	base.Done = s.done("security", in.Done)
-	d := security{area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys}
+	d := security{area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns}
 	key := "security.codes.left"
 	if in.CodesLeft < few {
 		key = "security.codes.few"

@@ -12,6 +12,8 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
+	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
@@ -30,8 +32,12 @@ type API struct {
 	Passkeys  *passkey.Service
 	Sessions  *sso.Service
 	Authorize *authorize.Service
-	Screens   *pages.Screens
-	Now       func() time.Time
+	Grants    *grant.Service
+	Clients   *client.Service
+	// SignOutOthers ends a user's sign-ins, in browsers and apps, but one.
+	SignOutOthers func(ctx context.Context, userID, keep string) error
+	Screens       *pages.Screens
+	Now           func() time.Time
 }
 
 // Mount registers the routes.
@@ -41,6 +47,8 @@ func (a API) Mount(m *web.Mux) {
 	m.Handle("GET /account", a.with(false, "/account", a.profile), page)
 	m.Handle("POST /account", a.with(false, "/account", a.saveProfile), form...)
 	a.mountSecurity(m, page, form)
+	m.Handle("GET "+appsPath, a.with(false, appsPath, a.apps), page)
+	m.Handle("POST "+appsPath+"/remove", a.with(false, appsPath, a.removeApp), form...)
 }
 
 // person is who is signed in.

@@ -28,6 +28,8 @@ func (a API) mountSecurity(m *web.Mux, page web.Option, form []web.Option) {
 	m.Handle("GET "+securityPath+"/passkeys/new", a.with(true, securityPath+"/passkeys/new", a.newPasskey), page)
 	m.Handle("POST "+securityPath+"/passkeys/options", a.with(true, securityPath, a.passkeyOptions), web.SameOrigin(), web.Body(1<<10))
 	change("/passkeys", a.addPasskey)
+	m.Handle("POST "+securityPath+"/sessions/end", a.with(false, securityPath, a.endSession), form...)
+	m.Handle("POST "+securityPath+"/sessions/end-others", a.with(false, securityPath, a.endOthers), form...)
 	change("/passkeys/{id}/rename", a.renamePasskey)
 	change("/passkeys/{id}/remove", a.removePasskey)
 }
@@ -46,7 +48,12 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 	if err != nil {
 		return err
 	}
+	signIns, err := a.signIns(r, p)
+	if err != nil {
+		return err
+	}
 	return a.Screens.Security(w, pages.Security{
+		SignIns:     signIns,
 		CanPasskeys: a.Passkeys.Available(), Passkeys: keys, Codes: st.Enrolled() || len(keys) > 0,
 		Person: p.shown(), App: st.Enrolled(), Required: st.Required, CodesLeft: st.RecoveryCodesLeft, PasswordAt: p.PasswordAt,
 		Form: form, Done: r.URL.Query().Get("done"),

@@ -71,6 +71,30 @@ func (s store) open(ctx context.Context, userID string) ([]string, error) {
 	return s.list(ctx, "list sessions", q, userID)
 }
 
+// of reads a user's sign-ins that have not ended, the newest first.
+func (s store) of(ctx context.Context, userID string) ([]Listed, error) {
+	const q = `
+		SELECT id, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at FROM sso_session
+		WHERE user_id = $1 AND ended_at IS NULL ORDER BY created_at DESC, id DESC`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	defer rows.Close()
+	var out []Listed
+	for rows.Next() {
+		var l Listed
+		var amr string
+		var auth, created, seen sqldb.Time
+		if err := rows.Scan(&l.ID, &l.UserID, &auth, &l.ACR, &amr, &l.Address, &l.Agent, &created, &seen); err != nil {
+			return nil, fmt.Errorf("list sessions: %w", err)
+		}
+		l.AuthTime, l.createdAt, l.lastSeenAt, l.AMR = auth.Time, created.Time, seen.Time, strings.Fields(amr)
+		out = append(out, l)
+	}
+	return out, rows.Err()
+}
+
 // knows lists the users who signed in on a device.
 func (s store) knows(ctx context.Context, hash []byte, since time.Time) ([]string, error) {
 	const q = `SELECT user_id FROM sso_device WHERE hash = $1 AND last_seen_at > $2`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,33 +59,40 @@ func call(ref string, need money.Credits) credit.Call {
 	return credit.Call{User: "ada", Ref: ref, Need: need, Journal: []byte("{}")}
 }
 
-// Several processes spend one user's last credits: as many calls are served as
-// the balance pays for, no more and no fewer.
+// One process or several spend one user's last credits: as many calls are served
+// as the balance pays for, no more and no fewer, round after round.
 func TestSeveralProcessesSpendExactlyWhatThereIs(t *testing.T) {
 	t.Parallel()
-	for _, calls := range []int{64, 1024} {
-		for _, deaf := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%d calls, deaf %v", calls, deaf), func(t *testing.T) {
-				t.Parallel()
-				dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-					c := join(t, db, 3, shared)
-					if deaf {
-						for _, s := range c.nodes {
-							s.Deafen()
-						}
+	for _, tt := range []struct {
+		nodes, calls, rounds int
+		deaf                 bool
+	}{{1, 64, 20, false}, {1, 1024, 3, false}, {3, 64, 5, false}, {3, 64, 2, true}, {3, 1024, 1, false}, {3, 1024, 1, true}} {
+		t.Run(fmt.Sprintf("%d processes, %d calls, deaf %v", tt.nodes, tt.calls, tt.deaf), func(t *testing.T) {
+			t.Parallel()
+			dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+				c := join(t, db, tt.nodes, shared)
+				if tt.deaf {
+					for _, s := range c.nodes {
+						s.Deafen()
 					}
-					spendTheLast(t, c, calls)
-				})
+				}
+				rounds := tt.rounds
+				if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
+					rounds = 20
+				}
+				for round := range rounds {
+					spendTheLast(t, c, fmt.Sprint("user", round), tt.calls)
+				}
 			})
-		}
+		})
 	}
 }
 
-func spendTheLast(t *testing.T, c *cluster, calls int) {
+func spendTheLast(t *testing.T, c *cluster, user string, calls int) {
 	t.Helper()
 	const price = 3 * money.Credit
 	pays := calls / 3
-	c.grant("ada", "pay:1", money.Credits(pays)*price+money.Credit, time.Time{})
+	c.grant(user, "pay:"+user, money.Credits(pays)*price+money.Credit, time.Time{})
 	var (
 		wg                        sync.WaitGroup
 		served, refused, reserved atomic.Int64
@@ -93,7 +101,7 @@ func spendTheLast(t *testing.T, c *cluster, calls int) {
 		wg.Go(func() {
 			s := c.nodes[i%len(c.nodes)]
 			for {
-				h, err := s.Reserve(t.Context(), call(fmt.Sprintf("call_%d", i), price))
+				h, err := s.Reserve(t.Context(), credit.Call{User: user, Ref: fmt.Sprintf("call_%s_%d", user, i), Need: price, Journal: []byte("{}")})
 				switch {
 				case errors.Is(err, credit.ErrInsufficient):
 					refused.Add(1)
@@ -120,7 +128,10 @@ func spendTheLast(t *testing.T, c *cluster, calls int) {
 	if served.Load() != int64(pays) || refused.Load() != int64(calls-pays) {
 		t.Errorf("%d calls served and %d refused, want %d and %d", served.Load(), refused.Load(), pays, calls-pays)
 	}
-	c.expect(money.Credit, 0)
+	b, err := c.Balance(t.Context(), user)
+	if err != nil || b.Available != money.Credit || b.Held != 0 {
+		t.Errorf("balance: %s available, %s held, %v; want %s", b.Available, b.Held, err, money.Credit)
+	}
 }
 
 // Who needs what another process has leased gets it, in time and whole.

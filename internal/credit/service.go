@@ -188,7 +188,8 @@ const flushTimeout = 5 * time.Second
 
 // Stop refuses new holds, waits for open ones until ctx ends, writes what is
 // queued, gives leases and lanes back. A hold that is still open then is
-// resolved by the next start. It may be called twice.
+// resolved by the next start. It returns a few seconds after ctx has ended at the
+// latest, with an error where the disk hangs. It may be called twice.
 func (s *Service) Stop(ctx context.Context) error {
 	s.open.Store(nil)
 	s.mu.Lock()
@@ -199,12 +200,37 @@ func (s *Service) Stop(ctx context.Context) error {
 		return nil
 	}
 	close(s.stopping)
+	ended, flushing := make(chan error, 1), make(chan struct{})
+	go func() { ended <- s.finish(ctx, old, flushing) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-flushing:
+	case <-ctx.Done():
+	}
+	// What writes to a disk that hangs cannot be cancelled, and would keep the
+	// process for ever. What it had to write is resolved by the next start.
+	hung := time.NewTimer(flushTimeout + time.Second)
+	defer hung.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-hung.C:
+		s.log.ErrorContext(ctx, "the ledger could not be closed: the disk does not answer; the next start resolves what is open")
+		return fmt.Errorf("stop the ledger: %w", ErrUnavailable)
+	}
+}
+
+// finish does what Stop does after new holds are refused. It closes flushing
+// when it waits for callers no longer.
+func (s *Service) finish(ctx context.Context, old state, flushing chan struct{}) error {
 	s.sweeping.Wait()
 	lanes := s.owned()
 	if old == stateServing {
 		s.sendHome()
 		s.drain(ctx, lanes)
 	}
+	close(flushing)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	var errs []error

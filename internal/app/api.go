@@ -120,7 +120,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		sso.API{Sessions: id.sessions},
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser, Carries: carries(tiers, plans)},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
@@ -130,6 +130,17 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		part.Mount(m)
 	}
 	return m, nil
+}
+
+// carries returns how much a user may carry over to the next cycle, and for how
+// many months, by their tier.
+func carries(tiers *tier.Table, plans gateway.Plans) func(user string) (money.Credits, int) {
+	return func(user string) (money.Credits, int) {
+		if t := tiers.Tier(plans.TierOf(user)); t != nil {
+			return t.RolloverCap, t.RolloverMonths
+		}
+		return 0, 0
+	}
 }
 
 func docURL(cfg config.Config) string { return cfg.APIURL + "/docs/errors/" }

@@ -20,6 +20,9 @@ var (
 	ErrKeyReuse    = fault.New(fault.Unprocessable, "idempotency_key_reuse", "This Idempotency-Key was used with another body. Use a new one.")
 )
 
+// errAmbiguous answers a request id that names several calls.
+var errAmbiguous = ErrConflict.Saying("This request id names several calls. Name one by its call id.")
+
 // bonusLife is how long a bonus lasts when nothing else is said.
 const bonusLife = 90 * 24 * time.Hour
 
@@ -27,6 +30,8 @@ func (a API) mountAdmin(m *web.Mux) {
 	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
 	web.Route(m, "GET /admin/credits/balance/{userId}", a.balanceOf, balance, web.Doc("Show a user's credits"))
 	web.Route(m, "GET /admin/credits/history/{userId}", a.historyOf, history, web.Doc("List a user's ledger, newest first"))
+	web.Route(m, "GET /admin/credits/usage/{userId}", a.usageOf, balance, web.Doc("Sum up a user's credits by month"))
+	web.Route(m, "GET /admin/credits/rollover/{userId}", a.rolloverOf, history, web.Doc("Show what the end of a user's cycle will carry over"))
 	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
 	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
 	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
@@ -282,7 +287,7 @@ func (a API) moveExpiry(ctx context.Context, in *expiryInput) (*expiryOutput, er
 
 type reverseInput struct {
 	OnceInput
-	RequestID string `path:"requestId" maxLength:"64" doc:"The id of the call"`
+	RequestID string `path:"requestId" maxLength:"64" doc:"The id of the call, or of a request that was one call"`
 	Body      struct {
 		Reason string `json:"reason" minLength:"10" maxLength:"500"`
 	}
@@ -304,15 +309,34 @@ func (a API) reverse(ctx context.Context, in *reverseInput) (*reverseOutput, err
 	if _, err := in.ref(actor); err != nil {
 		return nil, err // the call itself is what happens once
 	}
-	out := &reverseOutput{}
-	if out.Replayed, err = a.replayed(ctx, reversalPrefix+in.RequestID); err != nil {
+	call, err := a.oneCall(ctx, in.RequestID)
+	if err != nil {
 		return nil, err
 	}
-	back, err := a.Credits.Reverse(ctx, in.RequestID, actor.UserID)
+	out := &reverseOutput{}
+	if out.Replayed, err = a.replayed(ctx, reversalPrefix+call); err != nil {
+		return nil, err
+	}
+	back, err := a.Credits.Reverse(ctx, call, actor.UserID)
 	if err != nil {
 		return nil, outage(err)
 	}
-	a.audit(ctx, "usage.reverse", actor, in.RequestID, back, in.Body.Reason, reversalPrefix+in.RequestID)
-	out.Body.CallID, out.Body.Returned = in.RequestID, back
+	a.audit(ctx, "usage.reverse", actor, call, back, in.Body.Reason, reversalPrefix+call)
+	out.Body.CallID, out.Body.Returned = call, back
 	return out, nil
+}
+
+// oneCall returns the only call that id names: a caller chooses its request ids
+// and may use one again.
+func (a API) oneCall(ctx context.Context, id string) (string, error) {
+	calls, err := a.Requests.CallsOf(ctx, id)
+	switch {
+	case err != nil:
+		return "", outage(err)
+	case len(calls) == 0:
+		return "", ErrNothingCharged
+	case len(calls) > 1:
+		return "", errAmbiguous.With("callIds", calls)
+	}
+	return calls[0], nil
 }

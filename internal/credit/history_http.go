@@ -19,6 +19,9 @@ type Requests interface {
 	// CallIDs returns the newest calls of the user with this request id, at most
 	// 256.
 	CallIDs(ctx context.Context, user, requestID string) ([]string, error)
+	// CallsOf returns the call with this id, or else the newest calls of any user
+	// with this request id, at most 20.
+	CallsOf(ctx context.Context, callOrRequest string) ([]string, error)
 }
 
 // Names of the lists in cursors.

@@ -23,10 +23,31 @@ func (s store) left(ctx context.Context, user string) (sum int64, err error) {
 	return sum, nil
 }
 
+// charged returns what the user's calls were charged from a moment until
+// another, and what they were since then; what was given back is taken off.
+func (s store) charged(ctx context.Context, user string, from, until int64) (old, recent int64, err error) {
+	const (
+		change = `CASE WHEN kind = 'charge' THEN amount WHEN kind = 'reversal' AND ref LIKE 'rev:call_%' THEN -amount ELSE 0 END`
+		q      = `SELECT CAST(COALESCE(SUM(CASE WHEN at < $3 THEN ` + change + ` END), 0) AS BIGINT),
+				CAST(COALESCE(SUM(CASE WHEN at >= $3 THEN ` + change + ` END), 0) AS BIGINT)
+			FROM credit_transfer WHERE user_id = $1 AND kind <> 'hold' AND at >= $2`
+	)
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, user, from, until).Scan(&old, &recent); err != nil {
+		return 0, 0, fmt.Errorf("sum charges: %w", err)
+	}
+	return old, recent, nil
+}
+
 // kindSums returns the sums of the user's transfers.
 func (s store) kindSums(ctx context.Context, user string) (map[kind]int64, error) {
-	const q = `SELECT kind, CAST(SUM(amount) AS BIGINT) FROM credit_transfer WHERE user_id = $1 AND kind <> 'hold' GROUP BY kind`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user)
+	return s.kindSumsBetween(ctx, user, 0, never)
+}
+
+// kindSumsBetween returns those from a moment until another.
+func (s store) kindSumsBetween(ctx context.Context, user string, from, until int64) (map[kind]int64, error) {
+	const q = `SELECT kind, CAST(SUM(amount) AS BIGINT) FROM credit_transfer
+		WHERE user_id = $1 AND kind <> 'hold' AND at >= $2 AND at < $3 GROUP BY kind`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, user, from, until)
 	if err != nil {
 		return nil, fmt.Errorf("sum transfers: %w", err)
 	}

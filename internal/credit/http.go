@@ -17,6 +17,9 @@ type API struct {
 	Requests Requests
 	// Known returns an error for a user that does not exist.
 	Known func(ctx context.Context, user string) error
+	// Carries returns how much a user may carry over to the next cycle, and for
+	// how many months; nil: nothing.
+	Carries func(user string) (most money.Credits, months int)
 }
 
 // Mount registers the routes.
@@ -32,12 +35,12 @@ type meOutput struct{ Body balanceBody }
 type balanceBody struct {
 	UserID             string        `json:"userId"`
 	TotalCredits       money.Credits `json:"totalCredits" doc:"Granted and not expired"`
-	UsedCredits        money.Credits `json:"usedCredits" doc:"Of totalCredits"`
+	UsedCredits        money.Credits `json:"usedCredits" doc:"Charged in this billing period; without one, of totalCredits"`
 	RemainingCredits   money.Credits `json:"remainingCredits" doc:"What a new call can use"`
 	HeldCredits        money.Credits `json:"heldCredits" doc:"Set aside for open calls"`
 	BillingPeriodStart *time.Time    `json:"billingPeriodStart"`
 	BillingPeriodEnd   *time.Time    `json:"billingPeriodEnd"`
-	UsagePercentage    int64         `json:"usagePercentage"`
+	UsagePercentage    int64         `json:"usagePercentage" doc:"Used of totalCredits"`
 	Buckets            []bucketBody  `json:"buckets" doc:"In the order in which they are used"`
 }
 
@@ -60,8 +63,14 @@ func (a API) show(ctx context.Context, user string) (*meOutput, error) {
 	if err != nil {
 		return nil, outage(err)
 	}
+	used := b.Used
+	if !b.Start.IsZero() {
+		if used, err = a.Credits.Charged(ctx, user, b.Start); err != nil {
+			return nil, outage(err)
+		}
+	}
 	out := balanceBody{
-		UserID: user, TotalCredits: b.Granted, UsedCredits: b.Used, RemainingCredits: b.Available, HeldCredits: b.Held,
+		UserID: user, TotalCredits: b.Granted, UsedCredits: used, RemainingCredits: b.Available, HeldCredits: b.Held,
 		BillingPeriodStart: timeOrNull(b.Start), BillingPeriodEnd: timeOrNull(b.End), Buckets: []bucketBody{},
 		UsagePercentage: percent(int64(b.Used), int64(b.Granted)),
 	}

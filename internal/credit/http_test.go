@@ -35,6 +35,16 @@ func (requests) CallIDs(_ context.Context, _, requestID string) ([]string, error
 	return []string{strings.Replace(requestID, "req_", "call_", 1)}, nil
 }
 
+func (requests) CallsOf(_ context.Context, id string) ([]string, error) {
+	switch id {
+	case "req_twice":
+		return []string{"call_1", "call_2"}, nil
+	case "req_unknown":
+		return nil, nil
+	}
+	return []string{strings.Replace(id, "req_", "call_", 1)}, nil
+}
+
 // actAs lets headers say who asks.
 func actAs(next web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -102,6 +112,7 @@ func httpWorld(t *testing.T, db *sqldb.DB) (*world, caller) {
 			}
 			return nil
 		},
+		Carries: func(string) (money.Credits, int) { return 750 * money.Credit, 2 },
 	}.Mount(m)
 	return w, caller{t: t, mux: m}
 }
@@ -186,7 +197,7 @@ func TestAdministratorsChangeCredits(t *testing.T) {
 		if back.status != 200 || back.body["returned"] != 3.0 {
 			t.Errorf("reverse: %d %s", back.status, back.text)
 		}
-		if got := root.do("POST", "/admin/usage/call_1/reverse", `{`+why+`}`); got.status != 200 || got.header.Get("Idempotency-Replayed") != "true" {
+		if got := root.do("POST", "/admin/usage/req_1/reverse", `{`+why+`}`); got.body["callId"] != "call_1" || got.status != 200 || got.header.Get("Idempotency-Replayed") != "true" {
 			t.Errorf("reverse again: %d %s", got.status, got.text)
 		}
 		w.expect(12_500_000, 0)
@@ -249,6 +260,11 @@ func TestWhatAdministratorsCannotDo(t *testing.T) {
 			{"an unknown grant", root, "PATCH", "/admin/credits/grants/grt_0000000000001", `{"expiresAt":null,` + why + `}`, 404, "not_found"},
 			{"no grant id", root, "PATCH", "/admin/credits/grants/x", `{"expiresAt":null,` + why + `}`, 404, "not_found"},
 			{"an unknown call", root, "POST", "/admin/usage/call_none/reverse", `{` + why + `}`, 404, "not_found"},
+			{"an unknown request", root, "POST", "/admin/usage/req_unknown/reverse", `{` + why + `}`, 404, "not_found"},
+			{"a request of several calls", root, "POST", "/admin/usage/req_twice/reverse", `{` + why + `}`, 409, "conflict"},
+			{"a reversal without a key", root.with("Idempotency-Key", ""), "POST", "/admin/usage/call_1/reverse", `{` + why + `}`, 400, "idempotency_key_required"},
+			{"too many months", root, "GET", "/admin/credits/usage/ada?months=25", "", 422, "validation_error"},
+			{"months of nobody", root, "GET", "/admin/credits/usage/nobody", "", 404, "not_found"},
 			{"an analyst", root.with("Roles", "analyst"), "POST", "/admin/credits/grant-bonus", good, 403, "forbidden"},
 			{"support may not deduct", root.with("Roles", "support"), "POST", "/admin/credits/deduct", good, 403, "forbidden"},
 			{"no role", root.with("Roles", ""), "GET", "/admin/credits/balance/ada", "", 403, "forbidden"},

@@ -25,6 +25,25 @@ var operations = []operation{
 		}
 		return settleAt(3*money.Credit)(ctx, w, s)
 	}, done: 7 * money.Credit, undone: ten},
+	{name: "reserve and settle within caps", before: leased, do: func(ctx context.Context, w *world, s *subject) (err error) {
+		if s.hold == nil {
+			c := s.call(4 * money.Credit)
+			c.Caps = s.caps()
+			if s.hold, err = w.Reserve(ctx, c); err != nil {
+				return err
+			}
+		}
+		return settleAt(3*money.Credit)(ctx, w, s)
+	}, done: 7 * money.Credit, undone: ten},
+	{name: "settle within caps", before: func(w *world, s *subject) {
+		funded(w, s)
+		c := s.call(4 * money.Credit)
+		c.Caps = s.caps()
+		var err error
+		s.hold, err = w.Reserve(w.t.Context(), c)
+		w.must(err)
+		w.must(s.hold.Durable(w.t.Context()))
+	}, do: settleAt(3 * money.Credit), done: 7 * money.Credit, undone: ten},
 	{name: "release", before: held, do: settleAt(0), done: ten, undone: ten},
 	{name: "progress", opens: true, before: held, do: func(ctx context.Context, w *world, s *subject) error {
 		s.hold.Progress(2*money.Credit, []byte(`{"delivered":2}`))
@@ -111,6 +130,14 @@ func (s *subject) call(need money.Credits) credit.Call {
 		ref += "+"
 	}
 	return credit.Call{User: s.user, Ref: ref, Need: need, Journal: []byte("{}")}
+}
+
+// caps are limits of a key and of a day that calls fit into.
+func (s *subject) caps() []credit.Cap {
+	return []credit.Cap{
+		{Owner: "key:" + s.user, Limit: 5 * money.Credit, Full: credit.ErrKeyCap},
+		{Owner: "day:" + s.user, Window: today, Limit: ten, Full: credit.ErrDayCap},
+	}
 }
 
 func (w *world) must(err error) {

@@ -55,6 +55,7 @@ type Service struct {
 	shared  sharing
 	box     *seal.Box
 	rootDay atomic.Int64 // every day up to this one has a root
+	used    usedSums
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 

@@ -172,6 +172,16 @@ func (s *Service) Calls(ctx context.Context, callOrRequest string) ([]Entry, err
 	return s.store.calls(ctx, callOrRequest)
 }
 
+// CallsOf returns the ids of what Calls returns.
+func (s *Service) CallsOf(ctx context.Context, callOrRequest string) ([]string, error) {
+	entries, err := s.store.calls(ctx, callOrRequest)
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return ids, outage(err)
+}
+
 // outage turns an error of an unreachable database into the fault that says so.
 func outage(err error) error {
 	if sqldb.IsUnavailable(err) {

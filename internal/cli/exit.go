@@ -80,7 +80,7 @@ func classify(err error) error {
 	case errors.Is(err, sqldb.ErrNewerSchema), errors.Is(err, sqldb.ErrOlderSchema), errors.Is(err, credit.ErrDamaged),
 		errors.Is(err, credit.ErrUnreadable), sqldb.IsDamaged(err):
 		return Exit(exitDamaged, err)
-	case errors.Is(err, config.ErrMasterKey):
+	case errors.Is(err, config.ErrMasterKey), errors.Is(err, sqldb.ErrNotDurable):
 		return Exit(exitConfig, err)
 	case errors.Is(err, credit.ErrBroken), sqldb.IsBroken(err):
 		return Exit(exitIO, fmt.Errorf("%w. Check the disk of the data folder (dmesg, df, mount) and start again: "+

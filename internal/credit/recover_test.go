@@ -135,6 +135,16 @@ func TestADamagedLaneIsNotTouched(t *testing.T) {
 
 // A hold that its caller forgot is settled at its progress; a settlement that
 // comes after that notes what is missing and charges nothing.
+// A server that answers a commit before it is on disk cannot keep a ledger.
+func TestADatabaseThatForgetsIsRefused(t *testing.T) {
+	t.Parallel()
+	db := dbtest.Open(t, dbtest.Postgres(t)+"&synchronous_commit=off")
+	w := &world{t: t, db: db, records: newRecords(t, db), clock: newClock()}
+	if err := w.build("node", quiet).Start(t.Context()); !errors.Is(err, sqldb.ErrNotDurable) {
+		t.Errorf("start: %v, want ErrNotDurable", err)
+	}
+}
+
 func TestForgottenHoldsAreResolved(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {

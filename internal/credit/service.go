@@ -145,7 +145,7 @@ func (s *Service) admitting() []*lane {
 
 // Start claims lanes, resolves what a dead process of this node left, then
 // admits. ErrDamaged: a lane's head does not match its last batch; nothing was
-// changed.
+// changed. sqldb.ErrNotDurable: the database forgets in a crash.
 func (s *Service) Start(ctx context.Context) error {
 	s.mu.Lock()
 	if s.state != stateNew {
@@ -156,6 +156,9 @@ func (s *Service) Start(ctx context.Context) error {
 	s.mu.Unlock()
 
 	s.measureClock(ctx)
+	if err := s.db.Durable(ctx); err != nil {
+		return fmt.Errorf("start the ledger: %w", err)
+	}
 	if err := s.openSpool(); err != nil {
 		return fmt.Errorf("start the ledger: %w", err)
 	}

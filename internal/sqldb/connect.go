@@ -53,6 +53,26 @@ func (d *DB) Probe(ctx context.Context) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
+// ErrNotDurable says that the server answers commits before they are on disk.
+var ErrNotDurable = errors.New("synchronous_commit is off: what PostgreSQL has committed may be lost in a crash; " +
+	"set it to on for this database (ALTER DATABASE … SET synchronous_commit = on), or to remote_apply with a standby")
+
+// Durable returns ErrNotDurable where a commit that was answered can be lost.
+// SQLite files are always written with synchronous=FULL.
+func (d *DB) Durable(ctx context.Context) error {
+	if d.engine == SQLite {
+		return nil
+	}
+	var how string
+	if err := d.Q(ctx).QueryRowContext(ctx, `SHOW synchronous_commit`).Scan(&how); err != nil {
+		return fmt.Errorf("ask how durable commits are: %w", err)
+	}
+	if how == "off" {
+		return ErrNotDurable
+	}
+	return nil
+}
+
 // Refresh closes the connections that nobody uses: after an outage they may be
 // dead without knowing it.
 func (d *DB) Refresh() {

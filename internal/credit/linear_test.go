@@ -220,7 +220,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 					})
 					var wg sync.WaitGroup
 					for n := range 6 {
-						wg.Go(func() { h.client(n, rand.New(rand.NewPCG(seed+uint64(round), uint64(n)))) }) //nolint:gosec // both are small
+						wg.Go(func() { h.client(n, rand.New(rand.NewPCG(seed+uint64(round), uint64(n)))) })
 					}
 					wg.Wait()
 					h.check(round)

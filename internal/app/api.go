@@ -32,6 +32,7 @@ import (
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/subscription"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"

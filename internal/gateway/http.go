@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/http"
+
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -10,8 +12,17 @@ type API struct{ Calls *Service }
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	s := a.Calls
-	for _, op := range operations {
-		m.Handle("POST "+op.path, s.handler(op), web.Raw(), web.Body(s.limits.Body), web.Errors(errorsOf(op, s.needs.DocURL)))
+	mount := func(path string, op *operation, h web.Handler) {
+		m.Handle("POST "+path, h, web.Raw(), web.Body(s.limits.Body), web.Errors(errorsOf(op, s.needs.DocURL)))
 	}
-	m.Handle("POST /v1/messages/count_tokens", s.countMessages, web.Raw(), web.Body(s.limits.Body), web.Errors(errorsOf(opMessages, s.needs.DocURL)))
+	for _, op := range operations {
+		if op == opGemini {
+			mount(op.path, op, s.gemini())
+			continue
+		}
+		mount(op.path, op, s.handler(op))
+	}
+	mount("/v1/messages/count_tokens", opMessages, func(w http.ResponseWriter, r *http.Request) error {
+		return s.count(countMessages, w, r)
+	})
 }

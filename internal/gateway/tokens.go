@@ -4,18 +4,71 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/relay"
 	"github.com/rephlo/rephlo/internal/llm/wire"
+	"github.com/rephlo/rephlo/internal/web"
 )
 
-// countMessages is POST /v1/messages/count_tokens. Anthropic counts for its own
-// models; for others it is our estimate, which X-Rephlo-Estimated says. It is
-// free, and makes no record.
-func (s *Service) countMessages(w http.ResponseWriter, r *http.Request) error {
+// countForm is how a dialect asks for the tokens of a request and is answered.
+type countForm struct {
+	op *operation
+	// scan reads the body into c.scan, and leaves the request that is counted in
+	// c.body.
+	scan func(c *call) error
+	// field is where the answer has the number.
+	field string
+}
+
+var (
+	// https://docs.anthropic.com/en/api/messages-count-tokens
+	countMessages = countForm{op: opMessages, scan: scanJSON, field: "input_tokens"}
+	// https://ai.google.dev/api/tokens#method:-models.counttokens
+	countGemini = countForm{op: opGemini, scan: scanGeminiCount, field: "totalTokens"}
+)
+
+const countMethod = ":countTokens"
+
+// scanGeminiCount takes contents alone or a whole generateContentRequest, whose
+// model is that of the path.
+func scanGeminiCount(c *call) (err error) {
+	var in struct {
+		Contents jsontext.Value `json:"contents"`
+		Whole    jsontext.Value `json:"generateContentRequest"`
+	}
+	if json.Unmarshal(c.body.b, &in) == nil && in.Whole != nil {
+		if in.Contents != nil {
+			return ErrUnsupported.At("contents").Saying("Send either contents or generateContentRequest.")
+		}
+		c.body.b = append(c.body.b[:0], in.Whole...)
+	}
+	c.scan, err = relay.ScanGemini(c.body.b)
+	c.scan.Model = strings.TrimSuffix(c.r.PathValue("call"), countMethod)
+	return err
+}
+
+// gemini is the path whose end says what is wanted.
+func (s *Service) gemini() web.Handler {
+	generate := s.handler(opGemini)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if strings.HasSuffix(r.PathValue("call"), countMethod) {
+			return s.count(countGemini, w, r)
+		}
+		return generate(w, r)
+	}
+}
+
+// count answers how many tokens a request has. A vendor that counts does so for
+// its own models; for others it is our estimate, which X-Rephlo-Estimated says.
+// It is free, and makes no record.
+func (s *Service) count(form countForm, w http.ResponseWriter, r *http.Request) error {
 	s.begin.Do(s.startPulse)
 	actor, err := s.needs.Auth.Authenticate(r)
 	if err != nil {
@@ -27,7 +80,7 @@ func (s *Service) countMessages(w http.ResponseWriter, r *http.Request) error {
 	if !actor.Verified {
 		return ErrUnverified
 	}
-	c := &call{s: s, op: opMessages, w: w, r: r, actor: actor, began: s.needs.Now()}
+	c := &call{s: s, op: form.op, w: w, r: r, actor: actor, began: s.needs.Now()}
 	c.ctx, c.cancel = context.WithCancel(r.Context())
 	defer c.cancel()
 	if !s.open.add(c) {
@@ -37,7 +90,7 @@ func (s *Service) countMessages(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readBody(c, r); err != nil {
 		return err
 	}
-	if c.scan, err = relay.ScanRequest(llm.OpMessages, c.body.b); err != nil {
+	if err := form.scan(c); err != nil {
 		return err
 	}
 	m, err := s.needs.Models.Model(c.scan.Model)
@@ -62,7 +115,7 @@ func (s *Service) countMessages(w http.ResponseWriter, r *http.Request) error {
 		n = estimateTokens(req)
 		w.Header().Set("X-Rephlo-Estimated", "true")
 	}
-	body := append(wire.Int([]byte{'{'}, "input_tokens", n), '}')
+	body := append(wire.Int([]byte{'{'}, form.field, n), '}')
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a client that left does not want it

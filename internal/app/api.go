@@ -122,7 +122,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser, Carries: carries(tiers, plans)},
-		usage.API{Usage: d.Usage, Parts: d.Credits.Parts},
+		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},

@@ -69,6 +69,15 @@ func (d *Domains) welcome(ctx context.Context, u account.User) error {
 	return d.Plans.StartFree(ctx, u.ID, u.CreatedAt)
 }
 
+// allowance is what a user's plan shows of their usage.
+func (d *Domains) allowance(user string) usage.Allowance {
+	t := d.Tiers.Tier(d.Plans.TierOf(user))
+	if t == nil {
+		return usage.Allowance{HistoryDays: 30} // of a tier that is not there any more
+	}
+	return usage.Allowance{HistoryDays: t.HistoryDays, Advanced: t.AdvancedAnalytics}
+}
+
 // born says when a user signed up and whether the address is proven.
 func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified bool, err error) {
 	u, err := d.Accounts.ByID(ctx, id)

@@ -33,6 +33,8 @@ func (s *Server) schedule() {
 	core, d, jobs := s.core, s.domains, s.core.Jobs
 	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
 	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
+	jobs.Schedule("usage.summarise", job.Every{Period: 5 * time.Minute}, d.Usage.Summarise)
+	jobs.Schedule("usage.rebuild", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, d.Usage.Rebuild)
 	jobs.Schedule("subscription.due", job.Every{Period: 5 * time.Minute}, d.Plans.Due)
 	jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
 		for {

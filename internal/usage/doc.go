@@ -12,5 +12,10 @@
 // Records hold counts and prices, never a prompt or an answer. What the vendor
 // asks of us is for administrators; the user endpoints do not show it.
 //
-// Tables: usage_record.
+// Statistics come from summaries by quarters of an hour, which a job builds from
+// the records and builds again for the last hours and, once a day, the last
+// days; what is newer than they are is read from the records, so a sum is exact
+// and costs the same however many records there are.
+//
+// Tables: usage_record, usage_summary, usage_summary_mark.
 package usage

@@ -17,12 +17,15 @@ type API struct {
 	Usage *Service
 	// Parts returns what a call was charged to which grants.
 	Parts func(ctx context.Context, user, call string) ([]credit.Part, error)
+	// Allowed says what a user's plan includes; nil: everything.
+	Allowed func(user string) Allowance
 }
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/usage", a.list, access.Needs(access.ScopeCredits), web.Doc("List your model calls, newest first"))
 	web.Route(m, "GET /v1/usage/{requestId}", a.get, access.Needs(access.ScopeCredits), web.Doc("Show one model call and how its price was made"))
+	a.mountStats(m)
 }
 
 var errDate = fault.New(fault.Invalid, "invalid_request", "The time is not one that this list reads.")
@@ -53,6 +56,8 @@ func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if f.Until, err = parseTime("end_date", in.EndDate, 1); err != nil {
 		return nil, err
 	}
+	first, _ := a.historyFrom(actor.UserID)
+	f.From = later(f.From, first)
 	entries, next, err := a.Usage.List(ctx, actor.UserID, f, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
@@ -93,6 +98,9 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	e, err := a.Usage.Find(ctx, actor.UserID, in.RequestID)
 	if err != nil {
 		return nil, err
+	}
+	if first, _ := a.historyFrom(actor.UserID); e.At.Before(first) {
+		return nil, ErrNotFound
 	}
 	parts, err := a.Parts(ctx, actor.UserID, e.ID)
 	if err != nil {

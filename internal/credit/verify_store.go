@@ -126,6 +126,9 @@ func (s store) walkLane(ctx context.Context, lane int64, from head, use func(*la
 	)
 	const end = int64(1<<63 - 1)
 	batch, seq := from.batch, from.last
+	if from == (head{}) { // the whole lane, also what cannot be before its first batch
+		batch = -end
+	}
 	for seq < end {
 		rows, err := collect(ctx, s, "batches", scanBatch, batches, lane, batch, page)
 		if err != nil {

@@ -31,7 +31,7 @@ test: ## all tests, on SQLite and PostgreSQL
 
 .PHONY: race
 race: ## all tests with the race detector
-	$(WITHPG) go test -race -timeout 20m ./...
+	$(WITHPG) go test -race -timeout 40m ./...
 
 .PHONY: lint
 lint: ## the linter, formatting, go.mod and the dependency rules
@@ -68,7 +68,7 @@ mutants: ## break each guard of the ledger in turn: its test must notice
 
 .PHONY: faults
 faults: ## what the race detector makes too slow: every call of the database goes wrong in every way, 100,000 operations against a model, 100 power failures, 100,000 cancelled calls, 1,000 seeds of the simulator, the mutants
-	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 20m -run 'KthCall|Model|OrderInWhich|Histories|SeveralProcessesSpend|PowerFailure|CancelledCalls' ./internal/credit
+	REPHLO_FAULTS=all REPHLO_ROUNDS=100 $(WITHPG) go test -count 1 -timeout 30m -run 'KthCall|Model|OrderInWhich|Histories|SeveralProcessesSpend|PowerFailure|CancelledCalls' ./internal/credit
 	go test -count 1 -timeout 20m ./internal/sim -sim.seeds 1000
 	go run ./internal/credit/mutants
 

@@ -22,6 +22,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm"
 	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
+	"github.com/rephlo/rephlo/internal/llm/vendors/azure"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
@@ -71,7 +72,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	})
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
-	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
+	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "azure": azure.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
 	deployments := route.NewTable(core.Log, core.Now)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,

@@ -15,7 +15,7 @@ func compatible(p config.Provider) catalog.ProviderConfig {
 	}
 	out := catalog.ProviderConfig{
 		Name: p.ID, Vendor: vendor, BaseURL: p.BaseURL, Key: p.APIKey, AllowPrivate: p.AllowPrivate,
-		Options: catalog.Options{Headers: p.Headers, NoStreamUsage: p.NoStreamUsage, Drain: p.Drain, MaxTokensKey: p.MaxTokensKey},
+		Options: catalog.Options{Headers: p.Headers, NoStreamUsage: p.NoStreamUsage, Drain: p.Drain, MaxTokensKey: p.MaxTokensKey, APIVersion: p.APIVersion},
 	}
 	for _, m := range p.Models {
 		prices := pricing.Prices{Input: money.Price(*m.Input), Output: money.Price(*m.Output)}

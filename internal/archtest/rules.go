@@ -54,6 +54,7 @@ var Rules = map[string][]string{
 	"llm/vendors/openai":    {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
 	"llm/dialect/google":    {"llm", "llm/wire/...", "llm/sse", "llm/dialect"},
 	"llm/vendors/google":    {"llm", "llm/relay", "llm/wire/...", "llm/sse", "llm/upstream"},
+	"llm/vendors/azure":     {"llm", "llm/wire/...", "llm/vendors/openai", "llm/upstream"},
 	"llm/vendors/compat":    {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
 	"llm/vendors/test":      {"llm", "llm/relay", "llm/wire/...", "llm/vendors/openai"},
 	"llm/llmtest":           {"llm/..."},

@@ -335,6 +335,19 @@ func TestModelsOfAdministratorsAreChecked(t *testing.T) {
 	})
 }
 
+func TestAProviderOfAzureHasADatedVersionOrNone(t *testing.T) {
+	onOffice(t, func(o *office) {
+		provider := func(id, vendor, version string) fields {
+			return fields{"id": id, "vendor": vendor, "baseUrl": "https://" + id + ".openai.azure.com/openai", "options": fields{"apiVersion": version}, "reason": why}
+		}
+		o.must(201, "POST", "/admin/providers", provider("one", "azure", ""))
+		o.must(201, "POST", "/admin/providers", provider("two", "azure", "2025-04-01-preview"))
+		o.refused(422, "validation_error", "POST", "/admin/providers", provider("three", "azure", "2024-10-21&x=1"))
+		o.refused(422, "validation_error", "POST", "/admin/providers", provider("three", "compat", "2024-10-21"))
+		o.refused(422, "validation_error", "POST", "/admin/providers", provider("three", "asure", ""))
+	})
+}
+
 func TestAModelIsFoundByItsAliases(t *testing.T) {
 	onOffice(t, func(o *office) {
 		o.withModel("acme", "m")

@@ -46,8 +46,9 @@ type Provider struct {
 	Credential uint64
 }
 
-// Options are what a provider of the vendor compat may do differently. The
-// zero value fits a service that does all as OpenAI does.
+// Options are what a provider may do differently from others of its vendor,
+// mostly of the vendor compat. The zero value fits a service that does all as
+// OpenAI does.
 type Options struct {
 	// Headers are sent with every call.
 	Headers map[string]string `json:"headers,omitempty"`
@@ -62,6 +63,9 @@ type Options struct {
 	// Native are the operations beside chat completions that a service of the
 	// vendor compat takes as OpenAI does: words of Natives.
 	Native []string `json:"native,omitempty"`
+	// APIVersion is the dated version of Azure's interface, such as 2024-10-21:
+	// models are then addressed by their deployments. Empty is v1.
+	APIVersion string `json:"apiVersion,omitempty"`
 }
 
 // Natives are the words of Options.Native, and what they stand for.
@@ -77,7 +81,10 @@ var Natives = map[string][]llm.Op{
 // Takes reports whether the provider takes an operation as it is, as far as its
 // vendor's protocol has it.
 func (p *Provider) Takes(op llm.Op) bool {
-	if p.Vendor != "compat" || op == llm.OpChat {
+	switch {
+	case p.Vendor == "azure":
+		return op != llm.OpResponses || p.Options.APIVersion == ""
+	case p.Vendor != "compat", op == llm.OpChat:
 		return true
 	}
 	for _, word := range p.Options.Native {

@@ -16,7 +16,7 @@ import (
 // ProviderConfig is a provider as the operator configures it.
 type ProviderConfig struct {
 	Name         string
-	Vendor       string // openai, anthropic, google or compat
+	Vendor       string // one of Vendors
 	BaseURL      string // with the version, as in https://api.openai.com/v1
 	Key          secret.String
 	AllowPrivate bool // the address may be in a private network
@@ -45,7 +45,11 @@ type ModelConfig struct {
 
 var errConfig = errors.New("providers")
 
+// Vendors are the protocols that a provider may speak.
+var Vendors = []string{"openai", "azure", "anthropic", "google", "compat"}
+
 var (
+	apiVersion   = regexp.MustCompile(`^20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview)?$`)
 	modelID      = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
 	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 )
@@ -89,8 +93,11 @@ func (p ProviderConfig) check() error {
 	if !providerName.MatchString(p.Name) {
 		return errors.New("a name has 1 to 40 lower-case letters, digits and hyphens")
 	}
-	if p.Vendor != "openai" && p.Vendor != "compat" && p.Vendor != "anthropic" && p.Vendor != "google" {
-		return fmt.Errorf("vendor %q is not openai, anthropic, google or compat", p.Vendor)
+	if !slices.Contains(Vendors, p.Vendor) {
+		return fmt.Errorf("vendor %q is none of %s", p.Vendor, strings.Join(Vendors, ", "))
+	}
+	if v := p.Options.APIVersion; v != "" && (p.Vendor != "azure" || !apiVersion.MatchString(v)) {
+		return errors.New("apiVersion is for the vendor azure alone, and written like 2024-10-21 or 2025-04-01-preview")
 	}
 	u, err := url.Parse(p.BaseURL)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -100,7 +107,7 @@ func (p ProviderConfig) check() error {
 		return errors.New("baseUrl must be https, or http together with allowPrivate")
 	}
 	for name, value := range p.Options.Headers {
-		if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.EqualFold(name, "authorization") {
+		if name == "" || strings.ContainsAny(name+value, "\r\n\x00") || strings.EqualFold(name, "authorization") || strings.EqualFold(name, "api-key") {
 			return fmt.Errorf("header %q cannot be set", name)
 		}
 	}

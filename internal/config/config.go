@@ -39,7 +39,7 @@ type Config struct {
 	AnthropicBaseURL string        `setting:"anthropic_base_url" kind:"base" default:"https://api.anthropic.com/v1" help:"Where the Anthropic provider is reached."`
 	GeminiAPIKey     secret.String `setting:"gemini_api_key" kind:"secret" default:"" alias:"GEMINI_API_KEY" example:"AIza…" help:"Key of the Google account (Gemini API) that calls are sent with. Without it there are no Gemini models, unless providers_file has them."`
 	GeminiBaseURL    string        `setting:"gemini_base_url" kind:"base" default:"https://generativelanguage.googleapis.com/v1beta" help:"Where the Google provider is reached."`
-	ProvidersFile    string        `setting:"providers_file" kind:"path" default:"" example:"/etc/rephlo/providers.json" help:"JSON list of further providers that speak the OpenAI protocol (Ollama, vLLM, Groq …) or, with vendor anthropic or google, that of Anthropic or Google."`
+	ProvidersFile    string        `setting:"providers_file" kind:"path" default:"" example:"/etc/rephlo/providers.json" help:"JSON list of further providers that speak the OpenAI protocol (Ollama, vLLM, Groq …) or, with vendor azure, anthropic or google, that of Azure OpenAI, Anthropic or Google."`
 	// Providers is what ProvidersFile lists.
 	Providers []Provider
 

@@ -253,6 +253,7 @@ func TestProvidersFile(t *testing.T) {
 		{"taken id", `[{"id":"openai","base_url":"http://x/v1","models":[` + model + `]}]`, "is taken"},
 		{"same model twice", `[{"id":"a","base_url":"http://x/v1","models":[` + model + `,` + model + `]}]`, "listed twice"},
 		{"two keys", `[{"id":"a","base_url":"http://x/v1","api_key":"sk-hush","api_key_env":"X","models":[` + model + `]}]`, "name one of"},
+		{"another vendor", `[{"id":"a","vendor":"azur","base_url":"http://x/v1","models":[` + model + `]}]`, "write azure, anthropic or google"},
 		{"key in a header", `[{"id":"a","base_url":"http://x/v1","headers":{"authorization":"sk-hush"},"models":[` + model + `]}]`, "not into a header"},
 	} {
 		c, err := config.Load(config.Input{Environ: []string{"REPHLO_PROVIDERS_FILE=" + write(t, tt.text)}})

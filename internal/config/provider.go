@@ -19,7 +19,7 @@ import (
 type Provider struct {
 	ID      string `json:"id"` // stable; letters, digits, - and _
 	Name    string `json:"name"`
-	Vendor  string `json:"vendor"`   // anthropic, google, or empty for OpenAI's protocol
+	Vendor  string `json:"vendor"`   // azure, anthropic, google, or empty for OpenAI's protocol
 	BaseURL string `json:"base_url"` // up to and with /v1
 	// APIKey is empty for services without one. APIKeyFile and APIKeyEnv are
 	// other places to read it from.
@@ -35,6 +35,7 @@ type Provider struct {
 	// it to its end.
 	Drain        bool    `json:"drain"`
 	MaxTokensKey string  `json:"max_tokens_key"` // empty: max_tokens
+	APIVersion   string  `json:"api_version"`    // Azure: the dated version; empty: v1
 	Models       []Model `json:"models"`
 }
 
@@ -161,8 +162,10 @@ func (l *loader) provider(file, at string, p *Provider, ids map[string]bool) {
 		wrong("/id", "%q is taken; each provider needs its own id", p.ID)
 	}
 	ids[p.ID] = true
-	if p.Vendor != "" && p.Vendor != "compat" && p.Vendor != "anthropic" && p.Vendor != "google" {
-		wrong("/vendor", "write anthropic or google, or leave it out for the OpenAI protocol")
+	switch p.Vendor {
+	case "", "compat", "azure", "anthropic", "google":
+	default:
+		wrong("/vendor", "write azure, anthropic or google, or leave it out for the OpenAI protocol")
 	}
 	base, err := parseBase(p.BaseURL)
 	if err != nil {

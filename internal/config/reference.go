@@ -117,6 +117,7 @@ A JSON list. Unknown and doubled names are mistakes. Prices are US dollars for a
 | ` + "`api_key`, `api_key_file`, `api_key_env`" + ` | the key, or the file or variable that holds it; none for a service without keys |
 | ` + "`allow_private`" + ` | permits an address of the own machine or network |
 | ` + "`headers`" + ` | sent with every call |
+| ` + "`api_version`" + ` | with vendor azure: a dated version such as 2024-10-21, when ` + "`base_url`" + ` ends in /openai; left out, ` + "`base_url`" + ` ends in /openai/v1. A model's ` + "`vendor_model`" + ` is the name of its deployment |
 | ` + "`no_stream_usage`, `max_tokens_key`" + ` | for services that do not know ` + "`stream_options`" + `, or name the output limit otherwise |
 | ` + "`drain`" + ` | when a client leaves a stream, read it on for up to 15 s for its usage, because the service bills it to its end; without it the stream is cancelled within a second |
 | ` + "`models[].id`, `vendor_model`, `name`" + ` | what clients call it, what the provider calls it, what people read |

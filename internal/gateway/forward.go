@@ -63,7 +63,7 @@ func limitKey(p *catalog.Provider) string {
 	switch {
 	case p.Options.MaxTokensKey != "":
 		return p.Options.MaxTokensKey
-	case p.Vendor == "openai":
+	case p.Vendor == "openai", p.Vendor == "azure":
 		return "max_completion_tokens"
 	default:
 		return "max_tokens"

@@ -135,7 +135,7 @@ func TestOperationsRefuseWhatTheyCannotDo(t *testing.T) {
 			}
 		}
 		for _, path := range []string{"/v1/embeddings", "/v1/moderations"} { // the service has not said that it takes them
-			if r := w.at(path, `{"model":"m","input":"x"}`); r.status != http.StatusServiceUnavailable {
+			if r := w.at(path, `{"model":"m","input":"x"}`); r.status != 400 || r.code() != "operation_unsupported" {
 				t.Errorf("%s: %d %s", path, r.status, r.body)
 			}
 		}

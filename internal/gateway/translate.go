@@ -48,18 +48,27 @@ func (c *call) laneOf(r *catalog.Route) lane {
 }
 
 // understand decodes a request that no deployment of the model takes as it is,
-// so that what is wrong with it is said before anything is held.
+// so that what is wrong with it is said before anything is held. That none
+// takes it at all is ErrOperation.
 func (c *call) understand() error {
-	if c.op.dialect == nil {
-		return nil
-	}
+	translated := false
 	for i := range c.model.Routes {
-		if c.laneOf(&c.model.Routes[i]) != laneTranslated {
+		switch c.laneOf(&c.model.Routes[i]) {
+		case laneSame:
 			return nil
+		case laneTranslated:
+			translated = true
+		case laneNone:
 		}
 	}
-	_, err := c.request()
-	return err
+	switch {
+	case translated:
+		_, err := c.request()
+		return err
+	case len(c.model.Routes) > 0:
+		return ErrOperation
+	}
+	return nil
 }
 
 // request returns the call in no dialect.

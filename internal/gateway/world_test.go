@@ -28,6 +28,7 @@ import (
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
+	"github.com/rephlo/rephlo/internal/llm/vendors/azure"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	vendortest "github.com/rephlo/rephlo/internal/llm/vendors/test"
@@ -59,6 +60,7 @@ type vendor struct {
 
 	mu     sync.Mutex
 	bodies [][]byte      // guarded by mu
+	paths  []string      // guarded by mu
 	heads  []http.Header // guarded by mu
 }
 
@@ -73,6 +75,7 @@ func newVendor(t testing.TB) *vendor {
 		v.calls.Add(1)
 		v.mu.Lock()
 		v.bodies = append(v.bodies, body)
+		v.paths = append(v.paths, r.URL.RequestURI())
 		v.heads = append(v.heads, r.Header.Clone())
 		v.mu.Unlock()
 		(*v.answer.Load())(w, r)
@@ -90,6 +93,12 @@ func (v *vendor) lastBody() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return string(v.bodies[len(v.bodies)-1])
+}
+
+func (v *vendor) lastPath() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.paths[len(v.paths)-1]
 }
 
 // says answers with one JSON object.
@@ -312,13 +321,19 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	gem.VendorModel = "gem-v"
 	geminis := configured("geminis", w.one, gem)
 	geminis.Vendor = "google"
+	azures := configured("azures", w.one, model("az"))
+	azures.Vendor, azures.BaseURL = "azure", azures.BaseURL+"/openai/v1"
+	azures.Models[0].VendorModel = "prod"
+	dated := configured("dated", w.one, model("az-dated"))
+	dated.Vendor, dated.BaseURL, dated.Options.APIVersion = "azure", dated.BaseURL+"/openai", "2024-10-21"
+	dated.Models[0].VendorModel = "prod-old"
 	drains := configured("drains", w.one, drained)
 	drains.Options.Drain = true
 	w.plans.of = map[string]string{}
 	w.models = catalog.New(catalog.Needs{
 		DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(),
 		Providers: append([]catalog.ProviderConfig{
-			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains, claudes, geminis,
+			configured("one", w.one, model("m"), model("single"), cheap, failing, shared), configured("two", w.two, model("m"), dear, shared), bugs, drains, claudes, geminis, azures, dated,
 		}, more...),
 	})
 	records := usage.New(usage.Needs{DB: db, Now: time.Now, Cursors: list.NewCursors(make([]byte, 32))})
@@ -335,7 +350,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(),
-		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
+		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "azure": azure.New(client, time.Now), "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})
 	gateway.API{Calls: w.calls}.Mount(m)

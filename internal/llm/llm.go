@@ -89,6 +89,8 @@ type Options struct {
 	ReasoningField string // where thoughts are; empty is reasoning_content
 	EchoReasoning  bool   // wants thoughts back, empty ones too
 	NoImageURL     bool   // wants images as bytes
+	UserKey        string // names the end user; empty is the vendor's usual one
+	APIVersion     string // Azure: the dated version, for addresses by deployment; empty is v1
 }
 
 // Call is a request in the vendor's own dialect. Parts are the body as slices

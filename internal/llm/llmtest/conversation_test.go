@@ -12,6 +12,7 @@ import (
 	dialectopenai "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/llmtest"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
+	"github.com/rephlo/rephlo/internal/llm/vendors/azure"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
@@ -27,5 +28,5 @@ func TestConversations(t *testing.T) {
 	t.Cleanup(client.Close)
 	llmtest.Conversations(t, "testdata", *update,
 		map[string]llm.Dialect{"chat": dialectopenai.Chat{}, "messages": dialectanthropic.Messages{}, "gemini": dialectgoogle.Gemini{}, "responses": dialectopenai.Responses{}},
-		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now), "google": google.New(client, time.Now)})
+		map[string]llmtest.Translator{"openai": openai.New(client, time.Now), "azure": azure.New(client, time.Now), "compat": compat.New(client, time.Now), "anthropic": anthropic.New(client, time.Now), "google": google.New(client, time.Now)})
 }

@@ -11,9 +11,9 @@ import (
 
 // Request is a request that a Server received.
 type Request struct {
-	Method, Path string
-	Header       http.Header
-	Body         []byte
+	Method, Path, Query string
+	Header              http.Header
+	Body                []byte
 }
 
 // Server is a fake of OpenAI's service. It is safe for concurrent use.
@@ -87,7 +87,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	reply := s.record(Request{Method: r.Method, Path: r.URL.Path, Header: r.Header.Clone(), Body: body})
+	reply := s.record(Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Header: r.Header.Clone(), Body: body})
 	reply(Call{W: w, R: r, Body: body, Gone: s.gone})
 	if r.Context().Err() != nil {
 		s.mu.Lock()

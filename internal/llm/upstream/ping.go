@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/egress"
@@ -14,16 +13,16 @@ import (
 // pingTimeout is how long a list of models may take.
 const pingTimeout = 20 * time.Second
 
-// Ping gets path behind the target's base URL, for nothing but to know that it
+// Ping gets path, which may have a query, behind the target's base URL, for nothing but to know that it
 // answers. An error is a *llm.Failure.
 func (c *Client) Ping(ctx context.Context, to llm.Target, path string) error {
 	base := to.BaseURL
 	if base == "" {
 		base = c.protocol.BaseURL
 	}
-	u, err := url.JoinPath(base, path)
-	if err != nil || base == "" {
-		return llm.Fail(llm.UnknownModel, errNoBase)
+	u, err := address(base, path)
+	if err != nil {
+		return llm.Fail(llm.UnknownModel, err)
 	}
 	t, err := egress.NewTemplate(http.MethodGet, u, to.AllowPrivate,
 		egress.Field{Name: "User-Agent", Value: agent}, egress.Field{Name: "Accept", Value: "application/json"},

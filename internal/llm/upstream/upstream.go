@@ -193,16 +193,9 @@ func (c *Client) template(to llm.Target, path string, f form) (*egress.Template,
 	if t != nil {
 		return t, nil
 	}
-	if key.baseURL == "" {
-		return nil, errNoBase
-	}
-	path, query, _ := strings.Cut(path, "?")
-	u, err := url.JoinPath(key.baseURL, path)
+	u, err := address(key.baseURL, path)
 	if err != nil {
-		return nil, errNoBase
-	}
-	if query != "" {
-		u += "?" + query
+		return nil, err
 	}
 	accept := [...]string{formJSON: "application/json", formStream: "text/event-stream", formSound: "*/*", formUpload: "*/*", formUploadStream: "text/event-stream"}
 	fields := []egress.Field{
@@ -224,6 +217,19 @@ func (c *Client) template(to llm.Target, path string, f form) (*egress.Template,
 	}
 	c.templates[key] = t
 	return t, nil
+}
+
+// address is path, which may have a query, behind a base URL.
+func address(base, path string) (string, error) {
+	path, query, _ := strings.Cut(path, "?")
+	u, err := url.JoinPath(base, path)
+	if err != nil || base == "" {
+		return "", errNoBase
+	}
+	if query != "" {
+		u += "?" + query
+	}
+	return u, nil
 }
 
 // announced reports whether the answer has the form that was asked for.

@@ -151,15 +151,22 @@ var passed = []string{"logprobs", "top_logprobs", "logit_bias", "prediction", "w
 
 func (c *chat) others(b []byte) []byte {
 	r := c.req
+	user := "user"
+	if c.own {
+		user = "safety_identifier"
+	}
+	if c.to.Options.UserKey != "" {
+		user = c.to.Options.UserKey
+	}
 	if c.own {
 		b = wire.OptString(b, "verbosity", r.Verbosity)
-		b = wire.OptString(b, "safety_identifier", r.User)
+		b = wire.OptString(b, user, r.User)
 		b = wire.OptString(b, "prompt_cache_key", r.CacheKey)
 	} else {
 		if r.Verbosity != "" {
 			c.notes.Lacks(llm.Tuning, "verbosity")
 		}
-		b = wire.OptString(b, "user", r.User)
+		b = wire.OptString(b, user, r.User)
 	}
 	if r.ServiceTier != "" {
 		c.notes.Lacks(llm.Meaning, "service_tier")

@@ -22,7 +22,7 @@ func (a API) Mount(m *web.Mux) {
 	needs := access.Needs(access.ScopeKeys)
 	web.Route(m, "GET /v1/api-keys", a.list, needs, web.Doc("List your API keys"))
 	web.Route(m, "GET /v1/api-keys/{id}", a.one, needs, web.Doc("Show one of your API keys"))
-	web.Route(m, "POST /v1/api-keys", a.create, needs, web.Status(http.StatusCreated), web.Doc("Create an API key; the answer has its secret, once"))
+	web.Route(m, "POST /v1/api-keys", a.create, needs, web.Once(), web.Status(http.StatusCreated), web.Doc("Create an API key; the answer has its secret, once"))
 	web.Route(m, "PATCH /v1/api-keys/{id}", a.edit, needs, web.Doc("Change an API key"))
 	web.Route(m, "DELETE /v1/api-keys/{id}", a.revoke, needs, web.Status(http.StatusNoContent), web.Doc("Revoke an API key"))
 }

@@ -37,6 +37,7 @@ func call(t *testing.T, h http.Handler, user, method, path, body string) answer 
 	t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Idempotency-Key", "a key")
 	if user != "" {
 		r.Header.Set("User", user)
 		r.Header.Set("Scope", "keys.manage")

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/credit"
@@ -97,4 +98,13 @@ func (d *Domains) equip(ctx context.Context, core *Core, u account.User) error {
 func (d *Domains) knownUser(ctx context.Context, id string) error {
 	_, err := d.Accounts.ByID(ctx, id)
 	return err
+}
+
+// userOf names who is signed in; "" for nobody.
+func userOf(ctx context.Context) string {
+	actor, err := access.From(ctx)
+	if err != nil {
+		return ""
+	}
+	return actor.UserID
 }

@@ -32,6 +32,7 @@ const jobPatience = 10 * time.Second
 func (s *Server) schedule() {
 	core, d, jobs := s.core, s.domains, s.core.Jobs
 	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
+	jobs.Schedule("idempotency.cleanup", job.Every{Period: time.Hour, Offset: 11 * time.Minute}, s.keys.Sweep)
 	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
 	jobs.Schedule("usage.summarise", job.Every{Period: 5 * time.Minute}, d.Usage.Summarise)
 	jobs.Schedule("usage.rebuild", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, d.Usage.Rebuild)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/idempotency"
 	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -27,6 +28,7 @@ type Server struct {
 	ops     *web.Server // nil when it is off
 	calls   *gateway.Service
 	parts   *identityParts
+	keys    *idempotency.Service
 	chores  []chore
 
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
@@ -72,6 +74,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.node = node
 	s.domains = NewDomains(s.core, node)
+	s.keys = idempotency.New(idempotency.Needs{DB: s.core.DB, Log: s.core.Log, Now: s.core.Now, Box: s.core.Box, User: userOf})
 	s.core.Jobs.Observe(s.core.Metrics)
 	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))

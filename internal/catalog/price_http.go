@@ -18,7 +18,7 @@ import (
 func (a AdminAPI) mountPrices(m *web.Mux) {
 	view, edit := access.Allows(access.ViewPrices), access.Allows(access.EditPrices)
 	web.Route(m, "GET /admin/pricing/vendor-prices", a.listPrices, view, web.Doc("List what vendors ask, newest first"))
-	web.Route(m, "POST /admin/pricing/vendor-prices", a.setPrice, edit, web.Status(http.StatusCreated), web.Doc("Set a price from a time on"))
+	web.Route(m, "POST /admin/pricing/vendor-prices", a.setPrice, edit, web.Once(), web.Status(http.StatusCreated), web.Doc("Set a price from a time on"))
 	web.Route(m, "POST /admin/pricing/vendor-prices/{id}/verify", a.verifyPrice, edit, web.Doc("Say that a price was compared with the vendor's list"))
 	web.Route(m, "DELETE /admin/pricing/vendor-prices/{id}", a.cancelPrice, edit, web.Status(http.StatusNoContent), web.Doc("Take a price back that does not hold yet"))
 	web.Route(m, "GET /admin/pricing/effective", a.effective, view, web.Doc("Show what a model costs us and people, and the margin"))
@@ -137,9 +137,6 @@ func (a AdminAPI) listPrices(ctx context.Context, in *pricesInput) (*pricesOutpu
 	return out, nil
 }
 
-// ErrKeyRequired answers a change that must not happen twice by accident.
-var ErrKeyRequired = fault.New(fault.Invalid, "idempotency_key_required", "Send an Idempotency-Key of your own, so that a repeated request does nothing twice.").At("Idempotency-Key")
-
 type setPriceInput struct {
 	Key  string `header:"Idempotency-Key" maxLength:"255"`
 	Body struct {
@@ -162,7 +159,7 @@ func (a AdminAPI) setPrice(ctx context.Context, in *setPriceInput) (*priceOutput
 		return nil, err
 	}
 	if in.Key == "" {
-		return nil, ErrKeyRequired
+		return nil, web.ErrKeyRequired
 	}
 	sum := sha256.Sum256([]byte(who.Actor + "\x00" + in.Key))
 	row, repeated, err := a.Models.SetPrice(ctx, NewPrice{

@@ -9,15 +9,8 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
-	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
-)
-
-// Faults of the administrators' endpoints.
-var (
-	ErrKeyRequired = fault.New(fault.Invalid, "idempotency_key_required", "Send an Idempotency-Key of your own, so that a repeated request does nothing twice.")
-	ErrKeyReuse    = fault.New(fault.Unprocessable, "idempotency_key_reuse", "This Idempotency-Key was used with another body. Use a new one.")
 )
 
 // errAmbiguous answers a request id that names several calls.
@@ -34,10 +27,10 @@ func (a API) mountAdmin(m *web.Mux) {
 	web.Route(m, "GET /admin/credits/rollover/{userId}", a.rolloverOf, history, web.Doc("Show what the end of a user's cycle will carry over"))
 	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
 	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
-	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
-	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), web.Doc("Take credits from a user"))
+	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
+	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), web.Once(), web.Doc("Take credits from a user"))
 	web.Route(m, "PATCH /admin/credits/grants/{id}", a.moveExpiry, access.Allows(access.AdjustExpiry), web.Doc("Move the end of a grant"))
-	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Doc("Give back what a model call was charged"))
+	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Once(), web.Doc("Give back what a model call was charged"))
 }
 
 // UserPath names the user that an administrator asks about.
@@ -125,7 +118,7 @@ type OnceInput struct {
 // ref names the effect of a change, so that it happens once.
 func (o OnceInput) ref(actor access.Actor) (string, error) {
 	if o.Key == "" {
-		return "", ErrKeyRequired.At("Idempotency-Key")
+		return "", web.ErrKeyRequired
 	}
 	sum := sha256.Sum256([]byte(actor.UserID + "\x00" + o.Key))
 	return "adm:" + hex.EncodeToString(sum[:16]), nil
@@ -143,7 +136,7 @@ func (a API) replayed(ctx context.Context, ref string) (string, error) {
 // reused turns a conflict of references into what it means to the client.
 func reused(err error) error {
 	if errors.Is(err, ErrConflict) {
-		return ErrKeyReuse.At("Idempotency-Key").Because(err)
+		return web.ErrKeyReuse.Because(err)
 	}
 	return outage(err)
 }

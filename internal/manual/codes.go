@@ -45,6 +45,7 @@ var Codes = []Code{
 	{"cross_site_request", TopicRequest, on(403), "A form was sent from the page of another site.", "Open the page of this service itself and send the form from there."},
 	{"edited_elsewhere", TopicRequest, on(412), "Somebody else changed the thing after you had read it, so your change is based on what is no longer there.", "Read it again, repeat your change on what it is now, and send the new ETag as If-Match."},
 	{"headers_too_large", TopicRequest, on(431), "The headers are larger than 32 KiB together.", "Send fewer or shorter ones; a browser may have collected large cookies."},
+	{"idempotency_key_in_use", TopicRequest, on(409), "The first request with this Idempotency-Key is still being worked on.", "Wait as long as Retry-After says, then repeat the request with the same key: it gets the first one's answer."},
 	{"idempotency_key_required", TopicRequest, on(400), "This change must not happen twice by accident, so it takes an Idempotency-Key header.", "Send a value of your own of up to 255 characters, and the same one when you repeat the request."},
 	{"idempotency_key_reuse", TopicRequest, on(422), "The Idempotency-Key was used before, with another request.", "Use a new key for each change; repeat one only with the same body."},
 	{"in_use", TopicRequest, on(409), "Something else still refers to the thing, so it cannot be deleted.", "Change or delete what the message names first."},

@@ -22,12 +22,12 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "GET /admin/subscriptions", a.list, view, web.Doc("List subscriptions, newest first"))
 	web.Route(m, "GET /admin/subscriptions/{id}", a.one, view, web.Doc("Show a subscription"))
 	web.Route(m, "GET /admin/subscriptions/{id}/events", a.events, view, web.Doc("List what happened to a subscription, newest first"))
-	web.Route(m, "POST /admin/subscriptions", a.start, access.Allows(access.CreatePlans), web.Status(http.StatusCreated), web.Doc("Give a user a subscription that nobody pays for"))
+	web.Route(m, "POST /admin/subscriptions", a.start, access.Allows(access.CreatePlans), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user a subscription that nobody pays for"))
 	web.Route(m, "POST /admin/subscriptions/{id}/preview", a.preview, edit, web.Doc("Compute a change of plan without making it"))
-	web.Route(m, "POST /admin/subscriptions/{id}/change", a.change, edit, web.Doc("Make the change of plan that a preview computed"))
-	web.Route(m, "POST /admin/subscriptions/{id}/cancel", a.cancel, access.Allows(access.CancelPlans), web.Doc("Cancel a subscription"))
-	web.Route(m, "POST /admin/subscriptions/{id}/reactivate", a.reactivate, access.Allows(access.ReactivatePlans), web.Doc("Take back a cancellation that waits for the end of the period"))
-	web.Route(m, "POST /admin/credits/allocate", a.allocate, edit, web.Doc("Give the running credit cycle its credits if they are missing"))
+	web.Route(m, "POST /admin/subscriptions/{id}/change", a.change, edit, web.Once(), web.Doc("Make the change of plan that a preview computed"))
+	web.Route(m, "POST /admin/subscriptions/{id}/cancel", a.cancel, access.Allows(access.CancelPlans), web.Once(), web.Doc("Cancel a subscription"))
+	web.Route(m, "POST /admin/subscriptions/{id}/reactivate", a.reactivate, access.Allows(access.ReactivatePlans), web.Once(), web.Doc("Take back a cancellation that waits for the end of the period"))
+	web.Route(m, "POST /admin/credits/allocate", a.allocate, edit, web.Once(), web.Doc("Give the running credit cycle its credits if they are missing"))
 	web.Route(m, "GET /admin/prorations", a.prorations, access.Allows(access.ViewBilling), web.Doc("List changes of plan and how they were computed, newest first"))
 }
 

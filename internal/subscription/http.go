@@ -25,17 +25,17 @@ type API struct {
 func (a API) Mount(m *web.Mux) {
 	read, manage := access.Needs(access.ScopeUser), access.Needs(access.ScopeBilling)
 	web.Route(m, "GET /v1/subscription-plans", a.plans, web.Doc("List the plans that can be bought"))
-	web.Route(m, "POST /v1/subscriptions", a.start, manage, web.Status(http.StatusCreated), web.Doc("Begin a paid subscription; the answer has the link at which it is paid"))
+	web.Route(m, "POST /v1/subscriptions", a.start, manage, web.Once(), web.Status(http.StatusCreated), web.Doc("Begin a paid subscription; the answer has the link at which it is paid"))
 	web.Route(m, "GET /v1/subscriptions/history", a.history, read, web.Doc("List what happened to your subscriptions, newest first"))
 	web.Route(m, "GET /v1/subscriptions/prorations", a.prorations, read, web.Doc("List your changes of plan and how they were computed, newest first"))
 	web.Route(m, "GET /v1/billing/balance", a.balance, read, web.Doc("Show the money that your next invoices use"))
 	for _, mine := range []string{"/v1/subscriptions/current", "/v1/subscriptions/me"} {
 		web.Route(m, "GET "+mine, a.current, read, web.Doc("Show your subscription"))
 		web.Route(m, "POST "+mine+"/preview", a.preview, manage, web.Doc("Compute a change of plan without making it"))
-		web.Route(m, "PATCH "+mine, a.change, manage, web.Doc("Make the change of plan that a preview computed"))
+		web.Route(m, "PATCH "+mine, a.change, manage, web.Once(), web.Doc("Make the change of plan that a preview computed"))
 		web.Route(m, "DELETE "+mine+"/scheduled-change", a.withdraw, manage, web.Status(http.StatusOK), web.Doc("Take back a change that waits for the end of the period"))
-		web.Route(m, "POST "+mine+"/cancel", a.cancel, manage, web.Doc("Cancel your subscription"))
-		web.Route(m, "POST "+mine+"/reactivate", a.reactivate, manage, web.Doc("Take back a cancellation that waits for the end of the period"))
+		web.Route(m, "POST "+mine+"/cancel", a.cancel, manage, web.Once(), web.Doc("Cancel your subscription"))
+		web.Route(m, "POST "+mine+"/reactivate", a.reactivate, manage, web.Once(), web.Doc("Take back a cancellation that waits for the end of the period"))
 	}
 }
 

@@ -52,6 +52,7 @@ func (a api) do(who, request, body string, status int) object {
 	method, path, _ := strings.Cut(request, " ")
 	r := httptest.NewRequestWithContext(a.Context(), method, path, strings.NewReader(body))
 	r.Header.Set("Who", who)
+	r.Header.Set("Idempotency-Key", "a key")
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // exposed are the headers that scripts of allowed sites may read.
-const exposed = "X-Request-Id, Request-Id, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate, DPoP-Nonce, " +
+const exposed = "X-Request-Id, Request-Id, Retry-After, Idempotency-Replayed, RateLimit, RateLimit-Policy, WWW-Authenticate, DPoP-Nonce, " +
 	"X-Rephlo-Credits-Charged, X-Rephlo-Credits-Remaining, X-Rephlo-Warnings, X-Rephlo-Model"
 
 func (m *Mux) allows(rt *route, origin string) string {

@@ -48,9 +48,9 @@ func Decode[T any](r *http.Request) (T, error) {
 	if !acceptable(r) {
 		return v, errMedia
 	}
-	data, err := io.ReadAll(r.Body)
+	data, err := ReadBody(r)
 	if err != nil {
-		return v, readError(err)
+		return v, err
 	}
 	if Depth(data) > MaxDepth {
 		return v, errMalformed.Saying("The body is nested deeper than %d levels.", MaxDepth)
@@ -59,6 +59,15 @@ func Decode[T any](r *http.Request) (T, error) {
 		return v, errMalformed.Saying("The body is not what this endpoint takes: %s.", cause(err))
 	}
 	return v, nil
+}
+
+// ReadBody reads the whole body of r.
+func ReadBody(r *http.Request) ([]byte, error) {
+	data, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, readError(err)
+	}
+	return data, nil
 }
 
 // cause describes a decoding error without the text that was sent.

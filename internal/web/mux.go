@@ -49,6 +49,9 @@ type Config struct {
 	Challenge func(code string, details map[string]any) string
 	// Use wraps each route that is not mounted with Raw.
 	Use []Middleware
+	// Inside wraps the handler of each such route within what the route itself
+	// asks for: nobody gets there who may not.
+	Inside []Middleware
 }
 
 // Mux routes requests. Register routes before serving; serving is then safe
@@ -64,7 +67,7 @@ type Mux struct {
 // route is a registered pattern and its policies.
 type route struct {
 	method, path string
-	raw          bool
+	raw, once    bool
 	errors       ErrorWriter
 	body         int64
 	use          []Middleware
@@ -138,6 +141,11 @@ func (m *Mux) route(pattern string, opts []Option) *route {
 }
 
 func (m *Mux) mount(rt *route, h Handler) {
+	if !rt.raw {
+		for _, u := range slices.Backward(m.cfg.Inside) {
+			h = u(h)
+		}
+	}
 	for _, u := range slices.Backward(rt.use) {
 		h = u(h)
 	}

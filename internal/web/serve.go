@@ -66,8 +66,16 @@ func RequestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-
 
 // Note adds attributes to the one log event of the request that w answers.
 func Note(w http.ResponseWriter, attrs ...slog.Attr) {
-	if res, ok := w.(*Response); ok {
-		res.attrs = append(res.attrs, attrs...)
+	for w != nil {
+		if res, ok := w.(*Response); ok {
+			res.attrs = append(res.attrs, attrs...)
+			return
+		}
+		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = inner.Unwrap()
 	}
 }
 

@@ -3,7 +3,6 @@ package credit_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -55,13 +54,10 @@ func TestTheOrderInWhichGrantsAreMadeDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	dbtest.RunURL(t, func(t *testing.T, url string) {
 		f := faulty.New()
-		rounds := 30
-		if os.Getenv("REPHLO_FAULTS") == "all" {
-			rounds = 200
-		}
+		rounds := share(200, 10)
 		if local(url) {
 			f.Setup = []string{`PRAGMA synchronous=OFF`}
-			rounds *= 10
+			rounds = share(2000, 40)
 		}
 		db, err := sqldb.OpenThrough(t.Context(), url, f.Through)
 		if err != nil {

@@ -3,7 +3,6 @@ package credit_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -75,14 +74,14 @@ func TestTheKthCallGoesWrong(t *testing.T) {
 	t.Parallel()
 	for _, o := range operations {
 		for _, m := range mishaps {
-			all := os.Getenv("REPHLO_FAULTS") == "all" // make faults
-			if !m.lost && !all {
+			all := share(1, 0) == 1
+			if !all && (!m.lost || !o.core) {
 				continue
 			}
 			t.Run(o.name+", a call "+m.name, func(t *testing.T) {
 				t.Parallel()
 				t.Run("sqlite", func(t *testing.T) { exhaust(t, dbtest.SQLite(t), o, m) })
-				if m.lost && (all || o.core && !m.dies) { // it takes longer there
+				if m.lost && (all || !m.dies) { // it takes longer there
 					t.Run("postgres", func(t *testing.T) { exhaust(t, dbtest.Postgres(t), o, m) })
 				}
 			})

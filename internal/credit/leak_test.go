@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,10 +21,7 @@ import (
 func TestCancelledCallsLeaveNothing(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-		calls := 4000
-		if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
-			calls = map[sqldb.Engine]int{sqldb.SQLite: 100_000, sqldb.Postgres: 20_000}[db.Engine()]
-		}
+		calls := engineShare(db, 100_000, 2_000, 20_000, 1_000)
 		w := open(t, db, quiet)
 		w.grant("ada", "pay:1", 1_000_000*money.Credit, time.Time{})
 		w.settle(w.reserve("ada", "call_first", money.Credit), 0)

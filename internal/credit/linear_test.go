@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -206,10 +205,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 				p := shared
 				p.Answer, p.Deaf = 10*time.Second, 10*time.Second // nobody is silent here
 				c := join(t, db, nodes, p)
-				rounds := 5
-				if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
-					rounds = 50
-				}
+				rounds := share(50, 2)
 				seed := rand.Uint64()
 				t.Logf("seed %d", seed)
 				for round := range rounds {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -304,10 +303,7 @@ func newModel(t *testing.T, db *sqldb.DB, records *records, processes int, opera
 
 // modelOperations is how many operations a run of the test does.
 func modelOperations(db *sqldb.DB) int {
-	want := map[sqldb.Engine]int{sqldb.SQLite: 8_000, sqldb.Postgres: 300}[db.Engine()]
-	if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
-		want = map[sqldb.Engine]int{sqldb.SQLite: 96_000, sqldb.Postgres: 4_000}[db.Engine()]
-	}
+	want := engineShare(db, 96_000, 1_500, 4_000, 150)
 	if testing.Short() {
 		want /= 10
 	}

@@ -38,11 +38,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 func TestVerifyFindsRandomChanges(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-		count := 1000
-		if db.Engine() == sqldb.Postgres {
-			count = 300
-		}
-		count = setting(t, "REPHLO_MUTATIONS", count)
+		count := setting(t, "REPHLO_MUTATIONS", engineShare(db, 1000, 60, 300, 20))
 		seed := uint64(setting(t, "REPHLO_SEED", int(time.Now().UnixNano()%1_000_000)))
 		t.Logf("%d changes with REPHLO_SEED=%d", count, seed)
 		w := busyLedger(t, db)

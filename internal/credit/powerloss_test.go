@@ -72,7 +72,7 @@ func TestPowerFailureLosesNothing(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	const each = 10 // rounds of one ledger
 	// CI asks for 100 without the race detector, which takes most of the time.
-	rounds, torn, made := roundsOf(t, 20), 0, int64(0)
+	rounds, torn, made := roundsOf(t, 10), 0, int64(0)
 	for n := 0; n < rounds && !t.Failed(); n += each {
 		t.Run(fmt.Sprint("from ", n), func(t *testing.T) {
 			more, some := failOften(t, random, min(each, rounds-n))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -76,11 +75,7 @@ func TestSeveralProcessesSpendExactlyWhatThereIs(t *testing.T) {
 						s.Deafen()
 					}
 				}
-				rounds := tt.rounds
-				if os.Getenv("REPHLO_FAULTS") == "all" { // make faults
-					rounds = 20
-				}
-				for round := range rounds {
+				for round := range share(20, tt.rounds) {
 					spendTheLast(t, c, fmt.Sprint("user", round), tt.calls)
 				}
 			})

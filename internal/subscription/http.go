@@ -28,6 +28,7 @@ func (a API) Mount(m *web.Mux) {
 	web.Route(m, "POST /v1/subscriptions", a.start, manage, web.Once(), web.Status(http.StatusCreated), web.Doc("Begin a paid subscription; the answer has the link at which it is paid"))
 	web.Route(m, "GET /v1/subscriptions/history", a.history, read, web.Doc("List what happened to your subscriptions, newest first"))
 	web.Route(m, "GET /v1/subscriptions/prorations", a.prorations, read, web.Doc("List your changes of plan and how they were computed, newest first"))
+	web.Route(m, "GET /api/user/credits", a.credits, access.Needs(access.ScopeCredits), web.Doc("Your credits by where they come from"))
 	web.Route(m, "GET /v1/billing/balance", a.balance, read, web.Doc("Show the money that your next invoices use"))
 	for _, mine := range []string{"/v1/subscriptions/current", "/v1/subscriptions/me"} {
 		web.Route(m, "GET "+mine, a.current, read, web.Doc("Show your subscription"))

@@ -25,7 +25,7 @@ type api struct {
 func newAPI(w *world) api {
 	actors := map[string]access.Actor{
 		"ada":   {UserID: user, Scopes: []string{access.ScopeUser, access.ScopeBilling}},
-		"read":  {UserID: user, Scopes: []string{access.ScopeUser}},
+		"read":  {UserID: user, Scopes: []string{access.ScopeUser, access.ScopeCredits}},
 		"admin": {UserID: "usr_root", Scopes: []string{access.ScopeAdmin}, Roles: []string{"ops"}},
 		"help":  {UserID: "usr_help", Scopes: []string{access.ScopeAdmin}, Roles: []string{"support"}},
 	}

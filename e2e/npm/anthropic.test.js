@@ -55,6 +55,17 @@ test("thoughts come before the answer", { skip }, async () => {
   assert.deepEqual(answer.content.map((b) => b.type), ["thinking", "text"]);
 });
 
+test("the models, page by page and one alone", { skip }, async () => {
+  const ids = [];
+  for await (const m of client().models.list({ limit: 2 })) ids.push(m.id);
+  assert.ok(ids.length > 2 && new Set(ids).size === ids.length && ids.includes("test-echo"), ids.join());
+  const one = await client().models.retrieve("test-echo");
+  assert.equal(one.type, "model");
+  assert.equal(one.id, "test-echo");
+  assert.ok(!Number.isNaN(Date.parse(one.created_at)));
+  await assert.rejects(client().models.retrieve("no-such-model"), (e) => e instanceof Anthropic.NotFoundError && e.error.error.code === "model_not_found");
+});
+
 test("a client that stops is not an error of the server", { skip }, async () => {
   const stream = await client().messages.create({ ...ask("a b c d e f g h i j k l m n o p"), model: "test-slow", stream: true });
   let events = 0;

@@ -20,7 +20,10 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/llm"
-	dialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/llm/dialect"
+	anthropicdialect "github.com/rephlo/rephlo/internal/llm/dialect/anthropic"
+	googledialect "github.com/rephlo/rephlo/internal/llm/dialect/google"
+	openaidialect "github.com/rephlo/rephlo/internal/llm/dialect/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
 	"github.com/rephlo/rephlo/internal/llm/vendors/azure"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
@@ -116,7 +119,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 			Models: models, Cursors: core.Cursors, Prober: prober{vendors, core.Now},
 			Health: func() []catalog.DeploymentHealth { return deploymentHealth(models, deployments) },
 		},
-		catalog.API{Models: models, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: dialect.WriteError(docURL(cfg))},
+		catalog.API{
+			Models: models, Cursors: core.Cursors, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: openaidialect.WriteError(docURL(cfg)),
+			AnthropicErrors: dialect.WriteError(anthropicdialect.Errors{}, docURL(cfg)), GoogleErrors: dialect.WriteError(googledialect.Gemini{}, docURL(cfg)),
+		},
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		sso.API{Sessions: id.sessions},

@@ -2,19 +2,26 @@ package catalog
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
-// API is the list of models as OpenAI's clients read it, with more in it.
+// API is the list of models as OpenAI's clients read it, with more in it, and
+// as those of Anthropic and of Google do.
 type API struct {
-	Models *Service
-	Errors web.ErrorWriter // the OpenAI dialect's; nil is the product's own
+	Models  *Service
+	Cursors list.Cursors
+	// Errors are those of OpenAI's dialect; nil is the product's own, also for
+	// the two others.
+	Errors, AnthropicErrors, GoogleErrors web.ErrorWriter
 	// TierOf says which tier a user has.
 	TierOf func(userID string) string
 	// UpgradeURL is where people get another one.
@@ -24,11 +31,19 @@ type API struct {
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	opts := []web.Option{access.Needs(access.ScopeModels)}
-	if a.Errors != nil {
-		opts = append(opts, web.Errors(a.Errors))
+	if a.Errors != nil && a.AnthropicErrors != nil {
+		opts = append(opts, web.Errors(func(w http.ResponseWriter, r *http.Request, f *fault.Error) {
+			if anthropic(r) {
+				a.AnthropicErrors(w, r, f)
+				return
+			}
+			a.Errors(w, r, f)
+		}))
 	}
-	web.Route(m, "GET /v1/models", a.list, append(opts, web.Doc("List the models"))...)
-	web.Route(m, "GET /v1/models/{model}", a.one, append(opts, web.Doc("Show one model"))...)
+	opts = slices.Clip(opts)
+	web.Route(m, "GET /v1/models", a.list, append(opts, orAnthropic(a.anthropicList), web.Doc("List the models"))...)
+	web.Route(m, "GET /v1/models/{model}", a.one, append(opts, orAnthropic(a.anthropicOne), web.Doc("Show one model"))...)
+	a.mountGemini(m)
 }
 
 type listInput struct {

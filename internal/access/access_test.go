@@ -46,6 +46,21 @@ func TestNeedsAndChallenge(t *testing.T) {
 	}
 }
 
+func TestAWrongCodeInTheBodyIsNotAWrongToken(t *testing.T) {
+	t.Parallel()
+	challenge := access.Challenge("https://api.test/meta")
+	for code, want := range map[string]string{
+		"code_invalid": `Bearer resource_metadata="https://api.test/meta"`, "passkey_refused": `Bearer resource_metadata="https://api.test/meta"`,
+		"setup_token_invalid": `Bearer resource_metadata="https://api.test/meta"`, "unauthorized": `Bearer resource_metadata="https://api.test/meta"`,
+		"token_expired":   `Bearer resource_metadata="https://api.test/meta", error="invalid_token"`,
+		"api_key_invalid": `Bearer resource_metadata="https://api.test/meta", error="invalid_token"`,
+	} {
+		if got := challenge(code, nil); got != want {
+			t.Errorf("%s: %s, want %s", code, got, want)
+		}
+	}
+}
+
 func TestRecentAsksForANewSignIn(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)

@@ -71,7 +71,8 @@ func Challenge(metadata string) func(code string, details map[string]any) string
 		}
 		c.WriteString(scheme + ` resource_metadata="` + metadata + `"`)
 		switch code {
-		case ErrNoCredential.Code: // no error attribute: nothing was presented
+		case ErrNoCredential.Code, "code_invalid", "passkey_refused", "setup_token_invalid":
+			// No error attribute: no token was presented, or it is not the token that is wrong.
 		case ErrScope.Code:
 			c.WriteString(`, error="insufficient_scope"`)
 		case ErrSignInAgain.Code, "insufficient_user_authentication": // RFC 9470 section 3

@@ -79,6 +79,7 @@ type Attempt struct {
 // Faults of accounts.
 var (
 	ErrUnknown       = fault.New(fault.NotFound, "not_found", "There is no such account. Check the address or id.")
+	ErrPassword      = fault.New(fault.Unauthenticated, "code_invalid", "The current password is wrong. Check it and try again.")
 	ErrCredentials   = fault.New(fault.Unauthenticated, "unauthorized", "Wrong e-mail or password. Check both and try again.")
 	ErrTooMany       = fault.New(fault.RateLimited, "too_many_attempts", "Too many attempts. Wait before you try again.")
 	ErrUsernameTaken = fault.New(fault.Conflict, "username_taken", "Somebody else has this username. Choose another.").At("username")

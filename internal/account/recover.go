@@ -166,7 +166,7 @@ func (s *Service) setPassword(ctx context.Context, u user, phc string, c Change)
 	return s.Bus.Publish(ctx, busKind, u.ID)
 }
 
-// ChangePassword replaces a password whose owner knows it. ErrCredentials when
+// ChangePassword replaces a password whose owner knows it. ErrPassword when
 // current is wrong, ErrTooMany after ten of those; ErrShort, ErrCommon. With
 // signOut, all sign-ins but keep end.
 func (s *Service) ChangePassword(ctx context.Context, userID, current, next string, signOut bool, keep string) error {
@@ -185,7 +185,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID, current, next stri
 		return err
 	}
 	if !ok {
-		return ErrCredentials.Saying("The current password is wrong. Check it and try again.").At("currentPassword").With("triesLeft", left)
+		return ErrPassword.At("currentPassword").With("triesLeft", left)
 	}
 	s.names.Forget(key)
 	if err := CheckPassword(next, u.Email, u.Username); err != nil {

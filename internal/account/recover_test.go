@@ -120,7 +120,7 @@ func TestChangePassword(t *testing.T) {
 		ctx, w := t.Context(), newWorld(t, db)
 		u := w.join(t, ada())
 		w.pass(time.Hour)
-		if err := w.ChangePassword(ctx, u.ID, "wrong", better, true, "ses_1"); !errors.Is(err, account.ErrCredentials) {
+		if err := w.ChangePassword(ctx, u.ID, "wrong", better, true, "ses_1"); !errors.Is(err, account.ErrPassword) {
 			t.Errorf("by a wrong password: %v", err)
 		}
 		if err := w.ChangePassword(ctx, u.ID, good, "ada@example.com", true, "ses_1"); !errors.Is(err, account.ErrCommon) {
@@ -141,7 +141,7 @@ func TestChangePassword(t *testing.T) {
 		for range 9 {
 			_ = w.ChangePassword(ctx, u.ID, "wrong", better, true, "")
 		}
-		if err := w.ChangePassword(ctx, u.ID, "wrong", better, true, ""); !errors.Is(err, account.ErrCredentials) {
+		if err := w.ChangePassword(ctx, u.ID, "wrong", better, true, ""); !errors.Is(err, account.ErrPassword) {
 			t.Errorf("the tenth guess: %v", err)
 		}
 		if err := w.ChangePassword(ctx, u.ID, better, good, true, ""); !errors.Is(err, account.ErrTooMany) {

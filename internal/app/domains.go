@@ -9,6 +9,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/subscription"
@@ -57,11 +58,25 @@ func NewDomains(core *Core, node string) *Domains {
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
 	})
+	d.Accounts.Changed = signOutApps(core)
 	d.Factors = mfa.New(mfa.Needs{
 		DB: core.DB, Box: core.Box, Passwords: core.Passwords, Now: core.Now, Issuer: "Rephlo",
 		Required: func(u account.User) bool { return u.Role != "" },
 	})
 	return d
+}
+
+// signOutApps is what follows a change of password that a command makes: the
+// tokens of apps end. Sign-ins in browsers end by the time of the change. A
+// server puts more in its place.
+func signOutApps(core *Core) func(context.Context, account.Change) error {
+	grants := grant.New(grant.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now})
+	return func(ctx context.Context, c account.Change) error {
+		if !c.SignOut {
+			return nil
+		}
+		return grants.Revoke(ctx, grant.KindUser, c.User.ID)
+	}
 }
 
 // welcome gives a user whose address is proven the free subscription, in the

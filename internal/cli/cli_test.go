@@ -106,6 +106,32 @@ func (i installation) exec(t *testing.T, statements ...string) {
 	}
 }
 
+// read returns the texts that a query finds.
+func (i installation) read(t *testing.T, query string) (out []string) {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), i.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	rows, err := db.Q(t.Context()).QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{

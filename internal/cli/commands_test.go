@@ -42,6 +42,28 @@ func TestAdministratorWithAPassword(t *testing.T) {
 	})
 }
 
+func TestANewPasswordFromTheCommandLineEndsTheTokensOfApps(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		create := []string{"admin", "create", email, "--password-stdin"}
+		r := i.run(t, good, create...)
+		r.want(t, 0)
+		user := strings.TrimSpace(r.out)
+		for family, owner := range map[string]string{"a1": user, "b2": "usr_somebody_else"} {
+			i.exec(t, `INSERT INTO grant_family (id, authorization_id, client_id, user_id, session_id, bound, scopes, resources, auth_time, acr, amr,
+				generation, current_hash, issued_at, used_at, expires_at, jkt, claims)
+				VALUES ('`+family+`', 'gnt_`+family+`', 'desktop', '`+owner+`', '', FALSE, '', '', 1, '', '', 1, '`+family+`', 1, 1, 9000000000000000, '', '')`)
+		}
+		i.run(t, good+" staple", create...).want(t, 0)
+		if got := i.read(t, `SELECT id FROM grant_family WHERE revoked_at IS NOT NULL`); !slices.Equal(got, []string{"a1"}) {
+			t.Errorf("ended are %v, want the administrator's family alone", got)
+		}
+		if got := i.read(t, `SELECT subject FROM grant_revocation WHERE kind = 'user'`); !slices.Equal(got, []string{user}) {
+			t.Errorf("access tokens are refused of %v, want of the administrator alone", got)
+		}
+	})
+}
+
 func TestAdministratorWithALink(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, i installation) {

@@ -79,7 +79,7 @@ var Codes = []Code{
 
 	{"account_banned", TopicAccount, on(403), "The account is closed.", "Ask the operator of this service."},
 	{"account_suspended", TopicAccount, on(403), "The account is suspended for now.", "Ask the operator of this service until when and why."},
-	{"code_invalid", TopicAccount, on(401), "The code of the authenticator app or the recovery code is wrong, or was used before.", "Wait for the next code, or use another recovery code. Check that the clock of the phone is right."},
+	{"code_invalid", TopicAccount, on(401), "The code of the authenticator app, the recovery code or the current password is wrong, or the code was used before.", "Wait for the next code, or use another recovery code or the right password. Check that the clock of the phone is right."},
 	{"email_not_verified", TopicAccount, on(403), "The e-mail address of the account is not confirmed yet.", "Follow the link in the mail that was sent to it, or ask for a new one."},
 	{"email_taken", TopicAccount, on(409), "The address that you wanted to move to has become somebody else's meanwhile.", "Use another address."},
 	{"link_expired", TopicAccount, on(410), "The link, or the sign-in that it belongs to, took too long.", "Ask for a new link, or start the sign-in again from the app."},

@@ -75,7 +75,7 @@ func (s store) add(ctx context.Context, r row, limit int) (bool, error) {
 		INSERT INTO passkey_credential (id, credential, user_id, name, host, record, sign_count, suspect, created_at)
 		SELECT $1, $2, $3, $4, $5, $6, $7, FALSE, $8
 		WHERE (SELECT COUNT(*) FROM passkey_credential WHERE user_id = $3) < $9`
-	return s.change(ctx, "store a passkey", q, r.ID, r.credential, r.userID, r.Name, r.Host, r.record, r.signCount, r.CreatedAt.UnixMicro(), limit)
+	return s.db.Change(ctx, "store a passkey", q, r.ID, r.credential, r.userID, r.Name, r.Host, r.record, r.signCount, r.CreatedAt.UnixMicro(), limit)
 }
 
 // used records a use whose counter rose, or that has none.
@@ -83,30 +83,30 @@ func (s store) used(ctx context.Context, id string, record []byte, count int64, 
 	const q = `
 		UPDATE passkey_credential SET record = $2, sign_count = $3, last_used_at = $4
 		WHERE id = $1 AND NOT suspect AND (sign_count < $3 OR sign_count = 0 AND $3 = 0)`
-	return s.change(ctx, "record the use of a passkey", q, id, record, count, at.UnixMicro())
+	return s.db.Change(ctx, "record the use of a passkey", q, id, record, count, at.UnixMicro())
 }
 
 func (s store) suspect(ctx context.Context, id string) error {
-	_, err := s.change(ctx, "mark a passkey", `UPDATE passkey_credential SET suspect = TRUE WHERE id = $1`, id)
+	_, err := s.db.Change(ctx, "mark a passkey", `UPDATE passkey_credential SET suspect = TRUE WHERE id = $1`, id)
 	return err
 }
 
 func (s store) rename(ctx context.Context, userID, id, name string) (bool, error) {
-	return s.change(ctx, "rename a passkey", `UPDATE passkey_credential SET name = $3 WHERE user_id = $1 AND id = $2`, userID, id, name)
+	return s.db.Change(ctx, "rename a passkey", `UPDATE passkey_credential SET name = $3 WHERE user_id = $1 AND id = $2`, userID, id, name)
 }
 
 func (s store) remove(ctx context.Context, userID, id string) (bool, error) {
-	return s.change(ctx, "remove a passkey", `DELETE FROM passkey_credential WHERE user_id = $1 AND id = $2`, userID, id)
+	return s.db.Change(ctx, "remove a passkey", `DELETE FROM passkey_credential WHERE user_id = $1 AND id = $2`, userID, id)
 }
 
 func (s store) forget(ctx context.Context, userID string) error {
-	_, err := s.change(ctx, "remove passkeys", `DELETE FROM passkey_credential WHERE user_id = $1`, userID)
+	_, err := s.db.Change(ctx, "remove passkeys", `DELETE FROM passkey_credential WHERE user_id = $1`, userID)
 	return err
 }
 
 func (s store) addCeremony(ctx context.Context, hash []byte, holder, data string, expires time.Time) error {
 	const q = `INSERT INTO passkey_ceremony (hash, holder, data, expires_at) VALUES ($1, $2, $3, $4)`
-	_, err := s.change(ctx, "begin a passkey ceremony", q, hash, holder, data, expires.UnixMicro())
+	_, err := s.db.Change(ctx, "begin a passkey ceremony", q, hash, holder, data, expires.UnixMicro())
 	return err
 }
 
@@ -124,15 +124,6 @@ func (s store) takeCeremony(ctx context.Context, hash []byte, holder string, now
 }
 
 func (s store) sweep(ctx context.Context, now time.Time) error {
-	_, err := s.change(ctx, "sweep passkey ceremonies", `DELETE FROM passkey_ceremony WHERE expires_at < $1`, now.UnixMicro())
+	_, err := s.db.Change(ctx, "sweep passkey ceremonies", `DELETE FROM passkey_ceremony WHERE expires_at < $1`, now.UnixMicro())
 	return err
-}
-
-func (s store) change(ctx context.Context, what, query string, args ...any) (bool, error) {
-	res, err := s.db.Q(ctx).ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
 }

@@ -240,3 +240,15 @@ func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...an
 	}
 	return q.t.tx.QueryRowContext(ctx, query, args...)
 }
+
+// Change runs a statement in the transaction of ctx, or in one of its own, and
+// reports whether it changed a row: the guard of everything that works once.
+// what names the work in an error.
+func (d *DB) Change(ctx context.Context, what, query string, args ...any) (bool, error) {
+	res, err := d.Q(ctx).ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", what, err)
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}

@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
@@ -9,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
+	"github.com/rephlo/rephlo/internal/web"
 )
 
 // Proved is called when u has given a first factor, by the means amr. Without a
@@ -116,4 +118,28 @@ func (s *Service) Enrolling(r *http.Request, in Interaction, c client.Client) (a
 // means amr, which raises the sign-in.
 func (s *Service) Enrolled(w http.ResponseWriter, r *http.Request, in Interaction, ss sso.Session, amr ...string) error {
 	return s.Complete(w, r, in, Challenged{User: account.User{ID: ss.UserID}, session: ss}, amr...)
+}
+
+// Turn is a form that was sent in an interaction: one step of it.
+type Turn struct {
+	In     Interaction
+	Client client.Client
+	Form   url.Values
+}
+
+// Step returns a handler of a step's form. ErrForeign and ErrEnded are answered
+// before next is called. Without an error, the dispatcher goes on afterwards if
+// next says so.
+func (s *Service) Step(next func(w http.ResponseWriter, r *http.Request, t Turn) (done bool, err error)) web.Handler {
+	return oauth.Form(func(w http.ResponseWriter, r *http.Request, v url.Values) error {
+		in, c, err := s.Open(r)
+		if err != nil {
+			return err
+		}
+		done, err := next(w, r, Turn{in, c, v})
+		if err != nil || !done {
+			return err
+		}
+		return Resume(w, r, in)
+	})
 }

@@ -56,7 +56,7 @@ func (s store) byID(ctx context.Context, uid string) (Interaction, error) {
 // bind gives an interaction to the first browser that shows it.
 func (s store) bind(ctx context.Context, uid string, browser []byte) (bool, error) {
 	const q = `UPDATE authorize_interaction SET browser = $2 WHERE id = $1 AND browser IS NULL AND pushed = ''`
-	return s.change(ctx, "bind interaction", q, uid, browser)
+	return s.db.Change(ctx, "bind interaction", q, uid, browser)
 }
 
 // byHandle returns the id of the client's interaction that was pushed under
@@ -78,7 +78,7 @@ func (s store) pull(ctx context.Context, uid string, browser []byte, now, expire
 	const q = `
 		UPDATE authorize_interaction SET browser = $2, expires_at = $4
 		WHERE id = $1 AND browser IS NULL AND done_at IS NULL AND expires_at > $3`
-	return s.change(ctx, "continue pushed request", q, uid, browser, now.UnixMicro(), expires.UnixMicro())
+	return s.db.Change(ctx, "continue pushed request", q, uid, browser, now.UnixMicro(), expires.UnixMicro())
 }
 
 // took records the steps that were taken.
@@ -86,7 +86,7 @@ func (s store) took(ctx context.Context, in Interaction) error {
 	const q = `
 		UPDATE authorize_interaction SET user_id = $2, signed_in = $3, consented = $4, confirmed = $5, proved = $6, proved_at = $7
 		WHERE id = $1 AND done_at IS NULL`
-	_, err := s.change(ctx, "record step", q, in.UID, in.UserID, in.SignedIn, in.Consented, in.Confirmed,
+	_, err := s.db.Change(ctx, "record step", q, in.UID, in.UserID, in.SignedIn, in.Consented, in.Confirmed,
 		strings.Join(in.Proved, " "), sqldb.TimeArg(in.ProvedAt))
 	return err
 }
@@ -94,19 +94,10 @@ func (s store) took(ctx context.Context, in Interaction) error {
 // end marks an interaction as answered; only the first caller wins.
 func (s store) end(ctx context.Context, uid string, at time.Time) (bool, error) {
 	const q = `UPDATE authorize_interaction SET done_at = $2 WHERE id = $1 AND done_at IS NULL`
-	return s.change(ctx, "end interaction", q, uid, at.UnixMicro())
+	return s.db.Change(ctx, "end interaction", q, uid, at.UnixMicro())
 }
 
 func (s store) sweep(ctx context.Context, before time.Time) error {
-	_, err := s.change(ctx, "sweep interactions", `DELETE FROM authorize_interaction WHERE expires_at < $1`, before.UnixMicro())
+	_, err := s.db.Change(ctx, "sweep interactions", `DELETE FROM authorize_interaction WHERE expires_at < $1`, before.UnixMicro())
 	return err
-}
-
-func (s store) change(ctx context.Context, what, query string, args ...any) (bool, error) {
-	res, err := s.db.Q(ctx).ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
-	}
-	n, err := res.RowsAffected()
-	return n > 0, err
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
-	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/web"
@@ -30,46 +29,33 @@ func (a API) passkeyOptions(w http.ResponseWriter, r *http.Request) error {
 }
 
 // passkey takes the answer to a challenge. It is all the factors that there are.
-func (a API) passkey(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
+func (a API) passkey(w http.ResponseWriter, r *http.Request, t authorize.Turn) (bool, error) {
+	who, challenged, err := a.Authorize.Challenged(r, t.In, t.Client)
 	if err != nil {
-		return err
+		return false, err
 	}
-	in, c, err := a.Authorize.Open(r)
-	if err != nil {
-		return err
-	}
-	who, challenged, err := a.Authorize.Challenged(r, in, c)
-	if err != nil {
-		return err
-	}
-	proof, err := a.Passkeys.SignIn(r.Context(), a.Authorize.Sessions.Browser(r), []byte(v.Get("credential")))
+	proof, err := a.Passkeys.SignIn(r.Context(), a.Authorize.Sessions.Browser(r), []byte(t.Form.Get("credential")))
 	if err == nil && challenged && proof.User.ID != who.User.ID {
 		err = passkey.ErrRefused
 	}
 	if f := fault.From(err); err != nil && f.Code == passkey.ErrRefused.Code {
 		web.ErrorHeaders(w, f)
 		if challenged {
-			return a.Authorize.ShowChallenge(w, in, c, who, false, f)
+			return false, a.Authorize.ShowChallenge(w, t.In, t.Client, who, false, f)
 		}
-		return a.Screens.SignIn(w, authorize.Screen(in, c), "", f)
+		return false, a.Screens.SignIn(w, authorize.Screen(t.In, t.Client), "", f)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := a.Accounts.SignedIn(r.Context(), proof.User); err != nil {
-		return err
+		return false, err
 	}
 	amr := []string{way(proof), sso.ByPresence}
 	if challenged {
-		err = a.Authorize.Complete(w, r, in, who, amr...)
-	} else {
-		err = a.Authorize.ProvedAll(w, r, in, proof.User, append(amr, sso.ByTwo)...)
+		return true, a.Authorize.Complete(w, r, t.In, who, amr...)
 	}
-	if err != nil {
-		return err
-	}
-	return authorize.Resume(w, r, in)
+	return true, a.Authorize.ProvedAll(w, r, t.In, proof.User, append(amr, sso.ByTwo)...)
 }
 
 func way(p passkey.Proof) string {

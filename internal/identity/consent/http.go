@@ -6,7 +6,6 @@ import (
 
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/grant"
-	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/web"
@@ -22,38 +21,28 @@ type API struct {
 
 // Mount registers the route.
 func (a API) Mount(m *web.Mux) {
-	m.Handle("POST /interaction/{uid}/consent", a.decide, web.Errors(a.Screens.WriteError), web.SameOrigin(), web.Body(64<<10))
+	m.Handle("POST /interaction/{uid}/consent", a.Authorize.Step(a.decide), a.Screens.Form()...)
 }
 
-func (a API) decide(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
+func (a API) decide(w http.ResponseWriter, r *http.Request, t authorize.Turn) (bool, error) {
+	decision := t.Form.Get("decision")
+	if decision == "cancel" {
+		return false, a.Authorize.Deny(w, r, t.In)
+	}
+	ss, ok, err := a.Authorize.Present(r, t.In, t.Client)
 	if err != nil {
-		return err
+		return false, err
 	}
-	in, c, err := a.Authorize.Open(r)
-	if err != nil {
-		return err
+	if !ok || t.Form.Get("user") != ss.UserID {
+		return true, nil // signed out, or somebody else, meanwhile
 	}
-	if v.Get("decision") == "cancel" {
-		return a.Authorize.Deny(w, r, in)
-	}
-	ss, ok, err := a.Authorize.Present(r, in, c)
-	if err != nil {
-		return err
-	}
-	if !ok || v.Get("user") != ss.UserID {
-		return authorize.Resume(w, r, in) // signed out, or somebody else, meanwhile
-	}
-	switch v.Get("decision") {
+	switch decision {
 	case "allow":
-		err = a.allow(r.Context(), in, ss)
+		err = a.allow(r.Context(), t.In, ss)
 	case "continue":
-		err = a.Authorize.Clicked(r.Context(), in, ss.UserID)
+		err = a.Authorize.Clicked(r.Context(), t.In, ss.UserID)
 	}
-	if err != nil {
-		return err
-	}
-	return authorize.Resume(w, r, in)
+	return err == nil, err
 }
 
 func (a API) allow(ctx context.Context, in authorize.Interaction, ss authorize.Session) error {

@@ -69,10 +69,10 @@ func New(n Needs) *API {
 
 // Mount registers the routes.
 func (a *API) Mount(m *web.Mux) {
-	page := web.Errors(a.Screens.WriteError)
+	page := a.Screens.Page()
 	m.Handle("POST "+Path, a.start, web.Errors(oauth.WriteError), web.Body(64<<10))
 	m.Handle("GET "+PagePath, a.form, page)
-	m.Handle("POST "+PagePath, a.enter, page, web.SameOrigin(), web.Body(64<<10))
+	m.Handle("POST "+PagePath, oauth.Form(a.enter), a.Screens.Form()...)
 }
 
 // start is the device authorization endpoint (RFC 8628 section 3.1).
@@ -122,11 +122,7 @@ func (a *API) form(w http.ResponseWriter, r *http.Request) error {
 }
 
 // enter takes a code and leads to the interaction in which it is decided on.
-func (a *API) enter(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a *API) enter(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	typed, browser := v.Get("user_code"), a.Sessions.Mark(w, r)
 	address, ours := a.Address(r), "browser "+hex.EncodeToString(browser)
 	if a.addresses.Check(address) != nil || a.browsers.Check(ours) != nil {

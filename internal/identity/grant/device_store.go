@@ -16,18 +16,8 @@ func (s store) addDevice(ctx context.Context, d Device, userHash string, now, ex
 		INSERT INTO grant_device (hash, user_code, client_id, scopes, resources, address, agent, state, pause, polled_at, created_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, 0, $9, $10)
 		ON CONFLICT (user_code) DO NOTHING`
-	return s.one(ctx, "store device code", q, d.ref, userHash, d.ClientID, joined(d.Scopes), joined(d.Resources), d.Address, d.Agent,
+	return s.db.Change(ctx, "store device code", q, d.ref, userHash, d.ClientID, joined(d.Scopes), joined(d.Resources), d.Address, d.Agent,
 		DevicePause.Microseconds(), now.UnixMicro(), expires.UnixMicro())
-}
-
-// one runs a statement on one row and reports whether it changed it.
-func (s store) one(ctx context.Context, what, query string, args ...any) (bool, error) {
-	res, err := s.db.Q(ctx).ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", what, err)
-	}
-	n, err := res.RowsAffected()
-	return n == 1, err
 }
 
 func (s store) waitingDevice(ctx context.Context, userHash string, now time.Time) (Device, bool, error) {
@@ -55,13 +45,13 @@ func (s store) approveDevice(ctx context.Context, ref, authorizationID string, c
 		UPDATE grant_device SET state = 'approved', authorization_id = $2, user_id = $3, session_id = $4, granted = $5,
 			auth_time = $6, acr = $7, amr = $8, approved_at = $9
 		WHERE hash = $1 AND state = 'pending' AND expires_at > $9`
-	return s.one(ctx, "approve device", q, ref, authorizationID, c.UserID, c.SessionID, joined(c.Scopes), c.AuthTime.UnixMicro(),
+	return s.db.Change(ctx, "approve device", q, ref, authorizationID, c.UserID, c.SessionID, joined(c.Scopes), c.AuthTime.UnixMicro(),
 		c.ACR, joined(c.AMR), now.UnixMicro())
 }
 
 func (s store) denyDevice(ctx context.Context, ref string, now time.Time) (bool, error) {
 	const q = `UPDATE grant_device SET state = 'denied' WHERE hash = $1 AND state = 'pending' AND expires_at > $2`
-	return s.one(ctx, "deny device", q, ref, now.UnixMicro())
+	return s.db.Change(ctx, "deny device", q, ref, now.UnixMicro())
 }
 
 // pollDevice notes that a device asks, and returns its state: "" for one that
@@ -79,7 +69,7 @@ func (s store) pollDevice(ctx context.Context, ref, clientID string, now time.Ti
 		return "", false, fmt.Errorf("poll device code: %w", err)
 	}
 	const slower = `UPDATE grant_device SET polled_at = $3, pause = pause + $4 WHERE hash = $1 AND client_id = $2 AND expires_at > $3`
-	early, err := s.one(ctx, "poll device code", slower, ref, clientID, now.UnixMicro(), DevicePause.Microseconds())
+	early, err := s.db.Change(ctx, "poll device code", slower, ref, clientID, now.UnixMicro(), DevicePause.Microseconds())
 	if err != nil || !early {
 		return "", false, err
 	}

@@ -146,13 +146,13 @@ func (s store) apps(ctx context.Context, userID string, now time.Time) ([]App, e
 // once stores a hash, unless it is there. Of many that try at once one wins.
 func (s store) once(ctx context.Context, hash string, until time.Time) (bool, error) {
 	const q = `INSERT INTO grant_once (hash, until) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
-	return s.one(ctx, "remember single use", q, hash, until.UnixMicro())
+	return s.db.Change(ctx, "remember single use", q, hash, until.UnixMicro())
 }
 
 // addLogin notes that a client got tokens in a browser session.
 func (s store) addLogin(ctx context.Context, a Authorization, now time.Time) error {
 	const q = `INSERT INTO grant_login (session_id, client_id, user_id, at) VALUES ($1, $2, $3, $4) ON CONFLICT (session_id, client_id) DO UPDATE SET at = excluded.at`
-	_, err := s.one(ctx, "note sign-in", q, a.SessionID, a.ClientID, a.UserID, now.UnixMicro())
+	_, err := s.db.Change(ctx, "note sign-in", q, a.SessionID, a.ClientID, a.UserID, now.UnixMicro())
 	return err
 }
 

@@ -1,12 +1,9 @@
 package login
 
 import (
-	"errors"
-	"log/slog"
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/account"
-	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
@@ -24,57 +21,34 @@ type API struct {
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	page := web.Errors(a.Screens.WriteError)
-	form := []web.Option{page, web.SameOrigin(), web.Body(64 << 10)}
-	m.Handle("POST /interaction/{uid}/login", a.signIn, form...)
+	page, form := a.Screens.Page(), a.Screens.Form()
+	m.Handle("POST /interaction/{uid}/login", a.Authorize.Step(a.signIn), form...)
 	m.Handle("GET /register", a.registerForm, page)
-	m.Handle("POST /register", a.register, form...)
+	m.Handle("POST /register", oauth.Form(a.register), form...)
 	m.Handle("GET /verify", a.verifyForm, page)
-	m.Handle("POST /verify", a.verify, form...)
-	m.Handle("POST /verify/resend", a.resend, form...)
+	m.Handle("POST /verify", oauth.Form(a.verify), form...)
+	m.Handle("POST /verify/resend", oauth.Form(a.resend), form...)
 	a.mountRecovery(m, page, form)
 }
 
-func (a API) signIn(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
-	in, c, err := a.Authorize.Open(r)
-	if err != nil {
-		return err
-	}
+func (a API) signIn(w http.ResponseWriter, r *http.Request, t authorize.Turn) (bool, error) {
 	known, err := a.Sessions.Known(r)
 	if err != nil {
-		return err
+		return false, err
 	}
 	u, err := a.Accounts.Authenticate(r.Context(), account.Attempt{
-		Name: v.Get("name"), Password: v.Get("password"), Address: account.Address(r), Known: known,
+		Name: t.Form.Get("name"), Password: t.Form.Get("password"), Address: account.Address(r), Known: known,
 	})
 	if err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok {
-			return err
+			return false, err
 		}
-		return a.Screens.SignIn(w, authorize.Screen(in, c), bounded(v.Get("name")), f)
+		return false, a.Screens.SignIn(w, authorize.Screen(t.In, t.Client), bounded(t.Form.Get("name")), f)
 	}
-	if err := a.Authorize.Proved(w, r, in, u, sso.ByPassword); err != nil {
-		return err
-	}
-	return authorize.Resume(w, r, in)
+	err = a.Authorize.Proved(w, r, t.In, u, sso.ByPassword)
+	return err == nil, err
 }
 
 // bounded keeps what is shown again short.
 func bounded(s string) string { return s[:min(len(s), 254)] }
-
-// shown reports whether err is one that the form shows with what was typed; it
-// is noted for the log then. Failures of ours have a page of their own.
-func shown(w http.ResponseWriter, err error) (*fault.Error, bool) {
-	f := fault.From(err)
-	if f.Kind == fault.Internal || errors.Is(err, fault.ErrUnavailable) {
-		return nil, false
-	}
-	web.Note(w, slog.String("code", f.Code))
-	web.ErrorHeaders(w, f)
-	return f, true
-}

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -14,9 +15,9 @@ import (
 // asks for a link. None of them needs a sign-in; showing one consumes nothing.
 func (a API) mountRecovery(m *web.Mux, page web.Option, form []web.Option) {
 	m.Handle("GET /forgot", a.forgotForm, page)
-	m.Handle("POST /forgot", a.forgot, form...)
+	m.Handle("POST /forgot", oauth.Form(a.forgot), form...)
 	m.Handle("GET /reset", a.resetForm, page)
-	m.Handle("POST /reset", a.reset, form...)
+	m.Handle("POST /reset", oauth.Form(a.reset), form...)
 	m.Handle("GET "+confirmEmail, a.emailForm(pages.ConfirmEmail, confirmEmail), page)
 	m.Handle("POST "+confirmEmail, a.email(a.Accounts.ConfirmEmail, pages.ConfirmEmail), form...)
 	m.Handle("GET "+keepEmail, a.emailForm(pages.KeepEmail, keepEmail), page)
@@ -35,14 +36,10 @@ func (a API) forgotForm(w http.ResponseWriter, r *http.Request) error {
 	return a.Screens.Forgot(w, "", interaction(r.URL.Query().Get("interaction")), nil)
 }
 
-func (a API) forgot(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a API) forgot(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	back := interaction(v.Get("interaction"))
 	if err := a.Accounts.Forgot(r.Context(), v.Get("email"), account.Address(r), back); err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok {
 			return err
 		}
@@ -59,14 +56,10 @@ func (a API) resetForm(w http.ResponseWriter, r *http.Request) error {
 	return a.Screens.Reset(w, token, nil)
 }
 
-func (a API) reset(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a API) reset(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	back, err := a.Accounts.Reset(r.Context(), v.Get("token"), v.Get("password"))
 	if err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok || f.Param != "password" {
 			return err
 		}
@@ -82,14 +75,10 @@ func (a API) emailForm(what pages.Proof, action string) web.Handler {
 }
 
 func (a API) email(use useLink, what pages.Proof) web.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		v, err := oauth.ReadForm(r)
-		if err != nil {
-			return err
-		}
+	return oauth.Form(func(w http.ResponseWriter, r *http.Request, v url.Values) error {
 		if err := use(r.Context(), v.Get("token")); err != nil {
 			return err
 		}
 		return a.Screens.Proved(w, what)
-	}
+	})
 }

@@ -2,10 +2,10 @@ package login
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/account"
-	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 )
 
@@ -22,18 +22,14 @@ func (a API) registerForm(w http.ResponseWriter, r *http.Request) error {
 	return a.Screens.Register(w, pages.Register{Interaction: interaction(r.URL.Query().Get("interaction"))}, nil)
 }
 
-func (a API) register(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a API) register(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	in := account.Registration{
 		Email: v.Get("email"), Password: v.Get("password"), Username: v.Get("username"), FirstName: v.Get("firstName"),
 		LastName: v.Get("lastName"), Terms: v.Get("acceptedTerms") == "true", Address: account.Address(r),
 		Back: interaction(v.Get("interaction")),
 	}
 	if err := a.Accounts.Register(r.Context(), in); err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok {
 			return err
 		}
@@ -45,11 +41,7 @@ func (a API) register(w http.ResponseWriter, r *http.Request) error {
 	return a.Screens.Sent(w, in.Email, in.Back)
 }
 
-func (a API) resend(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a API) resend(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	back := interaction(v.Get("interaction"))
 	if err := a.Accounts.Resend(r.Context(), v.Get("email"), account.Address(r), back); err != nil {
 		return err
@@ -63,11 +55,7 @@ func (a API) verifyForm(w http.ResponseWriter, r *http.Request) error {
 	return a.Screens.Verify(w, bounded(r.URL.Query().Get("token")))
 }
 
-func (a API) verify(w http.ResponseWriter, r *http.Request) error {
-	v, err := oauth.ReadForm(r)
-	if err != nil {
-		return err
-	}
+func (a API) verify(w http.ResponseWriter, r *http.Request, v url.Values) error {
 	back, err := a.Accounts.Verify(r.Context(), v.Get("token"))
 	if err != nil {
 		return err

@@ -81,3 +81,14 @@ func (p *Proofs) Prove(w http.ResponseWriter, r *http.Request, address string, n
 	w.Header().Set("DPoP-Nonce", p.Nonce())
 	return p.Check(r.Context(), proof, ProofRules{Method: r.Method, URL: address, NeedNonce: needNonce})
 }
+
+// Form returns a handler that reads the form first.
+func Form(next func(w http.ResponseWriter, r *http.Request, v url.Values) error) web.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v, err := ReadForm(r)
+		if err != nil {
+			return err
+		}
+		return next(w, r, v)
+	}
+}

@@ -1,12 +1,15 @@
 package pages
 
 import (
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/ui"
+	"github.com/rephlo/rephlo/internal/web"
 )
 
 // Action is a way on from an error.
@@ -190,4 +193,25 @@ func (s *Screens) cause(got, want string) string {
 	default:
 		return s.t.Text("error.cause.path")
 	}
+}
+
+// Page returns what a route of a page is registered with.
+func (s *Screens) Page() web.Option { return web.Errors(s.WriteError) }
+
+// Form returns what a route is registered with that takes a form of a page.
+func (s *Screens) Form() []web.Option {
+	return []web.Option{s.Page(), web.SameOrigin(), web.Body(64 << 10)}
+}
+
+// Shown reports whether err is one that a page shows beside its form, with what
+// was typed; it is noted for the log then. Failures of ours have a page of their
+// own.
+func Shown(w http.ResponseWriter, err error) (*fault.Error, bool) {
+	f := fault.From(err)
+	if f.Kind == fault.Internal || errors.Is(err, fault.ErrUnavailable) {
+		return nil, false
+	}
+	web.Note(w, slog.String("code", f.Code))
+	web.ErrorHeaders(w, f)
+	return f, true
 }

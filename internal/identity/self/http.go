@@ -2,15 +2,12 @@ package self
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
-	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/grant"
@@ -42,8 +39,7 @@ type API struct {
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	page := web.Errors(a.Screens.WriteError)
-	form := []web.Option{page, web.SameOrigin(), web.Body(64 << 10)}
+	page, form := a.Screens.Page(), a.Screens.Form()
 	m.Handle("GET /account", a.with(false, "/account", a.profile), page)
 	m.Handle("POST /account", a.with(false, "/account", a.saveProfile), form...)
 	a.mountSecurity(m, page, form)
@@ -137,7 +133,7 @@ func (a API) profile(w http.ResponseWriter, r *http.Request, p person) error {
 func (a API) saveProfile(w http.ResponseWriter, r *http.Request, p person) error {
 	first, last, username := p.form.Get("firstName"), p.form.Get("lastName"), p.form.Get("username")
 	if _, err := a.Accounts.Update(r.Context(), p.ID, account.Profile{FirstName: &first, LastName: &last, Username: &username}); err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok {
 			return err
 		}
@@ -147,16 +143,4 @@ func (a API) saveProfile(w http.ResponseWriter, r *http.Request, p person) error
 	}
 	http.Redirect(w, r, "/account?done=saved", http.StatusSeeOther)
 	return nil
-}
-
-// shown reports whether err is one that a page shows beside its form; it is
-// noted for the log then. Failures of ours have a page of their own.
-func shown(w http.ResponseWriter, err error) (*fault.Error, bool) {
-	f := fault.From(err)
-	if f.Kind == fault.Internal || errors.Is(err, fault.ErrUnavailable) {
-		return nil, false
-	}
-	web.Note(w, slog.String("code", f.Code))
-	web.ErrorHeaders(w, f)
-	return f, true
 }

@@ -42,7 +42,7 @@ func (a API) passkeyOptions(w http.ResponseWriter, r *http.Request, p person) er
 func (a API) addPasskey(w http.ResponseWriter, r *http.Request, p person) error {
 	_, err := a.Passkeys.Register(r.Context(), p.User, p.form.Get("name"), []byte(p.form.Get("credential")))
 	if err != nil {
-		f, ok := shown(w, err)
+		f, ok := pages.Shown(w, err)
 		if !ok {
 			return err
 		}

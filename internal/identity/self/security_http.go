@@ -66,7 +66,7 @@ func (a API) finish(w http.ResponseWriter, r *http.Request, p person, form, done
 		http.Redirect(w, r, securityPath+"?done="+done, http.StatusSeeOther)
 		return nil
 	}
-	f, ok := shown(w, err)
+	f, ok := pages.Shown(w, err)
 	if !ok {
 		return err
 	}

@@ -29,14 +29,14 @@ func Needs(scopes ...string) web.Option {
 
 // Allows lets only administrators with a permission through.
 func Allows(p Permission) web.Option {
-	return web.With(func(next web.Handler) web.Handler {
+	return web.All(web.Permission(string(p)), web.With(func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			if _, err := Admin(r.Context(), p); err != nil {
 				return err
 			}
 			return next(w, r)
 		}
-	})
+	}))
 }
 
 // Recent lets only people through who signed in no longer than d ago: for

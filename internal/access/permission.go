@@ -36,6 +36,9 @@ const (
 	ViewBilling     Permission = "billing.view"
 	ViewTiers       Permission = "tiers.view"
 	EditTiers       Permission = "tiers.edit"
+
+	ViewAudit   Permission = "roles.view_audit_log"
+	ExportAudit Permission = "roles.export_audit_log" // auditors read it and take no copy
 )
 
 // RoleSuperAdmin has every permission.
@@ -67,7 +70,12 @@ var held = map[Permission][]string{
 	ViewBilling:     {"admin", "ops", "support", "analyst", "auditor"},
 	ViewTiers:       {"admin", "ops", "support", "analyst"},
 	EditTiers:       {"admin"},
+
+	ViewAudit: {"admin", "auditor"},
 }
+
+// owned says which roles have a permission for what they did themselves only.
+var owned = map[Permission][]string{ViewAudit: {"admin"}}
 
 // ErrPermission answers somebody whose roles do not include what a route asks
 // for.
@@ -79,6 +87,16 @@ func (a Actor) May(p Permission) bool {
 		return true
 	}
 	return slices.ContainsFunc(held[p], func(role string) bool { return slices.Contains(a.Roles, role) })
+}
+
+// OwnOnly reports whether a has p for what a did only.
+func (a Actor) OwnOnly(p Permission) bool {
+	if slices.Contains(a.Roles, RoleSuperAdmin) {
+		return false
+	}
+	return !slices.ContainsFunc(held[p], func(role string) bool {
+		return slices.Contains(a.Roles, role) && !slices.Contains(owned[p], role)
+	})
 }
 
 // Admin returns the Actor that ctx carries if it is a person with the scope

@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/authn"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/config"
@@ -63,7 +65,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	tiers, plans := d.Tiers, d.Plans
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
-		Terms: terms, Tiers: tiers, Providers: providers(cfg),
+		Audit: core.Audit, Terms: terms, Tiers: tiers, Providers: providers(cfg),
 	})
 	if err := models.Start(ctx); err != nil {
 		return nil, err
@@ -73,6 +75,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Keys: d.Keys, Accounts: d.Accounts, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
 		Resource: cfg.APIURL, NonceKey: core.Box.Subkey(nonceKey), Once: id.grants.Once,
 	})
+	core.Jobs.Schedule("audit.checkpoint", job.Every{Period: time.Hour}, core.Audit.Checkpoint)
+	core.Jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
 	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "azure": azure.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
@@ -106,7 +110,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Origins: cfg.Origins, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
-		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware()}, Inside: []web.Middleware{s.keys.Middleware()},
+		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware(), core.Audit.Middleware(account.Address)}, Inside: []web.Middleware{s.keys.Middleware()},
 	})
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
@@ -128,16 +132,24 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		sso.API{Sessions: id.sessions},
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Known: d.knownUser, Carries: carries(tiers, plans)},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans)},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
-		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs)},
+		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
+		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 	} {
 		part.Mount(m)
 	}
 	return m, nil
+}
+
+// jobStarted remembers that an administrator started a job.
+func jobStarted(log *audit.Log) func(context.Context, string, job.Run) error {
+	return func(ctx context.Context, action string, r job.Run) error {
+		return log.Write(ctx, audit.Change{Action: action, Type: "job", ID: r.Kind, After: map[string]any{"runId": r.ID}})
+	}
 }
 
 // carries returns how much a user may carry over to the next cycle, and for how

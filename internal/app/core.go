@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/job"
@@ -32,6 +33,7 @@ type Core struct {
 	Jobs      *job.Service
 	Mail      mail.Sender
 	Cursors   list.Cursors
+	Audit     *audit.Log
 	Metrics   *obs.Metrics // nil without a server
 	Fresh     bool         // there was no database, or an empty one
 }
@@ -74,6 +76,7 @@ func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, e
 	return &Core{
 		Config: cfg, Log: log, Now: now, DB: db, Box: box, Fresh: fresh,
 		Bus:       bus.New(db, log, now),
+		Audit:     audit.New(audit.Needs{DB: db, Box: box, Log: log, Now: now}),
 		Passwords: seal.NewPasswords(),
 		Jobs:      jobs,
 		Mail:      mails,

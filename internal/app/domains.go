@@ -50,7 +50,7 @@ func NewDomains(core *Core, node string) *Domains {
 	d.Tiers = tier.NewTable(tier.Defaults(core.Config.FreeCredits)...)
 	d.Plans = subscription.New(subscription.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
-		Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born,
+		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born,
 	})
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,

@@ -76,7 +76,7 @@ func problems(s source) []string {
 	domain := !slices.Contains(Kernel, s.pkg) && !slices.Contains(Platform, s.pkg) && s.pkg != "sqldb/dbtest/withpg"
 	allowed := further
 	if domain {
-		allowed = slices.Concat(further, Kernel, Platform, []string{"access"})
+		allowed = slices.Concat(further, Kernel, Platform, []string{"access", "audit"})
 	}
 	for _, spec := range s.file.Imports {
 		imp, _ := strconv.Unquote(spec.Path.Value) // the parser accepted it

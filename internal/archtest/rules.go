@@ -13,7 +13,7 @@ var Platform = []string{"bus", "cache", "cache/redistest", "config", "egress", "
 
 // Rules says which further packages each package may import. A package that is
 // not listed may not exist. Kernel and platform are open to every domain;
-// access to every domain too. "A/..." stands for A and what is below it.
+// access and audit to every domain too. "A/..." stands for A and what is below it.
 var Rules = map[string][]string{
 	"calendar": {}, "fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
@@ -24,6 +24,7 @@ var Rules = map[string][]string{
 
 	// Domains of both services.
 	"access":  {},
+	"audit":   {},
 	"health":  {},
 	"tier":    {},
 	"account": {},

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -131,7 +132,12 @@ func (e *edit) remembered(ctx context.Context, kind, subject, action string, bef
 		return err
 	}
 	e.remember(ctx, v)
-	return e.err
+	if e.err != nil {
+		return e.err
+	}
+	return e.s.needs.Audit.Write(ctx, audit.Change{
+		Action: "catalog." + kind + "." + action, Type: kind, ID: subject, Reason: v.Reason, Actor: e.by.Actor, Before: before, After: after,
+	})
 }
 
 // unavailable turns "the database cannot be asked" into its fault.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/seal"
@@ -20,6 +21,8 @@ type Needs struct {
 	Box *seal.Box // seals the providers' keys
 	Log *slog.Logger
 	Now func() time.Time
+	// Audit remembers every change in the transaction that makes it.
+	Audit *audit.Log
 	// Terms turn vendor prices into the prices that people see.
 	Terms money.Terms
 	Tiers Tiers

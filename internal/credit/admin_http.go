@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -175,11 +176,16 @@ func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, erro
 	}
 	id, err := a.Credits.Grant(ctx, NewGrant{
 		User: in.Body.UserID, Source: Bonus, Ref: ref, Amount: in.Body.Amount.Credits, ExpiresAt: expires, Actor: actor.UserID, Cause: "admin",
+		Then: func(ctx context.Context, id GrantID) error {
+			return a.Audit.Write(ctx, audit.Change{
+				Action: "credits.grant", Type: typeUser, ID: in.Body.UserID, Reason: in.Body.Reason,
+				After: map[string]any{"grantId": id.String(), "amount": in.Body.Amount.Credits, "expiresAt": expires.UTC(), "ref": ref},
+			})
+		},
 	})
 	if err != nil {
 		return nil, reused(err)
 	}
-	a.audit(ctx, "credits.grant", actor, in.Body.UserID, in.Body.Amount.Credits, in.Body.Reason, ref)
 	out.Body.GrantID, out.Body.UserID, out.Body.Amount = id.String(), in.Body.UserID, in.Body.Amount.Credits
 	return out, nil
 }
@@ -213,11 +219,16 @@ func (a API) deduct(ctx context.Context, in *deductInput) (*deductOutput, error)
 	}
 	taken, err := a.Credits.Deduct(ctx, Taking{
 		User: in.Body.UserID, Ref: ref, Amount: in.Body.Amount.Credits, Actor: actor.UserID, Cause: "admin",
+		Then: func(ctx context.Context, t Taken) error {
+			return a.Audit.Write(ctx, audit.Change{
+				Action: "credits.deduct", Type: typeUser, ID: in.Body.UserID, Reason: in.Body.Reason,
+				After: map[string]any{"deducted": t.Taken, "uncollected": t.Uncollected, "ref": ref},
+			})
+		},
 	})
 	if err != nil {
 		return nil, reused(err)
 	}
-	a.audit(ctx, "credits.deduct", actor, in.Body.UserID, taken.Taken, in.Body.Reason, ref)
 	out.Body.UserID, out.Body.Deducted, out.Body.Uncollected = in.Body.UserID, taken.Taken, taken.Uncollected
 	return out, nil
 }
@@ -235,11 +246,12 @@ func (a API) begin(ctx context.Context, p access.Permission, once OnceInput, use
 	return actor, ref, a.Known(ctx, user)
 }
 
-// audit writes down who changed what of whom, and why.
-func (a API) audit(ctx context.Context, action string, actor access.Actor, target string, amount money.Credits, reason, ref string) {
-	a.Credits.log.InfoContext(ctx, "administrator changed credits",
-		"action", action, "actor", actor.UserID, "user", target, "amount", amount.String(), "reason", reason, "ref", ref)
-}
+// What administrators change, in the words of the audit log.
+const (
+	typeUser  = "user"
+	typeGrant = "grant"
+	typeCall  = "call"
+)
 
 type expiryInput struct {
 	ID   string `path:"id" maxLength:"32"`
@@ -257,10 +269,6 @@ type expiryOutput struct {
 }
 
 func (a API) moveExpiry(ctx context.Context, in *expiryInput) (*expiryOutput, error) {
-	actor, err := access.Admin(ctx, access.AdjustExpiry)
-	if err != nil {
-		return nil, err
-	}
 	id, ok := ParseGrantID(in.ID)
 	if !ok {
 		return nil, ErrNoGrant
@@ -269,10 +277,22 @@ func (a API) moveExpiry(ctx context.Context, in *expiryInput) (*expiryOutput, er
 	if in.Body.ExpiresAt != nil {
 		at = *in.Body.ExpiresAt
 	}
-	if err := a.Credits.SetExpiry(ctx, id, at); err != nil {
+	err := a.Credits.db.InTx(ctx, func(ctx context.Context) error {
+		was, err := a.Credits.expiry(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := a.Credits.SetExpiry(ctx, id, at); err != nil {
+			return err
+		}
+		return a.Audit.Write(ctx, audit.Change{
+			Action: "credits.adjust_expiration", Type: typeGrant, ID: in.ID, Reason: in.Body.Reason,
+			Before: map[string]any{"expiresAt": timeOrNull(was)}, After: map[string]any{"expiresAt": timeOrNull(at.UTC())},
+		})
+	})
+	if err != nil {
 		return nil, outage(err)
 	}
-	a.audit(ctx, "credits.adjust_expiration", actor, in.ID, 0, in.Body.Reason, "")
 	out := &expiryOutput{}
 	out.Body.ID, out.Body.ExpiresAt = in.ID, timeOrNull(at.UTC())
 	return out, nil
@@ -307,14 +327,21 @@ func (a API) reverse(ctx context.Context, in *reverseInput) (*reverseOutput, err
 		return nil, err
 	}
 	out := &reverseOutput{}
-	if out.Replayed, err = a.replayed(ctx, reversalPrefix+call); err != nil {
-		return nil, err
-	}
-	back, err := a.Credits.Reverse(ctx, call, actor.UserID)
+	var back money.Credits
+	err = a.Credits.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if out.Replayed, err = a.replayed(ctx, reversalPrefix+call); err != nil {
+			return err
+		}
+		if back, err = a.Credits.Reverse(ctx, call, actor.UserID); err != nil || out.Replayed != "" {
+			return err
+		}
+		return a.Audit.Write(ctx, audit.Change{
+			Action: "usage.reverse", Type: typeCall, ID: call, Reason: in.Body.Reason, After: map[string]any{"returned": back},
+		})
+	})
 	if err != nil {
 		return nil, outage(err)
 	}
-	a.audit(ctx, "usage.reverse", actor, call, back, in.Body.Reason, reversalPrefix+call)
 	out.Body.CallID, out.Body.Returned = call, back
 	return out, nil
 }

@@ -81,3 +81,12 @@ func (s *Service) eachGrant(ctx context.Context, ids []GrantID, do func(ctx cont
 		return errors.Join(errs...)
 	})
 }
+
+// expiry returns when a grant ends; the zero time is never.
+func (s *Service) expiry(ctx context.Context, id GrantID) (time.Time, error) {
+	g, err := s.store.grant(ctx, int64(id))
+	if err != nil || g.expires == never {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(g.expires).UTC(), nil
+}

@@ -103,6 +103,9 @@ type NewGrant struct {
 	// currency.
 	Payment, Currency string
 	PaidMinor         int64
+	// Then is called in the transaction that gives it, not when it was given
+	// before; its error gives nothing.
+	Then func(ctx context.Context, id GrantID) error
 }
 
 // Grant gives credits in the transaction that ctx carries, or in its own. The
@@ -140,6 +143,11 @@ func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 		t := transfer{kind: kindGrant, user: g.User, grant: int64(row.id), amount: row.amount, ref: g.Ref, cause: g.Cause, actor: g.Actor}
 		if err := s.append(ctx, []transfer{t}); err != nil {
 			return err
+		}
+		if g.Then != nil {
+			if err := g.Then(ctx, row.id); err != nil {
+				return err
+			}
 		}
 		s.db.AfterCommit(ctx, func() { s.granted(row) })
 		return s.announceAway(ctx, g.User)

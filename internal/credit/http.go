@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
@@ -15,6 +16,7 @@ type API struct {
 	Credits  *Service
 	Cursors  list.Cursors
 	Requests Requests
+	Audit    *audit.Log
 	// Known returns an error for a user that does not exist.
 	Known func(ctx context.Context, user string) error
 	// Carries returns how much a user may carry over to the next cycle, and for

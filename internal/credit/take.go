@@ -19,6 +19,9 @@ type Taking struct {
 	// nothing is taken, and the caller comes again.
 	Whole        bool
 	Actor, Cause string // who takes it; a word for why
+	// Then is called in the transaction that takes, not when it was done before;
+	// its error takes nothing.
+	Then func(ctx context.Context, t Taken) error
 }
 
 // Taken is what a Taking did.
@@ -47,7 +50,9 @@ func (s *Service) Take(ctx context.Context, t Taking) (Taken, error) {
 			out, err = takenBefore(t, done, missing)
 			return nil, err
 		}
-		out, ts, err = s.take(ctx, t)
+		if out, ts, err = s.take(ctx, t); err == nil && t.Then != nil {
+			err = t.Then(ctx, out)
+		}
 		return ts, err
 	})
 	if err != nil {

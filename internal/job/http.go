@@ -10,11 +10,13 @@ import (
 )
 
 // AdminAPI shows the jobs of the processes to administrators and lets them
-// start one. View and Change are the permissions.
+// start one. View and Change are the permissions. Audit remembers what somebody
+// started, in the transaction that starts it; nil remembers nothing.
 type AdminAPI struct {
 	Jobs         *Service
 	Cursors      list.Cursors
 	View, Change web.Option
+	Audit        func(ctx context.Context, action string, r Run) error
 }
 
 // Mount registers the routes.
@@ -139,11 +141,7 @@ type nameInput struct {
 type runOutput struct{ Body *runBody }
 
 func (a AdminAPI) run(ctx context.Context, in *nameInput) (*runOutput, error) {
-	r, err := a.Jobs.RunNow(ctx, in.Name)
-	if err != nil {
-		return nil, err
-	}
-	return &runOutput{Body: show(r)}, nil
+	return a.started(ctx, "jobs.run", func(ctx context.Context) (Run, error) { return a.Jobs.RunNow(ctx, in.Name) })
 }
 
 type retryInput struct {
@@ -151,7 +149,18 @@ type retryInput struct {
 }
 
 func (a AdminAPI) retry(ctx context.Context, in *retryInput) (*runOutput, error) {
-	r, err := a.Jobs.Retry(ctx, in.ID)
+	return a.started(ctx, "jobs.retry", func(ctx context.Context) (Run, error) { return a.Jobs.Retry(ctx, in.ID) })
+}
+
+// started starts something and remembers it.
+func (a AdminAPI) started(ctx context.Context, action string, start func(context.Context) (Run, error)) (*runOutput, error) {
+	var r Run
+	err := a.Jobs.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if r, err = start(ctx); err != nil || a.Audit == nil {
+			return err
+		}
+		return a.Audit(ctx, action, r)
+	})
 	if err != nil {
 		return nil, err
 	}

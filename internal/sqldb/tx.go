@@ -18,10 +18,11 @@ type txKey struct{}
 
 // transaction is what the context carries.
 type transaction struct {
-	db    *DB
-	tx    *sql.Tx
-	after []func() // run once the commit has succeeded
-	texts []string // SQLite: statements that ran unprepared
+	db     *DB
+	tx     *sql.Tx
+	before []func(context.Context) error // run last, before the commit
+	after  []func()                      // run once the commit has succeeded
+	texts  []string                      // SQLite: statements that ran unprepared
 
 	// Of InSteadyTx on PostgreSQL.
 	conn   *sql.Conn
@@ -68,7 +69,11 @@ func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer t.tx.Rollback()
-	err = fn(context.WithValue(ctx, txKey{}, t))
+	inside := context.WithValue(ctx, txKey{}, t)
+	err = fn(inside)
+	for i := 0; err == nil && i < len(t.before); i++ { // one may add another
+		err = t.before[i](inside)
+	}
 	if err == nil {
 		err = t.flush(ctx)
 	}
@@ -109,6 +114,19 @@ func (d *DB) snapshot() sql.IsolationLevel {
 		return sql.LevelRepeatableRead
 	}
 	return sql.LevelDefault // every SQLite transaction reads one snapshot
+}
+
+// BeforeCommit runs f as the last part of the transaction that ctx carries, with
+// that transaction's context; its error rolls everything back. Without one, f
+// has a transaction of its own. It is for rows that every transaction of a kind
+// writes: they are locked last and for the shortest time, so that no two
+// transactions wait for each other.
+func (d *DB) BeforeCommit(ctx context.Context, f func(context.Context) error) error {
+	if t, ok := ctx.Value(txKey{}).(*transaction); ok && t.db == d {
+		t.before = append(t.before, f)
+		return nil
+	}
+	return d.InTx(ctx, f)
 }
 
 // AfterCommit runs f once the transaction that ctx carries has committed, or

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -137,7 +138,7 @@ func (a AdminAPI) change(ctx context.Context, in *adminChangeInput) (*oneOutput,
 	if err != nil {
 		return nil, err
 	}
-	return a.Plans.answer(a.Plans.Change(ctx, in.ID, in.Body.Tier, in.Body.Cycle, in.Body.PreviewToken, Why{Actor: actor.UserID}))
+	return a.Plans.answer(a.Plans.Change(ctx, in.ID, in.Body.Tier, in.Body.Cycle, in.Body.PreviewToken, Why{Actor: actor.UserID, Admin: true}))
 }
 
 type adminCancelInput struct {
@@ -150,7 +151,7 @@ func (a AdminAPI) cancel(ctx context.Context, in *adminCancelInput) (*oneOutput,
 	if err != nil {
 		return nil, err
 	}
-	return a.Plans.answer(a.Plans.Cancel(ctx, in.ID, in.Body.atEnd(), Why{Actor: actor.UserID, Reason: in.Body.Reason}))
+	return a.Plans.answer(a.Plans.Cancel(ctx, in.ID, in.Body.atEnd(), Why{Actor: actor.UserID, Reason: in.Body.Reason, Admin: true}))
 }
 
 func (a AdminAPI) reactivate(ctx context.Context, in *IDInput) (*oneOutput, error) {
@@ -158,7 +159,7 @@ func (a AdminAPI) reactivate(ctx context.Context, in *IDInput) (*oneOutput, erro
 	if err != nil {
 		return nil, err
 	}
-	return a.Plans.answer(a.Plans.Reactivate(ctx, in.ID, Why{Actor: actor.UserID}))
+	return a.Plans.answer(a.Plans.Reactivate(ctx, in.ID, Why{Actor: actor.UserID, Admin: true}))
 }
 
 type allocateInput struct {
@@ -168,7 +169,13 @@ type allocateInput struct {
 }
 
 func (a AdminAPI) allocate(ctx context.Context, in *allocateInput) (*oneOutput, error) {
-	if err := a.Plans.Allocate(ctx, in.Body.SubscriptionID); err != nil {
+	err := a.Plans.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := a.Plans.Allocate(ctx, in.Body.SubscriptionID); err != nil {
+			return err
+		}
+		return a.Plans.Audit.Write(ctx, audit.Change{Action: "subscription.allocate", Type: "subscription", ID: in.Body.SubscriptionID})
+	})
+	if err != nil {
 		return nil, err
 	}
 	return a.Plans.answer(a.Plans.ByID(ctx, in.Body.SubscriptionID))

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/id"
@@ -44,6 +45,7 @@ type Needs struct {
 	Tiers    *tier.Table
 	Previews list.Cursors // signs the tokens of previews
 	Payments Payments     // nil: none are taken
+	Audit    *audit.Log
 	// Default is the tier of those who pay nothing.
 	Default string
 	// Born returns when a user signed up and whether the address is proven.
@@ -144,8 +146,12 @@ func (s *Service) Balance(ctx context.Context, user string) (int64, error) {
 	return s.store.balance(ctx, user)
 }
 
-// Why says what caused a change, and who.
-type Why struct{ Cause, Actor, Reason string }
+// Why says what caused a change, and who. Admin says that the actor is an
+// administrator, whose changes are remembered in the audit log too.
+type Why struct {
+	Cause, Actor, Reason string
+	Admin                bool
+}
 
 // change reads a subscription, lets do alter it and saves it, in one
 // transaction. When that ends it, a free one starts.
@@ -169,6 +175,9 @@ func (s *Service) change(ctx context.Context, id string, why Why, do func(ctx co
 		if err := s.record(ctx, v, before.State, why); err != nil {
 			return err
 		}
+		if err := s.audited(ctx, &before, v, why); err != nil {
+			return err
+		}
 		if before.Live() && !v.Live() {
 			return s.startFree(ctx, v.UserID, s.now())
 		}
@@ -189,6 +198,33 @@ func (s *Service) again(ctx context.Context, do func(ctx context.Context) error)
 			return err
 		}
 	}
+}
+
+// audited remembers what an administrator made of a subscription; before is nil
+// for one that begins.
+func (s *Service) audited(ctx context.Context, before *Subscription, v Subscription, why Why) error {
+	if !why.Admin {
+		return nil
+	}
+	c := audit.Change{Action: "subscription." + why.Cause, Type: "subscription", ID: v.ID, Reason: why.Reason, Actor: why.Actor, After: shownTo(v)}
+	if before != nil {
+		c.Before = shownTo(*before)
+	}
+	return s.Audit.Write(ctx, c)
+}
+
+// shownTo is what the audit log says of a subscription.
+func shownTo(v Subscription) map[string]any {
+	out := map[string]any{
+		"userId": v.UserID, "tier": v.Tier, "billingCycle": v.Cycle, "billingMode": v.Mode, "status": v.State, "cancelAtPeriodEnd": v.CancelAtEnd,
+		"scheduledTier": v.NextTier, "scheduledCycle": v.NextCycle,
+	}
+	for name, at := range map[string]time.Time{"endsAt": v.EndsAt, "endedAt": v.EndedAt, "trialEnd": v.TrialEnd} {
+		if !at.IsZero() {
+			out[name] = at
+		}
+	}
+	return out
 }
 
 // record writes an event and tells every process that the tier may be another.

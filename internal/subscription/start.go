@@ -55,7 +55,7 @@ func (s *Service) Start(ctx context.Context, o Order) (Subscription, error) {
 	ordered := v
 	err := s.again(ctx, func(ctx context.Context) error {
 		v = ordered
-		return s.activate(ctx, &v, o.Trial, o.Days, Why{"started", o.Actor, o.Reason}, func(ctx context.Context) error {
+		return s.activate(ctx, &v, o.Trial, o.Days, Why{Cause: "started", Actor: o.Actor, Reason: o.Reason, Admin: true}, func(ctx context.Context) error {
 			added, err := s.store.add(ctx, v)
 			if err == nil && !added {
 				return ErrHasOne
@@ -191,6 +191,9 @@ func (s *Service) activate(ctx context.Context, v *Subscription, trial bool, day
 		return err
 	}
 	if err := s.record(ctx, *v, from, why); err != nil {
+		return err
+	}
+	if err := s.audited(ctx, nil, *v, why); err != nil {
 		return err
 	}
 	if !trial {

@@ -74,6 +74,7 @@ type route struct {
 	origins      func(origin string) bool
 	anyOrigin    bool
 	operation    huma.Operation
+	permission   string
 }
 
 // Option sets a policy of one route.
@@ -103,6 +104,27 @@ func Status(code int) Option { return func(r *route) { r.operation.DefaultStatus
 
 // Doc describes a typed route in the OpenAPI document.
 func Doc(summary string) Option { return func(r *route) { r.operation.Summary = summary } }
+
+// Permission names the permission that the route asks for, for its description
+// and for those who check every route. It enforces nothing.
+func Permission(name string) Option {
+	return func(r *route) {
+		r.permission = name
+		if r.operation.Extensions == nil {
+			r.operation.Extensions = map[string]any{}
+		}
+		r.operation.Extensions["x-permission"] = name
+	}
+}
+
+// All is several options as one.
+func All(opts ...Option) Option {
+	return func(r *route) {
+		for _, o := range opts {
+			o(r)
+		}
+	}
+}
 
 const defaultBody = 1 << 20
 
@@ -198,6 +220,16 @@ func (m *Mux) Routes() []string {
 		out = append(out, r.method+" "+r.path)
 	}
 	slices.Sort(out)
+	return out
+}
+
+// Permissions says which permission each pattern names; "" for those that name
+// none.
+func (m *Mux) Permissions() map[string]string {
+	out := map[string]string{}
+	for _, r := range m.routes {
+		out[r.method+" "+r.path] = r.permission
+	}
 	return out
 }
 

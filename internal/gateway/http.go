@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 
+	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -22,6 +23,7 @@ func (a API) Mount(m *web.Mux) {
 		}
 		mount(op.path, op, s.handler(op))
 	}
+	web.Route(m, "POST /v1/estimate", a.estimated, access.Needs(access.ScopeInference), web.Status(http.StatusOK), web.Doc("What a call would cost, without making it"))
 	mount("/v1/messages/count_tokens", opMessages, func(w http.ResponseWriter, r *http.Request) error {
 		return s.count(countMessages, w, r)
 	})

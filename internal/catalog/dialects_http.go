@@ -162,6 +162,7 @@ type geminiEntry struct {
 const (
 	wordText      = "text"
 	wordReasoning = "reasoning"
+	wordEmbedding = "embedding"
 )
 
 func newGeminiEntry(m *Model) geminiEntry {
@@ -171,6 +172,9 @@ func newGeminiEntry(m *Model) geminiEntry {
 	}
 	if slices.Contains(m.Capabilities.Words, wordText) {
 		out.Methods = append(out.Methods, "generateContent", "streamGenerateContent", "countTokens")
+	}
+	if slices.Contains(m.Capabilities.Words, wordEmbedding) {
+		out.Methods = append(out.Methods, "embedContent", "batchEmbedContents")
 	}
 	return out
 }
@@ -185,7 +189,7 @@ func (a API) mountGemini(m *web.Mux) {
 }
 
 func (a API) geminiList(w http.ResponseWriter, r *http.Request) error {
-	all, err := a.callable(r, wordText)
+	all, err := a.callable(r, wordText, wordEmbedding)
 	if err != nil {
 		return err
 	}

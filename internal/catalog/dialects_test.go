@@ -48,7 +48,9 @@ func onLists(t *testing.T, f func(r reader)) {
 		picture.Capabilities = []string{"image"}
 		thinker := model("thinker", pricing.Prices{Input: 1000, Output: 2000})
 		thinker.Capabilities = []string{"text", "reasoning"}
-		s := start(t, db, newClock(), provider("acme", append(models, picture, thinker)...))
+		embedder := model("embedder", pricing.Prices{Input: 1000, Output: 2000})
+		embedder.Capabilities = []string{"embedding"}
+		s := start(t, db, newClock(), provider("acme", append(models, picture, thinker, embedder)...))
 		m := web.NewMux(web.Config{Use: []web.Middleware{func(next web.Handler) web.Handler {
 			return func(w http.ResponseWriter, r *http.Request) error {
 				if scope := r.Header.Get("Scope"); scope != "" {
@@ -103,7 +105,7 @@ func TestClientsOfAnthropicGetTheirList(t *testing.T) {
 	onLists(t, func(r reader) {
 		_, whole := r.get("/v1/models", version...)
 		all := names(whole["data"], "id")
-		if !slices.Contains(all, "thinker") || !slices.Contains(all, "test-echo") || slices.Contains(all, "picture") {
+		if !slices.Contains(all, "thinker") || !slices.Contains(all, "test-echo") || slices.Contains(all, "picture") || slices.Contains(all, "embedder") {
 			r.t.Errorf("listed %v", all)
 		}
 		_, one := r.get("/v1/models/b", version...)
@@ -192,6 +194,10 @@ func TestClientsOfGoogleGetTheirList(t *testing.T) {
 			if !slices.Equal(got, all) {
 				r.t.Errorf("in parts of %d: %v, want %v", size, got, all)
 			}
+		}
+		_, embedder := r.get("/v1beta/models/embedder")
+		if diff := cmp.Diff([]any{"embedContent", "batchEmbedContents"}, embedder["supportedGenerationMethods"]); diff != "" || !slices.Contains(all, "models/embedder") {
+			r.t.Errorf("an embedding model: %s", diff)
 		}
 		_, one := r.get("/v1beta/models/thinker")
 		want := map[string]any{

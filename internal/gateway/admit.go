@@ -81,10 +81,19 @@ func (c *call) checkParameters() error {
 	if c.scan.Images > maxImages {
 		return llm.ErrImage.At("messages").Saying("A request may have %d images. Send fewer.", maxImages)
 	}
-	if c.model.ContextLength > 0 && c.scan.TextBytes/contextBytes > c.model.ContextLength {
-		return ErrContext.Saying("The request has at least %d tokens and the model takes %d. Send less.", c.scan.TextBytes/contextBytes, c.model.ContextLength)
+	if limit := c.context(); limit > 0 && c.scan.TextBytes/contextBytes > limit {
+		return ErrContext.Saying("The request has at least %d tokens and the model takes %d. Send less.", c.scan.TextBytes/contextBytes, limit)
 	}
 	return nil
+}
+
+// context is how many tokens the input can have; 0 is not known. Each input of
+// a request for embeddings has the model's whole context.
+func (c *call) context() int64 {
+	if c.op.embed != nil {
+		return c.model.ContextLength * int64(max(c.scan.Messages, 1))
+	}
+	return c.model.ContextLength
 }
 
 // estimate takes the input for three bytes per token. For the hold a tenth is

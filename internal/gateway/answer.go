@@ -27,15 +27,14 @@ func (c *call) answer() error {
 	var body *buffer
 	var head llm.Reply
 	var use llm.Usage
-	var t *translation
+	var t assembled
 	err := c.try(func(reply llm.Reply) (err error) {
 		if body != nil {
 			body.free()
 			body = nil
 		}
 		head, t = reply, nil
-		if through, ok := reply.Body.(translated); ok {
-			t = through.translation
+		if t = assembledOf(reply); t != nil {
 			c.enter(phaseVendor)
 			err = t.collect()
 			c.enter(phaseBusy)
@@ -69,7 +68,7 @@ func (c *call) answer() error {
 		return c.notHeld(err)
 	}
 	c.firstByte = c.s.needs.Now().Sub(c.began)
-	u, end := c.complete(use.Bounded(c.model.ContextLength, c.output*c.scan.N), func() int64 {
+	u, end := c.complete(use.Bounded(c.context(), c.output*c.scan.N), func() int64 {
 		if t != nil {
 			return outputTokens(t)
 		}
@@ -87,6 +86,18 @@ func (c *call) answer() error {
 		return unavailable(err) // it will not be charged, so it is not given away
 	}
 	return c.writeAnswer(head, body, paid)
+}
+
+// assembledOf is the answer behind a reply that no vendor has written; else
+// nil.
+func assembledOf(r llm.Reply) assembled {
+	switch b := r.Body.(type) {
+	case translated:
+		return b.translation
+	case embedding:
+		return b.embedded
+	}
+	return nil
 }
 
 // complete is what a whole answer has used: what is reported of it, or else

@@ -39,6 +39,7 @@ type call struct {
 	counted int64   // of the body budget
 	scan    relay.Scan
 	upload  relay.Upload // of a transcription
+	embeds  relay.Embed  // of Google's requests for embeddings
 	meter   meter
 	array   bool  // a stream goes out as one JSON array
 	seconds int64 // that its sound has, as far as we know
@@ -62,7 +63,8 @@ type call struct {
 	content       bool           // output has gone out, or is about to
 	last          source         // that is being relayed
 	asked         *llm.Request   // the call in no dialect, once it was decoded
-	warnings      []llm.Warning  // of the model's constraints
+	askedEmbed    *llm.EmbedRequest
+	warnings      []llm.Warning // of the model's constraints
 	firstByte     time.Duration
 	ended         bool // settled, released or recorded
 	reportedBytes int64

@@ -33,7 +33,11 @@ func countTokens(text []byte) int64 {
 
 // outputTokens counts what a vendor wrote in a stream. Beyond the text that is
 // kept, three bytes are a token.
-func outputTokens(st source) int64 {
+func outputTokens(st interface {
+	OutputText() []byte
+	OutputBytes() int64
+},
+) int64 {
 	text := st.OutputText()
 	return countTokens(text) + (max(st.OutputBytes()-int64(len(text)), 0)+2)/3
 }

@@ -33,7 +33,7 @@ func scanGemini(c *call) (err error) {
 		c.scan.Stream = true
 		c.array = c.r.URL.Query().Get("alt") != "sse"
 	default:
-		return ErrOperation.Saying("The path must end with :generateContent, :streamGenerateContent or :countTokens.")
+		return ErrOperation.Saying("The path must end with :generateContent, :streamGenerateContent, :countTokens, :embedContent or :batchEmbedContents.")
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestGeminiErrorsHaveGooglesShape(t *testing.T) {
 			code                       int
 		}{
 			{"none:generateContent", gemAsk, "NOT_FOUND", "model_not_found", 404},
-			{"gem:batchEmbedContents", gemAsk, "INVALID_ARGUMENT", "operation_unsupported", 400},
+			{"gem:predict", gemAsk, "INVALID_ARGUMENT", "operation_unsupported", 400},
 			{"gem", gemAsk, "INVALID_ARGUMENT", "operation_unsupported", 400},
 			{"gem:generateContent", `{"contents":[],"cachedContent":"cachedContents/x"}`, "INVALID_ARGUMENT", "unsupported_parameter", 400},
 			{"gem:generateContent", `{"contents":[],"tools":[{"googleSearch":{}}]}`, "INVALID_ARGUMENT", "unsupported_parameter", 400},

@@ -17,7 +17,7 @@ func (a API) Mount(m *web.Mux) {
 		m.Handle("POST "+path, h, web.Raw(), web.Body(s.limits.Body), web.Errors(errorsOf(op, s.needs.DocURL)))
 	}
 	for _, op := range operations {
-		if op == opGemini {
+		if op == opGemini { // with all methods of the path
 			mount(op.path, op, s.gemini())
 			continue
 		}

@@ -37,6 +37,8 @@ type operation struct {
 	// streamError is the event that ends a stream that has begun; nil is that of
 	// chat completions.
 	streamError func(c *call, f *fault.Error) []byte
+	// embed translates requests for embeddings that no vendor takes as they are.
+	embed llm.EmbedDialect
 	// dialect translates what no vendor takes as it is; nil has only the same
 	// lane.
 	dialect llm.Dialect
@@ -63,7 +65,7 @@ var (
 		opMessages,
 		opGemini,
 		{op: llm.OpCompletions, path: "/v1/completions", word: "completion", scan: scanCompletion, limitKey: "max_tokens"},
-		{op: llm.OpEmbeddings, path: "/v1/embeddings", word: "embedding", scan: scanJSON},
+		opEmbeddings,
 		{op: llm.OpImages, path: "/v1/images/generations", word: "image", scan: scanImages, fixed: imageOutput, meter: meterImages, streamError: typedError, maxLine: mediaLine},
 		{op: llm.OpTranscriptions, path: "/v1/audio/transcriptions", word: "transcription", scan: scanUpload, fixed: modelOutput, meter: meterSound, read: readTranscript, streamError: typedError},
 		{op: llm.OpSpeech, path: "/v1/audio/speech", word: "speech", scan: scanSpeech, meter: meterSpeech, read: readSpeech, streamError: typedError, maxLine: mediaLine},
@@ -145,6 +147,9 @@ func errorsOf(op *operation, docURL string) web.ErrorWriter {
 func (c *call) parts(to string, includeUsage bool, limitKey string) [][]byte {
 	if c.op.op == llm.OpTranscriptions {
 		return c.upload.ApplyUpload(c.body.b, to)
+	}
+	if c.op == opEmbedContent || c.op == opEmbedBatch {
+		return c.embeds.Apply(c.body.b, to)
 	}
 	if c.op == opGemini { // the model is in the path
 		return c.scan.ApplyGemini(c.body.b, c.output)

@@ -56,10 +56,16 @@ func scanGeminiCount(c *call) (err error) {
 
 // gemini is the path whose end says what is wanted.
 func (s *Service) gemini() web.Handler {
-	generate := s.handler(opGemini)
+	generate, embed, batch := s.handler(opGemini), s.handler(opEmbedContent), s.handler(opEmbedBatch)
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if strings.HasSuffix(r.PathValue("call"), countMethod) {
+		path := r.PathValue("call")
+		switch path[max(strings.LastIndexByte(path, ':'), 0):] {
+		case countMethod:
 			return s.count(countGemini, w, r)
+		case embedMethod:
+			return embed(w, r)
+		case batchMethod:
+			return batch(w, r)
 		}
 		return generate(w, r)
 	}

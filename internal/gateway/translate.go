@@ -38,6 +38,11 @@ func (c *call) laneOf(r *catalog.Route) lane {
 		return laneNone
 	case v.Native(c.op.op) && r.Provider.Takes(c.op.op) && !c.scan.HasFiles():
 		return laneSame
+	case c.op.embed != nil:
+		if _, ok := v.(llm.Embedder); ok && r.Provider.Takes(llm.OpEmbeddings) {
+			return laneTranslated
+		}
+		return laneNone
 	case c.op.dialect == nil:
 		return laneNone
 	}
@@ -62,6 +67,9 @@ func (c *call) understand() error {
 		}
 	}
 	switch {
+	case translated && c.op.embed != nil:
+		_, err := c.embedRequest()
+		return err
 	case translated:
 		_, err := c.request()
 		return err
@@ -94,14 +102,12 @@ func (c *call) request() (*llm.Request, error) {
 
 // translate makes one try at c.route through the hub.
 func (c *call) translate(f func(llm.Reply) error) error {
+	if c.op.embed != nil {
+		return c.embed(f)
+	}
 	decoded, err := c.request()
 	if err != nil {
-		if _, ok := errors.AsType[*llm.Failure](err); ok {
-			return err
-		}
-		failure := llm.Fail(llm.Unable, err) // of a fallback: the first choice took it as it was
-		failure.Fault = c.refusal(err)
-		return failure
+		return c.unable(err)
 	}
 	req := *decoded
 	if req.MaxOutput == 0 {
@@ -134,6 +140,17 @@ func (c *call) translate(f func(llm.Reply) error) error {
 	c.tellWarnings(req.Warnings, t.head.Warnings)
 	t.take(&first)
 	return f(llm.Reply{ProcessingMS: t.head.ProcessingMS, VendorRequestID: t.head.VendorRequestID, Length: -1, Body: translated{t}})
+}
+
+// unable is the failure of a try at a deployment whose lane cannot read the
+// request. That is a fallback's: the first choice took it as it was.
+func (c *call) unable(err error) error {
+	if _, ok := errors.AsType[*llm.Failure](err); ok {
+		return err
+	}
+	failure := llm.Fail(llm.Unable, err)
+	failure.Fault = c.refusal(err)
+	return failure
 }
 
 var errNoStart = errors.New("the vendor has not begun")
@@ -305,6 +322,17 @@ func (*translation) Sequence() int64 { return -1 }
 
 // Close implements source. translate ends the vendor's work.
 func (*translation) Close() {}
+
+// assembled is an answer in one piece that is written anew for the client.
+type assembled interface {
+	// collect reads it to its end.
+	collect() error
+	Usage() llm.Usage
+	// whole appends it, with u as what it used.
+	whole(b []byte, u llm.Usage) []byte
+	OutputText() []byte
+	OutputBytes() int64
+}
 
 // translated makes a translation the body of a Reply.
 type translated struct{ *translation }

@@ -113,6 +113,12 @@ func says(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
+// answersEach answers with JSON that depends on the request. One after the
+// other.
+func (w *world) answersEach(f func(body string) string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) { says(200, f(w.one.lastBody()))(rw, r) }
+}
+
 // streams sends each part and flushes; a part that is not an event is an
 // instruction: "cut" aborts, "wait" waits until the client has left.
 func streams(parts ...string) http.HandlerFunc {

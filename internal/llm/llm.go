@@ -31,6 +31,12 @@ const (
 	OpModerations    Op = "openai.moderations"    // POST /v1/moderations
 )
 
+// Google's operations that embed; OpEmbeddings is OpenAI's.
+const (
+	OpEmbedContent Op = "google.embed"      // POST /v1beta/models/{model}:embedContent
+	OpEmbedBatch   Op = "google.embedBatch" // POST /v1beta/models/{model}:batchEmbedContents
+)
+
 // Operations that count without generating.
 const (
 	OpCountMessages Op = "anthropic.count" // POST /v1/messages/count_tokens
@@ -192,6 +198,28 @@ func sum(ns ...int64) int64 {
 		total += n
 	}
 	return total
+}
+
+// Plus returns what two calls used together.
+func (u Usage) Plus(v Usage) Usage {
+	for _, f := range [...]struct{ to, n *int64 }{
+		{&u.Input, &v.Input},
+		{&u.CacheRead, &v.CacheRead},
+		{&u.CacheWrite, &v.CacheWrite},
+		{&u.CacheWriteLong, &v.CacheWriteLong},
+		{&u.ImageInput, &v.ImageInput},
+		{&u.AudioInput, &v.AudioInput},
+		{&u.Output, &v.Output},
+		{&u.Reasoning, &v.Reasoning},
+		{&u.AudioOutput, &v.AudioOutput},
+		{&u.ImageOutput, &v.ImageOutput},
+		{&u.Images, &v.Images},
+		{&u.AudioSeconds, &v.AudioSeconds},
+	} {
+		*f.to = sum(*f.to, *f.n)
+	}
+	u.Reported, u.Suspect = u.Reported && v.Reported, u.Suspect || v.Suspect
+	return u
 }
 
 // Bounded returns u with no more input than the model's context plus 20 % and

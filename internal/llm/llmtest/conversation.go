@@ -101,6 +101,11 @@ func (c conversation) run(t *testing.T, update bool) {
 		c.update(t, got, form)
 		return
 	}
+	c.compare(t, got, form)
+}
+
+func (c conversation) compare(t *testing.T, got outcome, form string) {
+	t.Helper()
 	for name, text := range map[string]string{"upstream.json": got.sent, form: got.reply, "warnings": got.warnings, "usage": got.usage} {
 		want := c.Text(name)
 		if strings.HasSuffix(name, ".json") {

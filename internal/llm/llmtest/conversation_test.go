@@ -16,9 +16,20 @@ import (
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/llm/vendors/google"
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
+	vendortest "github.com/rephlo/rephlo/internal/llm/vendors/test"
 )
 
 var update = flag.Bool("update", false, "rewrite what the vendors are sent and what the clients get")
+
+// Each file of testdata/embed is one request for embeddings.
+func TestEmbeddings(t *testing.T) {
+	t.Parallel()
+	client := egress.NewClient(egress.Options{})
+	t.Cleanup(client.Close)
+	llmtest.Embeddings(t, "testdata/embed", *update,
+		map[string]llm.EmbedDialect{"embeddings": dialectopenai.Embeddings{}, "embedContent": dialectgoogle.Embed{}, "batchEmbedContents": dialectgoogle.Embed{Batch: true}},
+		map[string]llm.Embedder{"openai": openai.New(client, time.Now), "azure": azure.New(client, time.Now), "google": google.New(client, time.Now), "test": vendortest.New()})
+}
 
 // Each file of testdata is one request and its answer, from one dialect through
 // one vendor. See llmtest.Conversations.

@@ -15,6 +15,8 @@ func ScanAnswer(op llm.Op, body []byte) (llm.Usage, error) {
 	switch op {
 	case llm.OpChat, llm.OpCompletions:
 		return ScanUsage(body)
+	case llm.OpEmbedContent, llm.OpEmbedBatch:
+		return geminiVectors(body)
 	case llm.OpGenerate:
 		var r reply
 		if err := r.readGemini(body); err != nil {

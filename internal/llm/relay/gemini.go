@@ -39,7 +39,7 @@ func (s *scanner) geminiUsage(i, depth int, u *llm.Usage) int {
 			s.tokens(&m, &candidates, &suspect)
 		case "thoughtsTokenCount":
 			s.tokens(&m, &thoughts, &suspect)
-		case "promptTokensDetails":
+		case "promptTokensDetails", "promptTokenDetails": // the latter of embeddings
 			s.byModality(&m, &in, &suspect)
 		case "cacheTokensDetails":
 			s.byModality(&m, &hit, &suspect)

@@ -40,15 +40,30 @@ func Read(reply llm.Reply, stream bool, warnings []llm.Warning, d Decoder, yield
 		readStream(reply, d, yield)
 		return
 	}
+	body, err := whole(reply)
+	if err != nil {
+		yield(llm.Event{}, err)
+		return
+	}
+	d.Whole(body, yield)
+}
+
+// Body returns the bytes of an answer in one piece and closes it. An error is a
+// *llm.Failure.
+func Body(reply llm.Reply) ([]byte, error) {
+	defer reply.Body.Close()
+	return whole(reply)
+}
+
+func whole(reply llm.Reply) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(reply.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		yield(llm.Event{}, llm.Broken(err))
+		return nil, llm.Broken(err)
 	case len(body) > maxAnswer:
-		yield(llm.Event{}, llm.Fail(llm.Protocol, errLong))
-	default:
-		d.Whole(body, yield)
+		return nil, llm.Fail(llm.Protocol, errLong)
 	}
+	return body, nil
 }
 
 func readStream(reply llm.Reply, d Decoder, yield Yield) {

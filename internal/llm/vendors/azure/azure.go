@@ -30,6 +30,7 @@ type Vendor struct{ client *upstream.Client }
 var (
 	_ llm.Vendor   = (*Vendor)(nil)
 	_ llm.Streamer = (*Vendor)(nil)
+	_ llm.Embedder = (*Vendor)(nil)
 	_ llm.Pinger   = (*Vendor)(nil)
 )
 
@@ -68,6 +69,11 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 		path = "/deployments/" + url.PathEscape(to.Model) + path + query(to)
 	}
 	return v.client.Send(ctx, to, path, call)
+}
+
+// Embed implements llm.Embedder.
+func (v *Vendor) Embed(ctx context.Context, to llm.Target, req *llm.EmbedRequest) (llm.EmbedAnswer, error) {
+	return openai.Embed(ctx, to, req, v.Forward)
 }
 
 // Stream implements llm.Streamer by chat completions.

@@ -43,7 +43,14 @@ func readRefusal(body []byte) (llm.Refusal, bool) {
 }
 
 // Native implements llm.Vendor.
-func (*Vendor) Native(op llm.Op) bool { return op == llm.OpGenerate || op == llm.OpCountGenerate }
+func (*Vendor) Native(op llm.Op) bool {
+	switch op {
+	case llm.OpGenerate, llm.OpCountGenerate, llm.OpEmbedContent, llm.OpEmbedBatch:
+		return true
+	default:
+		return false
+	}
+}
 
 var errOp = errors.New("operation is not forwarded")
 
@@ -53,6 +60,10 @@ func endpoint(to llm.Target, op llm.Op, stream bool) string {
 	switch {
 	case op == llm.OpCountGenerate:
 		return path + ":countTokens"
+	case op == llm.OpEmbedContent:
+		return path + ":embedContent"
+	case op == llm.OpEmbedBatch:
+		return path + ":batchEmbedContents"
 	case stream:
 		return path + ":streamGenerateContent?alt=sse"
 	}

@@ -24,6 +24,7 @@ type Vendor struct{}
 var (
 	_ llm.Vendor   = Vendor{}
 	_ llm.Streamer = Vendor{}
+	_ llm.Embedder = Vendor{}
 )
 
 // New returns the vendor.
@@ -37,6 +38,11 @@ var errOp = errors.New("operation is not forwarded")
 // Stream implements llm.Streamer: other dialects are answered through the hub.
 func (v Vendor) Stream(ctx context.Context, to llm.Target, req *llm.Request) iter.Seq2[llm.Event, error] {
 	return openai.StreamChat(ctx, to, req, true, v.Forward)
+}
+
+// Embed implements llm.Embedder.
+func (v Vendor) Embed(ctx context.Context, to llm.Target, req *llm.EmbedRequest) (llm.EmbedAnswer, error) {
+	return openai.Embed(ctx, to, req, v.Forward)
 }
 
 // Forward implements llm.Vendor.

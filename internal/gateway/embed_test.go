@@ -1,0 +1,140 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const (
+	gemVectors = `{"embeddings": [{"values": [1.0,2.50]},{"values": [-3,0]}],"usageMetadata": {"promptTokenCount": 1000}}`
+	gemVector  = `{"embedding": {"values": [1.0,2.50]},"usageMetadata": {"promptTokenCount": 1000}, "x": 1e2}`
+	oneVector  = `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"vm","usage":{"prompt_tokens":1000,"total_tokens":1000}}`
+	// 1,000 tokens at 1 dollar for a million, at one and a half.
+	vectorCharge = "0.15"
+)
+
+// long is a text that may well have 1,000 tokens: no charge is above the hold.
+var long = strings.Repeat("word ", 800)
+
+// Both ends speak Google's protocol: the only edit is the model's name.
+func TestEmbeddingsOfGooglePassAsTheyAre(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		for _, tt := range []struct{ method, ask, sent, answer string }{
+			{"embedContent", `{ "model":"models/gem", "content":{"parts":[{"text":"` + long + `"}]},"odd":[1e2]}`, `{ "model":"models/gem-v", "content":{"parts":[{"text":"` + long + `"}]},"odd":[1e2]}`, gemVector},
+			{"batchEmbedContents", `{"requests":[{"model":"models/gem","content":{}},{"content":{"a":"` + long + `"}}]}`, `{"requests":[{"model":"models/gem-v","content":{}},{"content":{"a":"` + long + `"}}]}`, gemVectors},
+		} {
+			w.one.does(says(200, tt.answer))
+			r := w.at("/v1beta/models/gem:"+tt.method, tt.ask, "Authorization", "Bearer live")
+			if r.status != 200 || r.body != tt.answer || r.header.Get("X-Rephlo-Credits-Charged") != vectorCharge {
+				t.Errorf("%s: %d %q %v", tt.method, r.status, r.body, r.header)
+			}
+			if w.one.lastBody() != tt.sent || w.one.lastPath() != "/models/gem-v:"+tt.method {
+				t.Errorf("%s: sent %s %s", tt.method, w.one.lastPath(), w.one.lastBody())
+			}
+		}
+		for _, got := range w.records(2) {
+			if got.Input != 1000 || got.Output != 0 || got.Source != "reported" || got.Charged.String() != vectorCharge {
+				t.Errorf("%+v", got)
+			}
+		}
+	})
+}
+
+func TestEmbeddingsAreTranslatedBothWays(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		w.one.does(says(200, gemVectors))
+		r := w.at("/v1/embeddings", `{"model":"gem","input":["`+long+`","b"],"encoding_format":"base64","dimensions":2,"user":"u"}`)
+		want := `{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPwAAIEA="},{"object":"embedding","index":1,"embedding":"AABAwAAAAAA="}],` +
+			`"model":"gem","usage":{"prompt_tokens":1000,"total_tokens":1000}}`
+		if r.status != 200 || r.body != want || r.header.Get("X-Rephlo-Credits-Charged") != vectorCharge || r.header.Get("X-Rephlo-Vendor") != "google" {
+			t.Errorf("%d %q %v", r.status, r.body, r.header)
+		}
+		if w.one.lastPath() != "/models/gem-v:batchEmbedContents" || !strings.Contains(w.one.lastBody(), `"outputDimensionality":2`) {
+			t.Errorf("sent %s %s", w.one.lastPath(), w.one.lastBody())
+		}
+		w.one.does(says(200, oneVector))
+		r = w.at("/v1beta/models/az:embedContent", `{"content":{"parts":[{"text":"`+long+`"}]},"taskType":"CLUSTERING"}`)
+		if r.status != 200 || r.body != `{"embedding":{"values":[0.5]},"usageMetadata":{"promptTokenCount":1000}}` ||
+			r.header.Get("X-Rephlo-Warnings") != `dropped;param="taskType"` || r.header.Get("X-Rephlo-Credits-Charged") != vectorCharge {
+			t.Errorf("%d %q %v", r.status, r.body, r.header)
+		}
+		if w.one.lastPath() != "/openai/v1/embeddings" {
+			t.Errorf("sent %s", w.one.lastPath())
+		}
+		for _, got := range w.records(2) {
+			if got.Input != 1000 || got.Output != 0 || got.Source != "reported" || got.Charged.String() != vectorCharge {
+				t.Errorf("%+v", got)
+			}
+		}
+		if r = w.at("/v1beta/models/test-echo:embedContent", `{"content":{"parts":[{"text":"a"}]},"outputDimensionality":2}`); r.status != 200 {
+			t.Errorf("the built-in model: %d %s", r.status, r.body)
+		}
+	})
+}
+
+// What the vendor does not state is estimated, and stated as it is charged.
+func TestEmbeddingsWithoutUsageAreEstimated(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		w.one.does(says(200, `{"embeddings":[{"values":[1]}]}`))
+		r := w.at("/v1/embeddings", `{"model":"gem","input":"`+strings.Repeat("a", 3000)+`"}`)
+		got := w.last(1)
+		if r.status != 200 || got.Source != "estimated" || got.Input < 1000 || !strings.Contains(r.body, fmt.Sprintf(`"prompt_tokens":%d,`, got.Input)) {
+			t.Errorf("%d %s %+v", r.status, r.body, got)
+		}
+	})
+}
+
+// Each input may be as long as the model's context, so all of them together may
+// be longer.
+func TestManyInputsMayBeLongerThanTheContext(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		const inputs, tokens = 205, 90_000
+		var calls, sent int
+		answer := func(n int) string {
+			return `{"embeddings":[` + strings.TrimSuffix(strings.Repeat(`{"values":[1]},`, n), ",") + `],"usageMetadata":{"promptTokenCount":` + fmt.Sprint(tokens*n/inputs) + `}}`
+		}
+		w.one.does(w.answersEach(func(body string) string {
+			calls++
+			n := strings.Count(body, `"content"`)
+			sent += n
+			return answer(n)
+		}))
+		text := `"` + strings.Repeat("word ", 400) + `",`
+		r := w.at("/v1/embeddings", `{"model":"gem","input":[`+strings.TrimSuffix(strings.Repeat(text, inputs), ",")+`]}`)
+		got := w.last(1)
+		if r.status != 200 || strings.Count(r.body, `"index":`) != inputs || got.Suspect || got.Input < tokens-3 || got.Input > tokens {
+			t.Errorf("%d, %d vectors, %+v", r.status, strings.Count(r.body, `"index":`), got)
+		}
+		if calls != 3 || sent != inputs {
+			t.Errorf("%d inputs in %d calls", sent, calls)
+		}
+	})
+}
+
+func TestEmbeddingsRefuseInTheClientsDialect(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		for _, tt := range []struct{ path, body, want string }{
+			{"/v1/embeddings", `{"model":"claude","input":"a"}`, `"code":"operation_unsupported"`},
+			{"/v1/embeddings", `{"model":"gem","input":[1,2]}`, `"code":"unsupported_parameter"`},
+			{"/v1beta/models/claude:embedContent", `{"content":{}}`, `"reason":"operation_unsupported"`},
+			{"/v1beta/models/m:embedContent", `{"content":{}}`, `"reason":"operation_unsupported"`},
+			{"/v1beta/models/gem:embedContent", `{}`, `"reason":"invalid_request"`},
+			{"/v1beta/models/gem:embedContent", `{"model":"models/az","content":{}}`, `"reason":"invalid_request"`},
+			{"/v1beta/models/az:embedContent", `{"content":{"parts":[{"inlineData":{}}]}}`, `"reason":"unsupported_parameter"`},
+			{"/v1beta/models/none:batchEmbedContents", `{"requests":[{"content":{}}]}`, `"reason":"model_not_found"`},
+		} {
+			if r := w.at(tt.path, tt.body); r.status/100 != 4 || !strings.Contains(r.body, tt.want) {
+				t.Errorf("%s %s: %d %s", tt.path, tt.body, r.status, r.body)
+			}
+		}
+		if w.one.calls.Load() != 0 || w.two.calls.Load() != 0 {
+			t.Error("a vendor was called")
+		}
+	})
+}

@@ -81,6 +81,9 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.onStop(func(context.Context) error { client.Close(); return nil })
 	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "azure": azure.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
 	deployments := route.NewTable(core.Log, core.Now)
+	watch := &keyWatch{models: models, table: deployments, vendors: vendors}
+	s.chores = append(s.chores, chore{"catalog.keys", 2 * time.Second, watch.disable}, chore{"catalog.health", time.Minute, watch.probe})
+	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans, Counters: counters,

@@ -31,10 +31,7 @@ func (p prober) Probe(ctx context.Context, at *catalog.Provider, vendorModel str
 		skipped := catalog.ProbeStep{Skipped: true, Message: "This program does not speak the protocol of the vendor."}
 		return catalog.Probe{Models: skipped, Call: skipped}
 	}
-	target := llm.Target{
-		BaseURL: at.BaseURL, Key: at.Key, Model: vendorModel, Header: at.Options.Headers, AllowPrivate: at.AllowPrivate,
-		Timeouts: llm.Timeouts{Total: probeTimeout},
-	}
+	target := probeTarget(at, vendorModel)
 	var out catalog.Probe
 	out.Models.Skipped, out.Call.Skipped = true, true
 	if lister, ok := vendor.(llm.Pinger); ok {
@@ -44,6 +41,13 @@ func (p prober) Probe(ctx context.Context, at *catalog.Provider, vendorModel str
 		out.Call = p.step(func() error { return oneToken(ctx, vendor, target, at) })
 	}
 	return out
+}
+
+func probeTarget(at *catalog.Provider, vendorModel string) llm.Target {
+	return llm.Target{
+		BaseURL: at.BaseURL, Key: at.Key, Model: vendorModel, Header: at.Options.Headers, AllowPrivate: at.AllowPrivate,
+		Options: llm.Options{APIVersion: at.Options.APIVersion}, Timeouts: llm.Timeouts{Total: probeTimeout},
+	}
 }
 
 func (p prober) step(f func() error) catalog.ProbeStep {
@@ -67,7 +71,7 @@ func oneToken(ctx context.Context, vendor llm.Vendor, to llm.Target, at *catalog
 	limit := "max_tokens"
 	if at.Options.MaxTokensKey != "" {
 		limit = at.Options.MaxTokensKey
-	} else if at.Vendor == "openai" {
+	} else if at.Vendor == "openai" || at.Vendor == "azure" {
 		limit = "max_completion_tokens"
 	}
 	body, err := json.Marshal(map[string]any{
@@ -90,6 +94,14 @@ func oneToken(ctx context.Context, vendor llm.Vendor, to llm.Target, at *catalog
 	return nil
 }
 
+// reasonOf is why a deployment gets no calls, where its state does not say it.
+func reasonOf(s route.Status) string {
+	if s.Why == 0 {
+		return ""
+	}
+	return s.Why.String()
+}
+
 // deploymentHealth says how the deployments do that were used, with the id of
 // their key.
 func deploymentHealth(models *catalog.Service, table *route.Table) []catalog.DeploymentHealth {
@@ -97,7 +109,7 @@ func deploymentHealth(models *catalog.Service, table *route.Table) []catalog.Dep
 	for _, s := range table.Statuses() {
 		h := catalog.DeploymentHealth{
 			Provider: s.Provider, VendorModel: s.Model, KeyID: models.KeyOf(s.Provider, s.Credential), State: string(s.State), InFlight: s.InFlight,
-			Calls: s.Calls, Faults: s.Faults,
+			Reason: reasonOf(s), Calls: s.Calls, Faults: s.Faults,
 		}
 		if !s.Until.IsZero() {
 			h.Until = &s.Until

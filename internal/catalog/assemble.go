@@ -56,10 +56,10 @@ func (s *Service) assemble(t tables) (*snapshot, error) {
 		models = append(models, m)
 	}
 	snap := newSnapshot(models, t.aliases)
-	snap.keys = map[credentialOf]string{}
+	snap.keys = map[credentialOf]*Provider{}
 	for name, a := range providers {
 		for _, k := range a.keyed {
-			snap.keys[credentialOf{name, k.provider.Credential}] = k.provider.KeyID
+			snap.keys[credentialOf{name, k.provider.Credential}] = k.provider
 		}
 	}
 	return snap, nil

@@ -228,7 +228,7 @@ func (m *Model) Prices(now time.Time) *pricing.Prices {
 type snapshot struct {
 	models map[string]*Model // by id and by alias
 	sorted []*Model          // by id
-	keys   map[credentialOf]string
+	keys   map[credentialOf]*Provider
 }
 
 // credentialOf is how routing knows a key.

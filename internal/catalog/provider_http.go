@@ -292,6 +292,7 @@ type DeploymentHealth struct {
 	VendorModel string     `json:"vendorModelId"`
 	KeyID       string     `json:"keyId"`
 	State       string     `json:"state" doc:"active, cooling, open, trial or disabled"`
+	Reason      string     `json:"reason" doc:"Why it cools or is disabled: rate, quota or auth; else empty"`
 	InFlight    int64      `json:"inFlight"`
 	Until       *time.Time `json:"until" doc:"When it may be asked again"`
 	Calls       int64      `json:"calls" doc:"In the last ten seconds"`

@@ -137,10 +137,19 @@ func (s *Service) Model(id string) (*Model, error) {
 	return m, nil
 }
 
+// Provider returns the provider with the key of this credential if calls may go
+// there, else nil, from memory.
+func (s *Service) Provider(name string, credential uint64) *Provider {
+	return s.current.Load().keys[credentialOf{name, credential}]
+}
+
 // KeyOf returns the id of the provider's key with this credential, or "", from
 // memory.
 func (s *Service) KeyOf(provider string, credential uint64) string {
-	return s.current.Load().keys[credentialOf{provider, credential}]
+	if p := s.Provider(provider, credential); p != nil {
+		return p.KeyID
+	}
+	return ""
 }
 
 // Models returns the models that people may see, by id, from memory.

@@ -39,6 +39,7 @@ type deployment struct {
 
 	// Cooling; guarded by mu.
 	coolTo   time.Time
+	coolFor  llm.Kind      // Rate, Quota or Auth
 	cool     time.Duration // the last wait that was our own choice
 	strikes  int           // credentials refused in a row
 	disabled bool
@@ -96,21 +97,65 @@ func (d *deployment) end(now time.Time, trial bool, r Result) (event string) {
 		d.rest(now, r.RetryAfter)
 		return ""
 	case llm.Quota:
-		d.coolTo = now.Add(quotaCooling)
+		d.coolTo, d.coolFor = now.Add(quotaCooling), llm.Quota
 		return "the provider's quota is exhausted; the deployment rests for an hour"
 	case llm.Auth:
-		d.coolTo = now.Add(authCooling)
-		if d.strikes++; d.strikes >= authStrikes && !d.disabled {
-			d.disabled = true
-			return "the provider refuses its credential; it is switched off until it changes"
-		}
-		return "the provider refused its credential"
+		return d.strike(now)
 	}
 	if r.Kind.Breaks() {
 		return d.fault(now, trial)
 	}
 	d.success(now, trial, r.Kind == 0)
 	return ""
+}
+
+// strike counts a refusal of the credential.
+func (d *deployment) strike(now time.Time) (event string) {
+	d.coolTo, d.coolFor = now.Add(authCooling), llm.Auth
+	if d.strikes++; d.strikes < authStrikes || d.disabled {
+		return "the provider refused its credential"
+	}
+	d.disabled = true
+	return "the provider refuses its credential; it is switched off until it changes"
+}
+
+// askable reports whether a probe could tell something: whether what failed
+// answers again, or whether the credential is taken. Of a limit it tells
+// nothing.
+func (d *deployment) askable(now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.disabled && (d.open > 0 && now.Before(d.openTo) || d.coolFor == llm.Auth && now.Before(d.coolTo))
+}
+
+// probed notes how a probe went. A success closes nothing: it lets the next
+// call try. It forgives no refusal of the credential either, since a list of
+// models may be free to see.
+func (d *deployment) probed(now time.Time, kind llm.Kind) (event string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.disabled:
+	case kind == llm.Auth:
+		return d.strike(now)
+	case kind.Breaks() && d.open > 0:
+		d.openTo = now.Add(d.open)
+	case kind == 0:
+		if d.open > 0 && now.Before(d.openTo) {
+			d.openTo = now
+		}
+		if d.coolFor == llm.Auth && now.Before(d.coolTo) {
+			d.coolTo = now
+		}
+	}
+	return ""
+}
+
+// off reports whether the credential was refused too often.
+func (d *deployment) off() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.disabled
 }
 
 // rest lets the deployment cool after its vendor said that it is at its limit.
@@ -121,7 +166,7 @@ func (d *deployment) rest(now time.Time, asked time.Duration) {
 		wait = d.cool
 	}
 	if to := now.Add(wait); to.After(d.coolTo) {
-		d.coolTo = to
+		d.coolTo, d.coolFor = to, llm.Rate
 	}
 }
 
@@ -168,9 +213,9 @@ func (d *deployment) status(now time.Time) Status {
 	s.Calls, s.Faults = d.window.sums(now)
 	switch {
 	case d.disabled:
-		s.State = Disabled
+		s.State, s.Why = Disabled, llm.Auth
 	case now.Before(d.coolTo):
-		s.State, s.Until = Cooling, d.coolTo
+		s.State, s.Until, s.Why = Cooling, d.coolTo, d.coolFor
 	case d.open > 0 && now.Before(d.openTo):
 		s.State, s.Until = Open, d.openTo
 	case d.open > 0:

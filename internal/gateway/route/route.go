@@ -41,6 +41,9 @@ type Table struct {
 	mu  sync.RWMutex
 	all map[ID]*deployment // guarded by mu
 
+	struckMu sync.Mutex
+	struck   []ID // guarded by struckMu
+
 	calls, retries atomic.Int64
 }
 
@@ -188,9 +191,57 @@ type Result struct {
 
 // End tells how the try went.
 func (t Try) End(r Result) {
-	event := t.d.end(t.table.now(), t.trial, r)
-	if event != "" {
-		t.table.log.Warn("a deployment failed", "state", event, "provider", t.d.id.Provider, "model", t.d.id.Model, "kind", r.Kind.String())
+	if event := t.d.end(t.table.now(), t.trial, r); event != "" {
+		t.table.tell(t.d, event, r.Kind)
+	}
+}
+
+// tell passes on what the operator should know of d.
+func (t *Table) tell(d *deployment, event string, kind llm.Kind) {
+	t.log.Warn("a deployment failed", "state", event, "provider", d.id.Provider, "model", d.id.Model, "kind", kind.String())
+	if kind == llm.Auth && d.off() {
+		t.struckMu.Lock()
+		t.struck = append(t.struck, d.id)
+		t.struckMu.Unlock()
+	}
+}
+
+// Struck returns, once, the deployments whose credential was refused three
+// times in a row since it was asked last.
+func (t *Table) Struck() []ID {
+	t.struckMu.Lock()
+	defer t.struckMu.Unlock()
+	out := t.struck
+	t.struck = nil
+	return out
+}
+
+// Askable returns the deployments that a probe may bring back earlier: those
+// whose breaker is open, and those that rest because their credential was
+// refused.
+func (t *Table) Askable() []ID {
+	now := t.now()
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []ID
+	for id, d := range t.all {
+		if d.askable(now) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Probed tells how a probe of a deployment went; 0 is that it answered.
+func (t *Table) Probed(id ID, kind llm.Kind) {
+	t.mu.RLock()
+	d := t.all[id]
+	t.mu.RUnlock()
+	if d == nil {
+		return
+	}
+	if event := d.probed(t.now(), kind); event != "" {
+		t.tell(d, event, kind)
 	}
 }
 
@@ -223,6 +274,7 @@ type Status struct {
 	State    State
 	InFlight int64
 	Until    time.Time // when it may be asked again; zero while it may be
+	Why      llm.Kind  // it cools or is disabled: Rate, Quota or Auth
 	// Calls and Faults are those of the last ten seconds.
 	Calls, Faults int64
 }

@@ -238,6 +238,66 @@ func TestACredentialThatIsRefusedThreeTimesIsSwitchedOffUntilItChanges(t *testin
 	}
 }
 
+func TestACredentialThatIsRefusedIsToldOnce(t *testing.T) {
+	t.Parallel()
+	table, clock := newTable()
+	cs := []route.Candidate{candidate("only", 1, 1)}
+	for range 3 {
+		if len(table.Struck()) != 0 {
+			t.Fatal("told too early")
+		}
+		use(table, cs, 1, llm.Auth)
+		clock.pass(time.Minute)
+	}
+	if got := table.Struck(); len(got) != 1 || got[0] != cs[0].ID {
+		t.Errorf("told %v", got)
+	}
+	table.Probed(cs[0].ID, 0)
+	if len(table.Struck()) != 0 || len(table.Askable()) != 0 || table.Statuses()[0].Why != llm.Auth || use(table, cs, 1, 0) != "" {
+		t.Errorf("afterwards: %+v", table.Statuses())
+	}
+}
+
+func TestAProbeBringsBackWhatAnswers(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fails  []llm.Kind
+		probes []llm.Kind
+		used   bool // at once
+		state  route.State
+	}{
+		"an open breaker may try":               {[]llm.Kind{llm.Server, llm.Server, llm.Server, llm.Server, llm.Server}, []llm.Kind{0}, true, route.Trial},
+		"an open breaker stays open":            {[]llm.Kind{llm.Server, llm.Server, llm.Server, llm.Server, llm.Server}, []llm.Kind{llm.Timeout}, false, route.Open},
+		"a credential that is taken":            {[]llm.Kind{llm.Auth}, []llm.Kind{0}, true, route.Active},
+		"a credential that is still refused":    {[]llm.Kind{llm.Auth}, []llm.Kind{llm.Auth}, false, route.Cooling},
+		"a credential that is refused thrice":   {[]llm.Kind{llm.Auth}, []llm.Kind{llm.Auth, llm.Auth}, false, route.Disabled},
+		"a list forgives no refusal":            {[]llm.Kind{llm.Auth}, []llm.Kind{llm.Auth, 0, llm.Auth}, false, route.Disabled},
+		"the vendor's limit holds":              {[]llm.Kind{llm.Rate}, []llm.Kind{0}, false, route.Cooling},
+		"an exhausted quota is not asked about": {[]llm.Kind{llm.Quota}, []llm.Kind{0}, false, route.Cooling},
+	} {
+		table, _ := newTable()
+		cs := []route.Candidate{candidate("only", 1, 1)}
+		for _, k := range tt.fails {
+			use(table, cs, 1, k)
+		}
+		limit := tt.fails[0] == llm.Rate || tt.fails[0] == llm.Quota
+		if got := table.Askable(); (len(got) == 1) == limit {
+			t.Errorf("%s: asked for %v", name, got)
+		}
+		for _, k := range tt.probes {
+			table.Probed(cs[0].ID, k)
+		}
+		if s := table.Statuses()[0]; s.State != tt.state {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if got := use(table, cs, 1, 0); (got != "") != tt.used {
+			t.Errorf("%s: used %q", name, got)
+		}
+	}
+	table, _ := newTable()
+	table.Probed(candidate("unknown", 1, 1).ID, llm.Auth) // of one that was forgotten meanwhile
+}
+
 func TestChoicesFollowTheWeightsAndAConversationStays(t *testing.T) {
 	t.Parallel()
 	table, _ := newTable()

@@ -28,6 +28,7 @@ var (
 	_ llm.Vendor       = (*Vendor)(nil)
 	_ llm.Streamer     = (*Vendor)(nil)
 	_ llm.TokenCounter = (*Vendor)(nil)
+	_ llm.Pinger       = (*Vendor)(nil)
 )
 
 // New returns the vendor.
@@ -77,6 +78,12 @@ func (v *Vendor) Forward(ctx context.Context, to llm.Target, call llm.Call) (llm
 		return llm.Reply{}, llm.Fail(llm.UnknownModel, errOp)
 	}
 	return v.client.Send(ctx, to, endpoint(to, call.Op, call.Stream), call)
+}
+
+// Ping implements llm.Pinger by the list of models
+// (https://ai.google.dev/api/models#method:-models.list).
+func (v *Vendor) Ping(ctx context.Context, to llm.Target) error {
+	return v.client.Ping(ctx, to, "/models?pageSize=1")
 }
 
 // Stream implements llm.Streamer.

@@ -82,6 +82,7 @@ var (
 	ErrPassword      = fault.New(fault.Unauthenticated, "code_invalid", "The current password is wrong. Check it and try again.")
 	ErrCredentials   = fault.New(fault.Unauthenticated, "unauthorized", "Wrong e-mail or password. Check both and try again.")
 	ErrTooMany       = fault.New(fault.RateLimited, "too_many_attempts", "Too many attempts. Wait before you try again.")
+	ErrClosed        = fault.New(fault.Forbidden, "forbidden", "Nobody can create an account here by themselves. Ask the operator of this service for one.")
 	ErrUsernameTaken = fault.New(fault.Conflict, "username_taken", "Somebody else has this username. Choose another.").At("username")
 	ErrEmailTaken    = fault.New(fault.Conflict, "email_taken", "This address belongs to another account now. Use another one.")
 	ErrInvalid       = fault.New(fault.Unprocessable, "validation_error", "Some fields are wrong. Correct them and send the form again.")

@@ -26,7 +26,11 @@ const (
 // an address that has a proven account it answers alike, and a mail tells its
 // owner; an unproven account loses the address to the newcomer. The username
 // may be refused with ErrUsernameTaken, a password with ErrShort or ErrCommon.
+// ErrClosed when nobody may sign up.
 func (s *Service) Register(ctx context.Context, r Registration) error {
+	if s.Closed {
+		return ErrClosed
+	}
 	r, err := r.clean()
 	if err != nil {
 		return err
@@ -64,14 +68,8 @@ func (s *Service) Register(ctx context.Context, r Registration) error {
 func (s *Service) signUp(ctx context.Context, u user, back string) (mail.Message, error) {
 	var m mail.Message
 	err := s.DB.InTx(ctx, func(ctx context.Context) error {
-		gone, err := s.store.releaseUnproven(ctx, emailKey(u.Email))
-		if err != nil {
+		if err := s.releaseUnproven(ctx, u.Email); err != nil {
 			return err
-		}
-		for _, userID := range gone {
-			if err := s.Bus.Publish(ctx, busKind, userID); err != nil {
-				return err
-			}
 		}
 		created, err := s.store.insert(ctx, u)
 		if err != nil {

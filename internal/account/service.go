@@ -41,6 +41,8 @@ type Needs struct {
 	// Changed is called in the transaction that changes how somebody signs in:
 	// sign-ins end there, and the owner is told.
 	Changed func(ctx context.Context, c Change) error
+	// Closed says that nobody may create an account by themselves.
+	Closed bool
 	// IDPURL is the address of the Identity Provider; links in mails begin
 	// with it, never with a Host header.
 	IDPURL string

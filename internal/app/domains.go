@@ -55,6 +55,7 @@ func NewDomains(core *Core, node string) *Domains {
 	d.Accounts = account.New(account.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
+		Closed:   core.Config.Signup == "off",
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/consent"
 	"github.com/rephlo/rephlo/internal/identity/device"
 	"github.com/rephlo/rephlo/internal/identity/discovery"
+	"github.com/rephlo/rephlo/internal/identity/federation"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/introspect"
 	"github.com/rephlo/rephlo/internal/identity/keys"
@@ -42,6 +43,7 @@ type identityParts struct {
 	grants       *grant.Service
 	sessions     *sso.Service
 	passkeys     *passkey.Service
+	federation   *federation.Service
 	proofs       *oauth.Proofs
 	sealer       *oauth.Sealer   // of opaque access tokens
 	accessTokens *oauth.Verifier // for the Resource API
@@ -80,6 +82,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	if err := s.addPasskeys(p); err != nil {
 		return nil, err
 	}
+	s.addFederation(p)
 	s.domains.Factors.Happened = s.factorsChanged(p)
 	s.domains.Accounts.Changed = s.accountChanged(p)
 	fetcher := egress.NewDocuments(egress.DocumentOptions{Loopback: core.Config.Dev})
@@ -139,6 +142,9 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		return nil, err
 	}
 	screens.Passkeys = p.passkeys.Available()
+	for _, one := range social(cfg) {
+		screens.Social = append(screens.Social, pages.Social{ID: one.ID, Name: one.Name})
+	}
 	sessions := p.sessions
 	core.Jobs.Schedule("identity.sessions", job.Every{Period: time.Hour}, sessions.Sweep)
 	steps := authorize.New(authorize.Needs{
@@ -167,7 +173,8 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		authorize.API{Authorize: steps},
 		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		challenge.API{Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
-		self.API{Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
+		federation.API{Federation: p.federation, Authorize: steps, Screens: screens},
+		self.API{Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

@@ -58,6 +58,20 @@ type Config struct {
 	ClientRegistration      string        `setting:"client_registration" kind:"enum" enum:"open,token,off" default:"open" help:"Who may register an app at the Identity Provider by a request (RFC 7591). open: everybody; users are asked and see that nobody has vouched for the app. token: who has client_registration_token."`
 	ClientRegistrationToken secret.String `setting:"client_registration_token" kind:"secret" default:"" help:"Initial access token for client_registration=token, at least 32 characters."`
 
+	GoogleClientID        string        `setting:"google_client_id" kind:"text" default:"" help:"Id of this installation at Google, from the Google Cloud console; people can then sign in with Google. Register <idp_url>/federation/google/callback there."`
+	GoogleClientSecret    secret.String `setting:"google_client_secret" kind:"secret" default:"" help:"Secret of google_client_id."`
+	GitHubClientID        string        `setting:"github_client_id" kind:"text" default:"" help:"Id of this installation's OAuth app at GitHub; people can then sign in with GitHub. Register <idp_url>/federation/github/callback there."`
+	GitHubClientSecret    secret.String `setting:"github_client_secret" kind:"secret" default:"" help:"Secret of github_client_id."`
+	GitHubURL             string        `setting:"github_url" kind:"base" default:"https://github.com" help:"Where GitHub is; another address for a GitHub Enterprise Server."`
+	MicrosoftClientID     string        `setting:"microsoft_client_id" kind:"text" default:"" help:"Id of this installation's app at Microsoft Entra; people can then sign in with Microsoft. Register <idp_url>/federation/microsoft/callback there."`
+	MicrosoftClientSecret secret.String `setting:"microsoft_client_secret" kind:"secret" default:"" help:"Secret of microsoft_client_id."`
+	MicrosoftTenant       string        `setting:"microsoft_tenant" kind:"text" default:"common" example:"contoso.onmicrosoft.com" help:"Whose accounts may sign in: a tenant, organizations, consumers, or common for all of them."`
+	OIDCIssuer            string        `setting:"oidc_issuer" kind:"base" default:"" example:"https://login.example.com/realms/staff" help:"Issuer of an OpenID Provider that people can sign in with, such as Keycloak, Okta or another Rephlo. Register <idp_url>/federation/oidc/callback there."`
+	OIDCName              string        `setting:"oidc_name" kind:"text" default:"single sign-on" help:"What the button calls the provider of oidc_issuer."`
+	OIDCClientID          string        `setting:"oidc_client_id" kind:"text" default:"" help:"Id of this installation at oidc_issuer."`
+	OIDCClientSecret      secret.String `setting:"oidc_client_secret" kind:"secret" default:"" help:"Secret of oidc_client_id."`
+	OIDCTrustEmail        bool          `setting:"oidc_trust_email" kind:"bool" default:"false" help:"Whether an address that oidc_issuer calls proven (email_verified) is proven here too. Only for a provider that really checks."`
+
 	origins map[string]Origin // by setting name
 }
 

@@ -234,6 +234,22 @@ func (l *loader) together() {
 	if l.c.SMTPUser != "" && l.c.SMTPPassword.Empty() {
 		l.wrong.add("smtp_password", "set it together with smtp_user")
 	}
+	for _, p := range []struct {
+		prefix, id string
+		secret     bool
+	}{
+		{"google", l.c.GoogleClientID, !l.c.GoogleClientSecret.Empty()},
+		{"github", l.c.GitHubClientID, !l.c.GitHubClientSecret.Empty()},
+		{"microsoft", l.c.MicrosoftClientID, !l.c.MicrosoftClientSecret.Empty()},
+		{"oidc", l.c.OIDCClientID, !l.c.OIDCClientSecret.Empty()},
+	} {
+		if (p.id != "") != p.secret {
+			l.wrong.add(p.prefix+"_client_secret", "set %s_client_id and %s_client_secret together", p.prefix, p.prefix)
+		}
+	}
+	if (l.c.OIDCIssuer != "") != (l.c.OIDCClientID != "") {
+		l.wrong.add("oidc_issuer", "set oidc_issuer and oidc_client_id together")
+	}
 	if token := l.c.ClientRegistrationToken.Reveal(); l.c.ClientRegistration == "token" && len(token) < minToken || token != "" && l.c.ClientRegistration != "token" {
 		l.wrong.add("client_registration_token", "set it, with at least %d characters, together with client_registration=token and only then", minToken)
 	}

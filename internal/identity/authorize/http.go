@@ -239,7 +239,12 @@ func (s *Service) Deny(w http.ResponseWriter, r *http.Request, in Interaction) e
 // Open returns the interaction that a step's request names, and its client:
 // ErrForeign if it is not this browser's, ErrEnded if it is over.
 func (s *Service) Open(r *http.Request) (Interaction, client.Client, error) {
-	return s.open(r.Context(), r.PathValue("uid"), s.Sessions.Browser(r))
+	return s.OpenUID(r, r.PathValue("uid"))
+}
+
+// OpenUID is Open for a request whose path does not name the interaction.
+func (s *Service) OpenUID(r *http.Request, uid string) (Interaction, client.Client, error) {
+	return s.open(r.Context(), uid, s.Sessions.Browser(r))
 }
 
 // Session is who is signed in and what they can grant.

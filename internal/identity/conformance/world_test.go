@@ -86,9 +86,12 @@ func run(t *testing.T, test func(w *world)) {
 	dbtest.RunURL(t, func(t *testing.T, database string) { test(newWorld(t, database)) })
 }
 
-func newWorld(t *testing.T, database string) *world {
+func newWorld(t *testing.T, database string) *world { return newWorldWith(t, database, nil) }
+
+// newWorldWith is newWorld with more flags.
+func newWorldWith(t *testing.T, database string, flags map[string]string) *world {
 	t.Helper()
-	w := serve(t, database, nil, &atomic.Int64{})
+	w := serve(t, database, flags, &atomic.Int64{})
 	w.accounts = account.New(account.Needs{
 		DB: w.core.DB, Bus: w.core.Bus, Log: w.core.Log, Now: w.now, Passwords: w.core.Passwords, Box: w.core.Box, IDPURL: w.idp,
 		Mail: &w.letters,

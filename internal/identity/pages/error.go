@@ -86,6 +86,10 @@ func (s *Screens) title(k fault.Kind) string {
 		return s.t.Text("error.429")
 	case fault.Internal:
 		return s.t.Text("error.500")
+	case fault.Upstream:
+		return s.t.Text("error.502")
+	case fault.Conflict:
+		return s.t.Text("error.409")
 	case fault.Unavailable:
 		return s.t.Text("error.503")
 	default:

@@ -24,6 +24,8 @@ type Screens struct {
 	dev  bool
 	// Passkeys says that people can sign in with them here. Set it before use.
 	Passkeys bool
+	// Social are the services that people can sign in with. Set it before use.
+	Social []Social
 }
 
 // New parses the templates. instance is this installation's name, home the
@@ -128,13 +130,14 @@ type signIn struct {
 	ui.Page
 	Client, Host, Action, Register, Forgot, Cancel, Name, Complete, Problem string
 	Passkey                                                                 *passkeyForm
+	Ways                                                                    []way
 }
 
 // SignIn shows the form for name and password. name is filled in; err is what
 // was wrong with the last try, if there was one.
 func (s *Screens) SignIn(w http.ResponseWriter, i Interaction, name string, err *fault.Error) error {
 	d := signIn{
-		Page: ui.Page{Title: s.t.Text("signin.title")}, Client: shown(i.Client), Name: name,
+		Page: ui.Page{Title: s.t.Text("signin.title")}, Client: shown(i.Client), Name: name, Ways: s.ways(i),
 		Action: i.path("/login"), Cancel: i.path("/abort"), Register: "/register?interaction=" + url.QueryEscape(i.UID),
 		Forgot: "/forgot?interaction=" + url.QueryEscape(i.UID),
 	}

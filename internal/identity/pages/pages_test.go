@@ -52,8 +52,27 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		t.Fatal(err)
 	}
 	withKeys.Passkeys = true
+	withKeys.Social = []pages.Social{{ID: "google", Name: "Google"}, {ID: "oidc", Name: `"><script>`}}
 	return map[string]func(w http.ResponseWriter) error{
 		"signin.passkey": func(w http.ResponseWriter) error { return withKeys.SignIn(w, desktop, "", nil) },
+		"linkfirst": func(w http.ResponseWriter) error {
+			return s.LinkFirst(w, desktop, `"><script>`, "ada@example.com", "/account/link?id=x", fault.New(fault.Conflict, "x", "x"))
+		},
+		"join": func(w http.ResponseWriter) error {
+			return s.Join(w, pages.Join{ID: "x", Action: "/federation/join", Provider: "Google", Email: "ada@example.com", Name: `"><script>`, Interaction: "uid"}, nil)
+		},
+		"join.wrong": func(w http.ResponseWriter) error {
+			return s.Join(w, pages.Join{ID: "x", Action: "/federation/join", Provider: "Google"}, fault.New(fault.Unprocessable, "validation_error", "Accept the terms."))
+		},
+		"link": func(w http.ResponseWriter) error {
+			return s.Link(w, me, "Google", `"><script>`, "/account/link", "x")
+		},
+		"security.linked": func(w http.ResponseWriter) error {
+			return withKeys.Security(w, pages.Security{Person: me, Form: "linked", Linked: []pages.Identity{
+				{ID: "fid_1", Provider: "Google", Email: "ada@example.com", AddedAt: time.Unix(0, 0), UsedAt: time.Unix(1e9, 0)},
+				{ID: "fid_2", Provider: `"><script>`, AddedAt: time.Unix(0, 0), UsedAt: time.Unix(0, 0)},
+			}}, fault.New(fault.Conflict, "invalid_state", "This is the only way in which you can sign in."))
+		},
 		"challenge.passkey": func(w http.ResponseWriter) error {
 			return s.Challenge(w, desktop, pages.Challenge{Account: ada, Passkey: true, Recovery: true}, nil)
 		},

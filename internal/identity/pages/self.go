@@ -78,6 +78,7 @@ type Security struct {
 	CanPasskeys   bool // this installation can have them
 	Passkeys      []Passkey
 	SignIns       []SignedIn
+	Linked        []Identity
 	PasswordAt    time.Time
 	Form          string // which form the fault belongs to: password, email
 	Done          string
@@ -120,6 +121,8 @@ type security struct {
 	CanPasskeys             bool
 	Passkeys                []Passkey
 	SignIns                 []SignedIn
+	Linked                  []Identity
+	CanLink                 []Social
 	App, Required, Codes    bool
 	CodesText, PasswordText string
 }
@@ -132,7 +135,10 @@ const few = 3
 func (s *Screens) Security(w http.ResponseWriter, in Security, err *fault.Error) error {
 	base, status := s.area("security.title", "/account/security", in.Person, in.Form, err)
 	base.Done = s.done("security", in.Done)
-	d := security{area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns}
+	d := security{
+		area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns,
+		Linked: in.Linked, CanLink: s.Social,
+	}
 	key := "security.codes.left"
 	if in.CodesLeft < few {
 		key = "security.codes.few"

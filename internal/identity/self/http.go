@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
 	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/federation"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
@@ -24,13 +25,15 @@ const recent = 5 * time.Minute
 
 // API serves the account area.
 type API struct {
-	Accounts  *account.Service
-	Factors   *mfa.Service
-	Passkeys  *passkey.Service
-	Sessions  *sso.Service
-	Authorize *authorize.Service
-	Grants    *grant.Service
-	Clients   *client.Service
+	Accounts *account.Service
+	Factors  *mfa.Service
+	Passkeys *passkey.Service
+	Sessions *sso.Service
+	// Federation links accounts that people have elsewhere.
+	Federation *federation.Service
+	Authorize  *authorize.Service
+	Grants     *grant.Service
+	Clients    *client.Service
 	// SignOutOthers ends a user's sign-ins, in browsers and apps, but one.
 	SignOutOthers func(ctx context.Context, userID, keep string) error
 	Screens       *pages.Screens
@@ -43,6 +46,7 @@ func (a API) Mount(m *web.Mux) {
 	m.Handle("GET /account", a.with(false, "/account", a.profile), page)
 	m.Handle("POST /account", a.with(false, "/account", a.saveProfile), form...)
 	a.mountSecurity(m, page, form)
+	a.mountLinks(m, page, form)
 	m.Handle("GET "+appsPath, a.with(false, appsPath, a.apps), page)
 	m.Handle("POST "+appsPath+"/remove", a.with(false, appsPath, a.removeApp), form...)
 }

@@ -52,8 +52,12 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 	if err != nil {
 		return err
 	}
+	linked, err := a.linked(r, p)
+	if err != nil {
+		return err
+	}
 	return a.Screens.Security(w, pages.Security{
-		SignIns:     signIns,
+		SignIns: signIns, Linked: linked,
 		CanPasskeys: a.Passkeys.Available(), Passkeys: keys, Codes: st.Enrolled() || len(keys) > 0,
 		Person: p.shown(), App: st.Enrolled(), Required: st.Required, CodesLeft: st.RecoveryCodesLeft, PasswordAt: p.PasswordAt,
 		Form: form, Done: r.URL.Query().Get("done"),

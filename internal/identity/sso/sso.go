@@ -32,6 +32,7 @@ const (
 const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
+	ByOther    = "fed" // an account at another service
 	ByTwo      = "mfa" // more than one factor
 	ByKey      = "hwk" // a passkey that stays on its device
 	BySynced   = "swk" // a passkey that can be on several

@@ -103,6 +103,31 @@ func TestRedactHidesTheAccount(t *testing.T) {
 	}
 }
 
+// Whatever a vendor says, it is a failure of a known kind, and a rate or an
+// overload is never taken for the client's fault.
+func FuzzRefusal(f *testing.F) {
+	f.Add(400, "context_length_exceeded", "", "messages", "maximum context", int64(0))
+	f.Add(429, "insufficient_quota", "", "", "", int64(5))
+	f.Add(0, "429", "rate_limit_error", "", "sk-planted-0123456789", int64(0))
+	f.Add(529, "", "overloaded_error", "a\r\nb", "", int64(-1))
+	f.Fuzz(func(t *testing.T, status int, code, kind, param, message string, after int64) {
+		const key, long = "sk-planted-0123456789", 500
+		if len(message) > long { // FuzzRedact has longer ones
+			return
+		}
+		got := llm.Refusal{Status: status, Code: code, Type: kind, Param: param, Message: message, RetryAfter: time.Duration(after), Hide: []string{key}}.Failure()
+		if got.Kind < llm.Invalid || got.Kind > llm.Unable || got.Fault == nil || got.Fault.Kind == fault.Internal {
+			t.Fatalf("%+v", got)
+		}
+		if strings.Contains(got.Fault.Message, key) || strings.ContainsAny(got.Fault.Message+got.Fault.Param, "\r\n") {
+			t.Errorf("a client is told %q", got.Fault.Message)
+		}
+		if clients := got.Kind == llm.Invalid || got.Kind == llm.Context || got.Kind == llm.Policy || got.Kind == llm.Image; clients && (status == 429 || status >= 500) {
+			t.Errorf("%d is %v", status, got.Kind)
+		}
+	})
+}
+
 func FuzzRedact(f *testing.F) {
 	f.Add("Your key sk-live-1234567890abcdef is wrong\n\xff", "secret")
 	f.Fuzz(func(t *testing.T, said, hide string) {

@@ -17,6 +17,12 @@ test("a whole answer", { skip }, async () => {
   assert.ok(Number(response.headers.get("x-rephlo-credits-charged")) > 0);
 });
 
+test("embeddings, which the SDK asks for in base64", { skip }, async () => {
+  const { data, usage } = await client().embeddings.create({ model: "test-echo", input: ["one", "two"], dimensions: 8 });
+  assert.deepEqual(data.map((e) => [e.index, e.embedding.length]), [[0, 8], [1, 8]]);
+  assert.ok(data.every((e) => Math.abs(Math.hypot(...e.embedding) - 1) < 1e-5) && usage.prompt_tokens > 0);
+});
+
 test("a streamed answer", { skip }, async () => {
   const stream = await client().chat.completions.create({
     model: "test-echo", messages, stream: true, stream_options: { include_usage: true },

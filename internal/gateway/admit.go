@@ -113,6 +113,9 @@ func (c *call) estimate() {
 	}
 	c.in = pricing.Input{Text: (c.scan.TextBytes*11+29)/30 + around, Media: media, Units: c.meter.most}
 	c.input = (c.scan.TextBytes+2)/3 + around + media
+	if n := c.scan.Tokens; n > 0 { // which need no guess; short ones have fewer bytes than we take a token for
+		c.in.Text, c.input = max(c.in.Text, n+around), n+media
+	}
 }
 
 // limited reports whether a request can say how much it wants.

@@ -138,3 +138,23 @@ func TestEmbeddingsRefuseInTheClientsDialect(t *testing.T) {
 		}
 	})
 }
+
+// A token has as few as two bytes, and is one all the same.
+func TestTokensAreHeldAndChargedForEach(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		const tokens = 4000
+		list := strings.TrimSuffix(strings.Repeat("1,", tokens/2), ",")
+		for _, input := range []string{list + "," + list, "[" + list + "],[" + list + "]"} {
+			w.one.does(says(200, `{"object":"list","data":[{"index":0,"embedding":[1]}],"usage":{"prompt_tokens":4000,"total_tokens":4000}}`))
+			r := w.at("/v1/embeddings", `{"model":"az","input":[`+input+`]}`)
+			if r.status != 200 || r.header.Get("X-Rephlo-Credits-Charged") != "0.6" {
+				t.Errorf("%d %s: charged %s", r.status, r.body, r.header.Get("X-Rephlo-Credits-Charged"))
+			}
+		}
+		w.one.does(says(200, `{"object":"list","data":[{"index":0,"embedding":[1]}]}`))
+		if r := w.at("/v1/embeddings", `{"model":"az","input":[`+list+`]}`); r.status != 200 || r.header.Get("X-Rephlo-Credits-Charged") != "0.3" {
+			t.Errorf("without usage: %d, charged %s", r.status, r.header.Get("X-Rephlo-Credits-Charged"))
+		}
+	})
+}

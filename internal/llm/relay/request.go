@@ -156,8 +156,14 @@ func (s *Scan) input(w *scanner, m *members) error {
 				return err
 			}
 			c := w.charAt(a.at)
-			numbers = c >= '0' && c <= '9' || c == '-'
-			a.skip()
+			if numbers = number(c); numbers {
+				s.Tokens++
+			}
+			if c == '[' && !s.form.hosted {
+				s.tokens(w, &a)
+			} else {
+				a.skip()
+			}
 			s.Messages++
 		}
 		if m.at = a.end; numbers { // the tokens of one text
@@ -170,6 +176,21 @@ func (s *Scan) input(w *scanner, m *members) error {
 		return errField.At(name).Saying("The field %s must be a string or a list.", name)
 	}
 	return nil
+}
+
+// number reports whether a value that begins with c is one.
+func number(c byte) bool { return c >= '0' && c <= '9' || c == '-' }
+
+// tokens counts the tokens of one text among several.
+func (s *Scan) tokens(w *scanner, m *members) {
+	a := w.array(m.at, m.depth)
+	for a.next() {
+		if number(w.charAt(a.at)) {
+			s.Tokens++
+		}
+		a.skip()
+	}
+	m.at = a.end
 }
 
 // characters counts a JSON string as people do.

@@ -45,6 +45,8 @@ type Scan struct {
 	Images     int
 	Media      int
 	MediaBytes int64
+	// Tokens that the input consists of, where it is given as such.
+	Tokens int64
 	// Characters of the input, where it is one text. Size and Quality are of
 	// the images that are asked for.
 	Characters    int64

@@ -38,8 +38,8 @@ type call struct {
 	came    *buffer // the body as it came, when it had to be changed
 	counted int64   // of the body budget
 	scan    relay.Scan
-	upload  relay.Upload // of a transcription
-	embeds  relay.Embed  // of Google's requests for embeddings
+	upload  *relay.Upload // of a transcription
+	embeds  *relay.Embed  // of Google's requests for embeddings
 	meter   meter
 	array   bool  // a stream goes out as one JSON array
 	seconds int64 // that its sound has, as far as we know

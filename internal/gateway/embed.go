@@ -24,10 +24,10 @@ var (
 )
 
 func scanEmbed(batch bool) func(c *call) error {
-	return func(c *call) (err error) {
+	return func(c *call) error {
 		path := c.r.PathValue("call")
-		c.embeds, err = relay.ScanEmbed(c.body.b, path[:strings.LastIndexByte(path, ':')], batch)
-		c.scan = c.embeds.Scan
+		e, err := relay.ScanEmbed(c.body.b, path[:strings.LastIndexByte(path, ':')], batch)
+		c.embeds, c.scan = &e, e.Scan
 		return err
 	}
 }

@@ -112,9 +112,9 @@ func scanSpeech(c *call) error {
 	return nil
 }
 
-func scanUpload(c *call) (err error) {
-	c.upload, err = relay.ScanUpload(c.r.Header.Get("Content-Type"), c.body.b)
-	c.scan = c.upload.Scan
+func scanUpload(c *call) error {
+	u, err := relay.ScanUpload(c.r.Header.Get("Content-Type"), c.body.b)
+	c.upload, c.scan = &u, u.Scan
 	return err
 }
 

@@ -49,14 +49,12 @@ func (l *Log) refused(ctx context.Context, r *http.Request, err error) {
 	if _, wait := l.often.Take(a.UserID, refusalsPerMinute); wait > 0 {
 		return
 	}
-	after := map[string]any{"code": f.Code}
+	after := map[string]any{"fault": f.Code} // a field named code would be taken for a secret
 	for _, name := range []string{"permission", "scopes"} {
 		if v, ok := f.Details[name]; ok {
 			after[name] = v
 		}
 	}
-	delete(after, "code") // its name is one of secrets
-	after["fault"] = f.Code
 	c := Change{Action: "admin.refused", Type: "route", ID: r.Method + " " + r.URL.Path, Outcome: Refused, After: after}
 	if err := l.Write(ctx, c); err != nil {
 		l.log.ErrorContext(ctx, "a refusal was not remembered", "err", err)

@@ -57,8 +57,8 @@ func TestGoClients(t *testing.T) {
 	run(t, "compat", foreign(t), "go", "test", "-count=1", "./...")
 }
 
-// The npm packages openai, @anthropic-ai/sdk, openid-client, oauth4webapi and the
-// SDK of the Model Context Protocol, pinned by the lock file.
+// The npm packages openai, @anthropic-ai/sdk, @google/genai, openid-client,
+// oauth4webapi and the SDK of the Model Context Protocol, pinned by the lock file.
 func TestNodeClients(t *testing.T) {
 	e2e.Require(t)
 	for _, program := range []string{"node", "npm"} {
@@ -70,7 +70,7 @@ func TestNodeClients(t *testing.T) {
 		}
 		t.Skipf("%s was not found: the npm clients are skipped; install Node 20 or newer", program)
 	}
-	if _, err := os.Stat(filepath.Join("npm", "node_modules", "@anthropic-ai", "sdk")); err != nil {
+	if _, err := os.Stat(filepath.Join("npm", "node_modules", "@google", "genai")); err != nil {
 		run(t, "npm", os.Environ(), "npm", "ci", "--no-audit", "--no-fund")
 	}
 	run(t, "npm", foreign(t), "node", "--test", "--test-reporter=spec")

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
 )
@@ -66,4 +68,26 @@ func (c conversation) embed(t *testing.T, d llm.EmbedDialect, v llm.Embedder) (o
 	out.usage = usageText(a.Usage)
 	out.reply = string(d.AppendEmbed(nil, "asked", req, a.Vectors, a.Usage))
 	return out
+}
+
+// CheckEmbed checks that body is read by d, or refused as the client's fault,
+// and that what was read is answered with JSON.
+func CheckEmbed(t *testing.T, d llm.EmbedDialect, body []byte) {
+	t.Helper()
+	r, err := d.DecodeEmbed(body)
+	if err != nil {
+		if k := fault.From(err).Kind; k != fault.Invalid {
+			t.Fatalf("%v is %v", err, k)
+		}
+		return
+	}
+	vectors := make([]jsontext.Value, len(r.Inputs))
+	for i, in := range r.Inputs {
+		if vectors[i] = jsontext.Value("[1, -2e-3]"); in.Tokens != nil && !in.Tokens.IsValid() {
+			t.Fatalf("%q has the tokens %q", body, in.Tokens)
+		}
+	}
+	if out := d.AppendEmbed(nil, "m", r, vectors, llm.Usage{Input: 5}); len(r.Inputs) == 0 || !jsontext.Value(out).IsValid() {
+		t.Fatalf("%q was answered with %q", body, out)
+	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rephlo/rephlo/internal/fault"
-	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/dialect/openai"
+	"github.com/rephlo/rephlo/internal/llm/llmtest"
 )
 
 // Whatever is sent, it is read or refused, never a failure of ours.
@@ -47,28 +47,8 @@ func FuzzDecodeResponses(f *testing.F) {
 	})
 }
 
-// Whatever asks for embeddings, it is read or refused, and what was read is
-// answered with JSON.
 func FuzzDecodeEmbeddings(f *testing.F) {
 	f.Add([]byte(`{"model":"m","input":["a",[1,2]],"encoding_format":"base64","dimensions":2}`))
 	f.Add([]byte(`{"input":"a","x":1}`))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		d := openai.Embeddings{}
-		r, err := d.DecodeEmbed(b)
-		if err != nil {
-			if k := fault.From(err).Kind; k != fault.Invalid {
-				t.Fatalf("%v is %v", err, k)
-			}
-			return
-		}
-		vectors := make([]jsontext.Value, len(r.Inputs))
-		for i, in := range r.Inputs {
-			if vectors[i] = jsontext.Value("[1, -2e-3]"); in.Tokens != nil && !in.Tokens.IsValid() {
-				t.Fatalf("%q has the tokens %q", b, in.Tokens)
-			}
-		}
-		if out := d.AppendEmbed(nil, "m", r, vectors, llm.Usage{Input: 5}); len(r.Inputs) == 0 || !jsontext.Value(out).IsValid() {
-			t.Fatalf("%q was answered with %q", b, out)
-		}
-	})
+	f.Fuzz(func(t *testing.T, b []byte) { llmtest.CheckEmbed(t, openai.Embeddings{}, b) })
 }

@@ -28,15 +28,25 @@ func (k *keyWatch) disable(ctx context.Context) error {
 	k.pending = append(k.pending, k.table.Struck()...)
 	for len(k.pending) > 0 {
 		id := k.pending[0]
-		key := k.models.KeyOf(id.Provider, id.Credential)
-		if key != "" { // else it has gone already, or the service wants none
-			if err := k.models.DisableKey(ctx, id.Provider, key, refusedKey); err != nil && !errors.Is(err, fault.ErrNotFound) {
+		switch at := k.models.Provider(id.Provider, id.Credential); {
+		case at == nil || at.KeyID == "": // it has gone already, or the service wants none
+		case k.works(ctx, at):
+			k.table.Spare(id)
+		default:
+			if err := k.models.DisableKey(ctx, id.Provider, at.KeyID, refusedKey); err != nil && !errors.Is(err, fault.ErrNotFound) {
 				return err
 			}
 		}
 		k.pending = k.pending[1:]
 	}
 	return nil
+}
+
+// works reports whether the key is good, so that only a model was refused. Of
+// services that others run, the list of models may be free to see.
+func (k *keyWatch) works(ctx context.Context, at *catalog.Provider) bool {
+	lister, ok := k.vendors[at.Vendor].(llm.Pinger)
+	return ok && at.Vendor != "compat" && lister.Ping(ctx, probeTarget(at, "")) == nil
 }
 
 // atOnce is how many probes run beside each other.

@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/llm/vendors/azure"
 	"github.com/rephlo/rephlo/internal/llm/vendors/compat"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
@@ -24,7 +25,7 @@ import (
 )
 
 // onWatch has a provider of one model whose list of models answers with status.
-func onWatch(t *testing.T, f func(t *testing.T, k *keyWatch, status *atomic.Int64, asked *atomic.Int64)) {
+func onWatch(t *testing.T, vendorName string, f func(t *testing.T, k *keyWatch, status *atomic.Int64, asked *atomic.Int64)) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		var status, asked atomic.Int64
@@ -47,7 +48,7 @@ func onWatch(t *testing.T, f func(t *testing.T, k *keyWatch, status *atomic.Int6
 		models := catalog.New(catalog.Needs{
 			DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(),
 			Providers: []catalog.ProviderConfig{{
-				Name: "acme", Vendor: "compat", BaseURL: vendor.URL + "/v1", Key: secret.New("planted-key-0042"), AllowPrivate: true,
+				Name: "acme", Vendor: vendorName, BaseURL: vendor.URL + "/v1", Key: secret.New("planted-key-0042"), AllowPrivate: true,
 				Models: []catalog.ModelConfig{{ID: "m", VendorModel: "vm", MaxOutput: 100, Prices: pricing.Prices{Input: money.Price(1), Output: money.Price(1)}}},
 			}},
 		})
@@ -55,7 +56,7 @@ func onWatch(t *testing.T, f func(t *testing.T, k *keyWatch, status *atomic.Int6
 			t.Fatal(err)
 		}
 		t.Cleanup(models.Stop)
-		f(t, &keyWatch{models: models, table: route.NewTable(log, time.Now), vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now)}}, &status, &asked)
+		f(t, &keyWatch{models: models, table: route.NewTable(log, time.Now), vendors: map[string]llm.Vendor{"compat": compat.New(client, time.Now), "azure": azure.New(client, time.Now)}}, &status, &asked)
 	})
 }
 
@@ -90,7 +91,7 @@ func (k *keyWatch) turn(t *testing.T) {
 }
 
 func TestAKeyThatIsRefusedThriceIsDisabledForAll(t *testing.T) {
-	onWatch(t, func(t *testing.T, k *keyWatch, status, _ *atomic.Int64) {
+	onWatch(t, "compat", func(t *testing.T, k *keyWatch, status, _ *atomic.Int64) {
 		status.Store(http.StatusUnauthorized)
 		k.calls(t, llm.Auth)
 		k.turn(t)
@@ -120,8 +121,35 @@ func TestAKeyThatIsRefusedThriceIsDisabledForAll(t *testing.T) {
 	})
 }
 
+// Azure's list of models needs the key, so a key that sees it is good: only the
+// deployment rests.
+func TestAKeyThatIsGoodForTheListIsNotDisabled(t *testing.T) {
+	onWatch(t, "azure", func(t *testing.T, k *keyWatch, status, asked *atomic.Int64) {
+		refuse := func() {
+			status.Store(http.StatusForbidden)
+			k.calls(t, llm.Auth)
+			for range 2 {
+				if err := k.probe(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		refuse()
+		status.Store(http.StatusOK)
+		if err := k.disable(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if keys, err := k.models.Keys(t.Context(), "acme"); err != nil || keys[0].State != catalog.KeyActive || asked.Load() != 3 {
+			t.Errorf("keys %+v, %v after %d lists", keys, err, asked.Load())
+		}
+		if h := deploymentHealth(k.models, k.table); len(h) != 1 || h[0].State != "cooling" || h[0].Reason != "auth" {
+			t.Errorf("health %+v", h)
+		}
+	})
+}
+
 func TestProbesAskOnlyForWhatRests(t *testing.T) {
-	onWatch(t, func(t *testing.T, k *keyWatch, status, asked *atomic.Int64) {
+	onWatch(t, "compat", func(t *testing.T, k *keyWatch, status, asked *atomic.Int64) {
 		k.calls(t, 0)
 		k.turn(t)
 		k.calls(t, llm.Server, llm.Server, llm.Server, llm.Server, llm.Server)

@@ -42,6 +42,8 @@ type deployment struct {
 	coolFor  llm.Kind      // Rate, Quota or Auth
 	cool     time.Duration // the last wait that was our own choice
 	strikes  int           // credentials refused in a row
+	struck   time.Time     // the first of them
+	answered time.Time     // the last success
 	disabled bool
 }
 
@@ -112,6 +114,9 @@ func (d *deployment) end(now time.Time, trial bool, r Result) (event string) {
 // strike counts a refusal of the credential.
 func (d *deployment) strike(now time.Time) (event string) {
 	d.coolTo, d.coolFor = now.Add(authCooling), llm.Auth
+	if d.strikes == 0 {
+		d.struck = now
+	}
 	if d.strikes++; d.strikes < authStrikes || d.disabled {
 		return "the provider refused its credential"
 	}
@@ -151,11 +156,26 @@ func (d *deployment) probed(now time.Time, kind llm.Kind) (event string) {
 	return ""
 }
 
-// off reports whether the credential was refused too often.
-func (d *deployment) off() bool {
+// off reports whether the credential was refused too often, and since when.
+func (d *deployment) off() (since time.Time, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.disabled
+	return d.struck, d.disabled
+}
+
+// spare lets the deployment cool instead of being switched off: its credential
+// is good, and only this model is refused.
+func (d *deployment) spare() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.disabled = false
+}
+
+// answeredSince reports whether a call has succeeded after t.
+func (d *deployment) answeredSince(t time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.answered.After(t)
 }
 
 // rest lets the deployment cool after its vendor said that it is at its limit.
@@ -197,7 +217,7 @@ func (d *deployment) success(now time.Time, trial, answered bool) {
 	d.window.add(now, false)
 	d.inRow = 0
 	if answered {
-		d.strikes, d.cool = 0, 0
+		d.strikes, d.cool, d.answered = 0, 0, now
 	}
 	if trial {
 		if d.healthy++; d.healthy >= closeAfter {

@@ -199,15 +199,45 @@ func (t Try) End(r Result) {
 // tell passes on what the operator should know of d.
 func (t *Table) tell(d *deployment, event string, kind llm.Kind) {
 	t.log.Warn("a deployment failed", "state", event, "provider", d.id.Provider, "model", d.id.Model, "kind", kind.String())
-	if kind == llm.Auth && d.off() {
+	since, off := d.off()
+	switch {
+	case kind != llm.Auth || !off:
+	case t.taken(d.id, since):
+		d.spare()
+	default:
 		t.struckMu.Lock()
 		t.struck = append(t.struck, d.id)
 		t.struckMu.Unlock()
 	}
 }
 
+// taken reports whether the credential of a deployment has had an answer at
+// another model since.
+func (t *Table) taken(id ID, since time.Time) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for other, d := range t.all {
+		if other.Provider == id.Provider && other.Credential == id.Credential && other != id && d.answeredSince(since) {
+			return true
+		}
+	}
+	return false
+}
+
+// Spare takes back that a deployment of Struck is switched off: its credential
+// was found to be good. It cools as after any refusal.
+func (t *Table) Spare(id ID) {
+	t.mu.RLock()
+	d := t.all[id]
+	t.mu.RUnlock()
+	if d != nil {
+		d.spare()
+	}
+}
+
 // Struck returns, once, the deployments whose credential was refused three
-// times in a row since it was asked last.
+// times in a row since it was asked last, and had no answer at another model
+// meanwhile.
 func (t *Table) Struck() []ID {
 	t.struckMu.Lock()
 	defer t.struckMu.Unlock()

@@ -258,6 +258,34 @@ func TestACredentialThatIsRefusedIsToldOnce(t *testing.T) {
 	}
 }
 
+// A model that is refused, with a key that is good for another, rests alone.
+func TestACredentialThatIsTakenElsewhereIsNotStruck(t *testing.T) {
+	t.Parallel()
+	table, clock := newTable()
+	cs := []route.Candidate{candidate("refused", 1, 1)}
+	good := candidate("refused", 1, 1)
+	good.Model = "another"
+	use(table, []route.Candidate{good}, 1, 0) // before the first refusal: it says nothing
+	for range 3 {
+		use(table, cs, 1, llm.Auth)
+		clock.pass(time.Minute)
+	}
+	if len(table.Struck()) != 1 {
+		t.Fatal("an answer of before has saved the credential")
+	}
+	table.Spare(cs[0].ID)
+	for range 3 {
+		clock.pass(time.Minute)
+		use(table, []route.Candidate{good}, 1, 0)
+		if use(table, cs, 1, llm.Auth) == "" {
+			t.Fatal("it is switched off")
+		}
+	}
+	if got := table.Struck(); len(got) != 0 {
+		t.Errorf("told %v", got)
+	}
+}
+
 func TestAProbeBringsBackWhatAnswers(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -120,6 +120,9 @@ func TestClientsOfAnthropicGetTheirList(t *testing.T) {
 			for after := ""; ; {
 				_, p := r.get("/v1/models?limit="+size+"&after_id="+after, version...)
 				forth = append(forth, names(p["data"], "id")...)
+				if data, _ := p["data"].([]any); len(data) == 0 || len(data) > limit {
+					r.t.Errorf("in parts of %d: %d behind %q", limit, len(data), after)
+				}
 				if p["has_more"] == false {
 					break
 				}
@@ -128,6 +131,9 @@ func TestClientsOfAnthropicGetTheirList(t *testing.T) {
 			for before := all[len(all)-1]; ; {
 				_, p := r.get("/v1/models?limit="+size+"&before_id="+before, version...)
 				back = append(names(p["data"], "id"), back...)
+				if data, _ := p["data"].([]any); len(data) > limit {
+					r.t.Errorf("in parts of %d: %d before %q", limit, len(data), before)
+				}
 				if p["has_more"] == false {
 					break
 				}

@@ -36,6 +36,7 @@ type Actor struct {
 	Verified bool    // the user's e-mail address is proven
 	Scopes   []string
 	Roles    []string  // of an administrator
+	Rights   *Rights   // of an administrator; nil: what the roles of the system hold
 	AuthTime time.Time // when the user signed in; zero for an API key
 }
 

@@ -37,70 +37,180 @@ const (
 	ViewTiers       Permission = "tiers.view"
 	EditTiers       Permission = "tiers.edit"
 
+	ViewRoles   Permission = "roles.view"
+	AssignRoles Permission = "roles.assign"
+	CreateRoles Permission = "roles.create"
+	EditRoles   Permission = "roles.edit"
+	DeleteRoles Permission = "roles.delete"
 	ViewAudit   Permission = "roles.view_audit_log"
 	ExportAudit Permission = "roles.export_audit_log" // auditors read it and take no copy
+
+	ViewUsers      Permission = "users.view"
+	ViewPII        Permission = "users.view_pii" // without it addresses and names are masked
+	EditUsers      Permission = "users.edit_profile"
+	SuspendUsers   Permission = "users.suspend"
+	UnsuspendUsers Permission = "users.unsuspend"
+	BanUsers       Permission = "users.ban"
+	ManageSecurity Permission = "security.manage"
 )
 
-// RoleSuperAdmin has every permission.
-const RoleSuperAdmin = "super_admin"
+// AnyRole is what routes ask for that every administrator may use.
+const AnyRole Permission = "any role"
 
-// held says which other roles have a permission.
-var held = map[Permission][]string{
-	ViewBalance:  {"admin", "ops", "support", "analyst"},
-	ViewHistory:  {"admin", "ops", "support", "analyst"},
-	GrantCredits: {"admin", "ops", "support"},
-	Deduct:       {"admin"},
-	AdjustExpiry: {"admin"},
-	ViewJobs:     {"admin", "ops", "support"},
-	RunJobs:      {"admin", "ops"},
+// The roles of the system.
+const (
+	RoleSuperAdmin = "super_admin" // has every permission
+	RoleAdmin      = "admin"
+	RoleOps        = "ops"
+	RoleSupport    = "support"
+	RoleAnalyst    = "analyst"
+	RoleAuditor    = "auditor"
+)
 
-	ViewModels:    {"admin", "ops", "support", "analyst"},
-	EditModels:    {"admin", "ops"},
-	MoveModels:    {"admin", "ops"},
-	ViewProviders: {"admin", "ops", "support", "analyst"},
-	EditProviders: {"admin", "ops"},
-	ViewPrices:    {"admin", "ops", "support", "analyst"},
-	EditPrices:    {"admin"},
-
-	ViewPlans:       {"admin", "ops", "support", "analyst", "auditor"},
-	CreatePlans:     {"admin", "ops"},
-	EditPlans:       {"admin", "ops"},
-	CancelPlans:     {"admin", "ops"},
-	ReactivatePlans: {"admin", "ops"},
-	ViewBilling:     {"admin", "ops", "support", "analyst", "auditor"},
-	ViewTiers:       {"admin", "ops", "support", "analyst"},
-	EditTiers:       {"admin"},
-
-	ViewAudit: {"admin", "auditor"},
+// SystemRoles returns their names.
+func SystemRoles() []string {
+	return []string{RoleSuperAdmin, RoleAdmin, RoleOps, RoleSupport, RoleAnalyst, RoleAuditor}
 }
 
-// owned says which roles have a permission for what they did themselves only.
-var owned = map[Permission][]string{ViewAudit: {"admin"}}
+// IsSystemRole reports whether name is that of a role of the system.
+func IsSystemRole(name string) bool { return slices.Contains(SystemRoles(), name) }
+
+// table says which roles hold which permissions, super_admin aside.
+var table = []struct {
+	roles []string
+	hold  []Permission
+}{
+	{
+		[]string{RoleAdmin, RoleOps, RoleSupport, RoleAnalyst, RoleAuditor},
+		[]Permission{ViewPlans, "licenses.view", ViewUsers, ViewRoles, ViewBilling, "analytics.view_dashboard"},
+	},
+	{
+		[]string{RoleAdmin, RoleOps, RoleSupport, RoleAnalyst},
+		[]Permission{"coupons.view", ViewBalance, ViewHistory, ViewModels, ViewProviders, ViewTiers, ViewPrices, "analytics.view_usage"},
+	},
+	{
+		[]string{RoleAdmin, RoleOps, RoleSupport},
+		[]Permission{GrantCredits, ViewPII, UnsuspendUsers, "webhooks.view", "api_keys.view", "content.view", ViewJobs},
+	},
+	{
+		[]string{RoleAdmin, RoleOps},
+		[]Permission{
+			CreatePlans, EditPlans, CancelPlans, ReactivatePlans, "licenses.create", "licenses.activate", "licenses.deactivate",
+			"coupons.create", "coupons.edit", "coupons.approve_redemption", "campaigns.create", EditUsers, SuspendUsers, EditModels, MoveModels,
+			EditProviders, "billing.manage", "webhooks.manage", "api_keys.revoke", "content.manage", RunJobs,
+		},
+	},
+	{
+		[]string{RoleAdmin},
+		[]Permission{
+			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
+			"users.reset_mfa", BanUsers, "users.delete", AssignRoles, EditPrices, "pricing.approve", EditTiers, "approvals.decide", "clients.manage",
+		},
+	},
+	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},
+	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
+	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{"approvals.view"}},
+	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", "settings.view", "security.view"}},
+	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, "settings.edit", ManageSecurity}},
+}
+
+// limited says which roles have a permission only within bounds: for what they
+// did themselves (ViewAudit), or for at most 30 days (SuspendUsers).
+var limited = map[Permission]string{ViewAudit: RoleAdmin, SuspendUsers: RoleOps}
+
+// Permissions returns all there are, by name.
+func Permissions() []Permission {
+	var out []Permission
+	for _, row := range table {
+		out = append(out, row.hold...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// PermissionsOf returns what a role of the system holds, by name.
+func PermissionsOf(role string) []Permission {
+	var out []Permission
+	for _, row := range table {
+		if role == RoleSuperAdmin || slices.Contains(row.roles, role) {
+			out = append(out, row.hold...)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Rights is what an administrator may do. It is immutable and safe for
+// concurrent use.
+type Rights struct{ held map[Permission]bool } // true: within bounds only
+
+// NewRights returns the rights of who has these roles of the system and, beside
+// them, what is granted. What is revoked is not among them whoever gave it.
+func NewRights(roles []string, granted, revoked []Permission) *Rights {
+	r := &Rights{held: map[Permission]bool{}}
+	for _, role := range roles {
+		for _, p := range PermissionsOf(role) {
+			bounded, has := r.held[p]
+			r.held[p] = limited[p] == role && (bounded || !has)
+		}
+	}
+	for _, p := range granted {
+		r.held[p] = false
+	}
+	for _, p := range revoked {
+		delete(r.held, p)
+	}
+	return r
+}
+
+// List returns the permissions by name.
+func (r *Rights) List() []Permission {
+	var out []Permission
+	if r != nil {
+		for p := range r.held {
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Has reports whether p is among r.
+func (r *Rights) Has(p Permission) bool {
+	_, has := r.held[p]
+	return has
+}
+
+// Permissions returns what a may do, by name.
+func (a Actor) Permissions() []Permission { return a.rights().List() }
+
+// rights returns those of a: what its roles of the system hold when nobody said
+// more.
+func (a Actor) rights() *Rights {
+	if a.Rights != nil {
+		return a.Rights
+	}
+	return NewRights(a.Roles, nil, nil)
+}
 
 // ErrPermission answers somebody whose roles do not include what a route asks
 // for.
 var ErrPermission = fault.New(fault.Forbidden, "forbidden", "Your roles do not allow this.")
 
-// May reports whether the roles of a include p.
+// May reports whether a has p.
 func (a Actor) May(p Permission) bool {
-	if slices.Contains(a.Roles, RoleSuperAdmin) {
-		return true
+	if p == AnyRole {
+		return len(a.Roles) > 0
 	}
-	return slices.ContainsFunc(held[p], func(role string) bool { return slices.Contains(a.Roles, role) })
+	return a.rights().Has(p)
 }
 
-// OwnOnly reports whether a has p for what a did only.
-func (a Actor) OwnOnly(p Permission) bool {
-	if slices.Contains(a.Roles, RoleSuperAdmin) {
-		return false
-	}
-	return !slices.ContainsFunc(held[p], func(role string) bool {
-		return slices.Contains(a.Roles, role) && !slices.Contains(owned[p], role)
-	})
-}
+// Bounded reports whether a has p only within the bounds of a role: for what a
+// did, or for a short time.
+func (a Actor) Bounded(p Permission) bool { return a.rights().held[p] }
 
 // Admin returns the Actor that ctx carries if it is a person with the scope
-// admin whose roles include p.
+// admin whose rights include p.
 func Admin(ctx context.Context, p Permission) (Actor, error) {
 	a, err := From(ctx)
 	if err != nil {

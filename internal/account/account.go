@@ -21,7 +21,7 @@ type User struct {
 	FirstName  string
 	LastName   string
 	Locale     string
-	Role       string // "" or RoleSuperAdmin
+	Staff      bool // has a role, so a second factor is a must; what they may is in package role
 	State      string
 	Reason     string    // why the account is not active
 	Until      time.Time // when a suspension ends; zero if it does not
@@ -34,9 +34,6 @@ type User struct {
 	// show an older time.
 	LastLoginAt time.Time
 }
-
-// RoleSuperAdmin may do everything.
-const RoleSuperAdmin = "super_admin"
 
 // The states of an account.
 const (

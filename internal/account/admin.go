@@ -45,7 +45,7 @@ func (s *Service) makeAdmin(ctx context.Context, email, phc string) (User, error
 	case errors.Is(err, ErrUnknown):
 		local, _, _ := strings.Cut(email, "@")
 		u = user{User: User{
-			ID: id.New("usr", now), Email: email, Verified: true, Username: madeUsername(local, ""), Role: RoleSuperAdmin,
+			ID: id.New("usr", now), Email: email, Verified: true, Username: madeUsername(local, ""), Staff: true,
 			State: StateActive, PasswordAt: now, SignedOutAt: now, CreatedAt: now,
 		}, password: phc}
 		created, err := s.store.insert(ctx, u)
@@ -55,7 +55,7 @@ func (s *Service) makeAdmin(ctx context.Context, email, phc string) (User, error
 	case err != nil:
 		return User{}, err
 	default:
-		u.Verified, u.Role, u.State, u.Reason, u.PasswordAt, u.SignedOutAt = true, RoleSuperAdmin, StateActive, "", now, now
+		u.Verified, u.Staff, u.State, u.Reason, u.PasswordAt, u.SignedOutAt = true, true, StateActive, "", now, now
 		if err := s.store.setAdmin(ctx, u.ID, phc, now); err != nil {
 			return User{}, err
 		}

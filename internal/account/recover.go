@@ -16,6 +16,7 @@ const (
 	PasswordReset   Event = "password_reset"
 	PasswordChanged Event = "password_changed"
 	EmailChanged    Event = "email_changed"
+	Closed          Event = "closed" // an administrator ended the sign-ins
 )
 
 // Change is what follows when somebody's way to sign in has changed.

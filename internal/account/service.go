@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/mail"
@@ -43,6 +44,11 @@ type Needs struct {
 	Changed func(ctx context.Context, c Change) error
 	// Closed says that nobody may create an account by themselves.
 	Closed bool
+	// Closing is called in the transaction that locks somebody out, after that;
+	// its error keeps them in. It guards who administers others.
+	Closing func(ctx context.Context, userID string) error
+	// Audit remembers what administrators do with accounts.
+	Audit *audit.Log
 	// IDPURL is the address of the Identity Provider; links in mails begin
 	// with it, never with a Host header.
 	IDPURL string
@@ -73,6 +79,9 @@ func New(n Needs) *Service {
 	}
 	if n.Changed == nil {
 		n.Changed = func(context.Context, Change) error { return nil }
+	}
+	if n.Closing == nil {
+		n.Closing = func(context.Context, string) error { return nil }
 	}
 	s := &Service{
 		Needs: n, store: store{n.DB}, key: n.Box.Subkey("account/names"),

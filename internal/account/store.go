@@ -22,21 +22,25 @@ type store struct{ db *sqldb.DB }
 
 // selectUser reads what scan takes.
 const selectUser = `SELECT id, email, verified, username, first_name, last_name, locale, password, password_at, signed_out_at,
-	role, state, state_reason, state_until, created_at, last_login_at FROM account_user `
+	staff, state, state_reason, state_until, created_at, last_login_at FROM account_user `
 
 func (s store) one(ctx context.Context, query, key string) (user, error) {
-	var u user
-	var passwordAt, signedOut, until, created, login sqldb.Time
-	err := s.db.Q(ctx).QueryRowContext(ctx, query, key).Scan(&u.ID, &u.Email, &u.Verified, &u.Username, &u.FirstName, &u.LastName,
-		&u.Locale, &u.password, &passwordAt, &signedOut, &u.Role, &u.State, &u.Reason, &until, &created, &login)
+	u, err := scanUser(s.db.Q(ctx).QueryRowContext(ctx, query, key))
 	if errors.Is(err, sql.ErrNoRows) {
 		return user{}, ErrUnknown
 	}
 	if err != nil {
 		return user{}, fmt.Errorf("read account: %w", err)
 	}
-	u.PasswordAt, u.SignedOutAt, u.Until, u.CreatedAt, u.LastLoginAt = passwordAt.Time, signedOut.Time, until.Time, created.Time, login.Time
 	return u, nil
+}
+
+func scanUser(row interface{ Scan(...any) error }) (u user, err error) {
+	var passwordAt, signedOut, until, created, login sqldb.Time
+	err = row.Scan(&u.ID, &u.Email, &u.Verified, &u.Username, &u.FirstName, &u.LastName,
+		&u.Locale, &u.password, &passwordAt, &signedOut, &u.Staff, &u.State, &u.Reason, &until, &created, &login)
+	u.PasswordAt, u.SignedOutAt, u.Until, u.CreatedAt, u.LastLoginAt = passwordAt.Time, signedOut.Time, until.Time, created.Time, login.Time
+	return u, err
 }
 
 func (s store) byID(ctx context.Context, userID string) (user, error) {
@@ -52,7 +56,7 @@ func (s store) byUsername(ctx context.Context, key string) (user, error) {
 }
 
 func (s store) admins(ctx context.Context) (n int, err error) {
-	const q = `SELECT COUNT(*) FROM account_user WHERE role <> '' AND state = 'active'`
+	const q = `SELECT COUNT(*) FROM account_user WHERE staff AND state = 'active'`
 	if err := s.db.Q(ctx).QueryRowContext(ctx, q).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count administrators: %w", err)
 	}
@@ -81,11 +85,11 @@ func (s store) usernameOfOther(ctx context.Context, key, userID string) (taken b
 func (s store) insert(ctx context.Context, u user) (created bool, err error) {
 	const q = `
 		INSERT INTO account_user (id, email, email_key, verified, username, username_key, first_name, last_name, locale, password,
-			password_at, signed_out_at, role, state, state_reason, terms_at, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13, '', $11, $14)
+			password_at, signed_out_at, role, staff, state, state_reason, terms_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, '', $12, $13, '', $11, $14)
 		ON CONFLICT DO NOTHING`
 	res, err := s.db.Q(ctx).ExecContext(ctx, q, u.ID, u.Email, emailKey(u.Email), u.Verified, u.Username, usernameKey(u.Username),
-		u.FirstName, u.LastName, u.Locale, u.password, u.PasswordAt.UnixMicro(), u.Role, u.State, u.CreatedAt.UnixMicro())
+		u.FirstName, u.LastName, u.Locale, u.password, u.PasswordAt.UnixMicro(), u.Staff, u.State, u.CreatedAt.UnixMicro())
 	return changed(res, err, "create account")
 }
 
@@ -102,7 +106,7 @@ func changed(res sql.Result, err error, what string) (bool, error) {
 const release = `
 	UPDATE account_user SET email = '', email_key = 'gone:' || id, username = '', username_key = 'gone:' || id,
 		first_name = '', last_name = '', password = '', state = 'deleted'
-	WHERE NOT verified AND role = '' AND state = 'active' AND `
+	WHERE NOT verified AND NOT staff AND state = 'active' AND `
 
 func (s store) releaseUnproven(ctx context.Context, emailKey string) ([]string, error) {
 	return s.ids(ctx, release+`email_key = $1 RETURNING id`, emailKey)
@@ -157,7 +161,7 @@ func (s store) setProfile(ctx context.Context, u User) error {
 
 func (s store) setAdmin(ctx context.Context, userID, password string, at time.Time) error {
 	const q = `
-		UPDATE account_user SET verified = TRUE, role = 'super_admin', state = 'active', state_reason = '', state_until = NULL,
+		UPDATE account_user SET verified = TRUE, staff = TRUE, state = 'active', state_reason = '', state_until = NULL,
 			password = $2, password_at = $3, signed_out_at = $3
 		WHERE id = $1`
 	return s.exec(ctx, "make administrator", q, userID, password, at.UnixMicro())

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"strings"
-	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
@@ -36,6 +35,7 @@ import (
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
@@ -72,11 +72,9 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	}
 	s.onStop(func(context.Context) error { models.Stop(); return nil })
 	auth := authn.New(authn.Needs{
-		Keys: d.Keys, Accounts: d.Accounts, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
+		Keys: d.Keys, Accounts: d.Accounts, Roles: d.Roles, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
 		Resource: cfg.APIURL, NonceKey: core.Box.Subkey(nonceKey), Once: id.grants.Once,
 	})
-	core.Jobs.Schedule("audit.checkpoint", job.Every{Period: time.Hour}, core.Audit.Checkpoint)
-	core.Jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)
 	client := egress.NewClient(egress.Options{Now: core.Now})
 	s.onStop(func(context.Context) error { client.Close(); return nil })
 	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "azure": azure.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
@@ -141,6 +139,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
+		role.AdminAPI{Roles: d.Roles},
+		account.AdminAPI{Accounts: d.Accounts, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 	} {
 		part.Mount(m)

@@ -12,6 +12,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
@@ -32,6 +33,7 @@ type Domains struct {
 	Factors  *mfa.Service
 	Tiers    *tier.Table
 	Plans    *subscription.Service
+	Roles    *role.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -52,7 +54,16 @@ func NewDomains(core *Core, node string) *Domains {
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
 		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born,
 	})
+	d.Roles = role.New(role.Needs{
+		DB: core.DB, Bus: core.Bus, Audit: core.Audit, Now: core.Now,
+		Usable: func(ctx context.Context, userID string) (bool, error) {
+			u, err := d.Accounts.ByID(ctx, userID)
+			return account.Usable(u, core.Now()) == nil, err
+		},
+		Staff: func(ctx context.Context, userID string, has bool) error { return d.Accounts.SetStaff(ctx, userID, has) },
+	})
 	d.Accounts = account.New(account.Needs{
+		Audit: core.Audit, Closing: d.Roles.Closing,
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
 		Closed:   core.Config.Signup == "off",
@@ -62,7 +73,7 @@ func NewDomains(core *Core, node string) *Domains {
 	d.Accounts.Changed = signOutApps(core)
 	d.Factors = mfa.New(mfa.Needs{
 		DB: core.DB, Box: core.Box, Passwords: core.Passwords, Now: core.Now, Issuer: "Rephlo",
-		Required: func(u account.User) bool { return u.Role != "" },
+		Required: func(u account.User) bool { return u.Staff },
 	})
 	return d
 }
@@ -101,13 +112,22 @@ func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified b
 	return u.CreatedAt, u.Verified, err
 }
 
-// equip gives a new administrator the start grant.
+// equip gives a new administrator every right and the start grant.
 func (d *Domains) equip(ctx context.Context, core *Core, u account.User) error {
+	if err := d.Roles.Found(ctx, u.ID); err != nil {
+		return err
+	}
 	_, err := d.Credits.Grant(ctx, credit.NewGrant{
 		User: u.ID, Source: credit.Bonus, Ref: "adm:start:" + u.ID,
 		Amount: adminCredits, ExpiresAt: core.Now().Add(bonusLife),
 	})
 	return err
+}
+
+// rolesOf returns the roles of somebody.
+func (d *Domains) rolesOf(ctx context.Context, userID string) ([]string, error) {
+	held, err := d.Roles.Of(ctx, userID)
+	return held.Roles, err
 }
 
 // knownUser returns an error for a user that does not exist.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -32,6 +33,11 @@ const jobPatience = 10 * time.Second
 func (s *Server) schedule() {
 	core, d, jobs := s.core, s.domains, s.core.Jobs
 	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
+	jobs.Schedule("access.expire", job.Every{Period: time.Minute}, func(ctx context.Context) error {
+		return errors.Join(d.Roles.Expire(ctx), d.Accounts.EndSuspensions(ctx))
+	})
+	jobs.Schedule("audit.checkpoint", job.Every{Period: time.Hour}, core.Audit.Checkpoint)
+	jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)
 	jobs.Schedule("idempotency.cleanup", job.Every{Period: time.Hour, Offset: 11 * time.Minute}, s.keys.Sweep)
 	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
 	jobs.Schedule("usage.summarise", job.Every{Period: 5 * time.Minute}, d.Usage.Summarise)

@@ -30,6 +30,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -153,7 +154,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		Factors: s.secondFactors,
 	})
 	core.Jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
-	users := people{d.Accounts, core.Now}
+	users := people{d.Accounts, d.Roles, core.Now}
 	tokens := token.New(token.Needs{
 		Log: core.Log, Now: core.Now, Clients: p.clients, Grants: p.grants, Keys: p.signing, Users: users, Server: p.server,
 		Proofs: p.proofs, Sealer: p.sealer,
@@ -193,6 +194,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 // people shows accounts to the Identity Provider's protocol.
 type people struct {
 	accounts *account.Service
+	roles    *role.Service
 	now      func() time.Time
 }
 
@@ -208,8 +210,12 @@ func (p people) Profile(ctx context.Context, userID string) (oauth.Profile, erro
 		ID: u.ID, Active: account.Usable(u, p.now()) == nil, Email: u.Email, EmailVerified: u.Verified, Username: u.Username,
 		FirstName: u.FirstName, LastName: u.LastName, Locale: u.Locale, CreatedAt: u.CreatedAt, LastLoginAt: u.LastLoginAt,
 	}
-	if u.Role != "" {
-		out.Roles = []string{u.Role}
+	if u.Staff {
+		held, err := p.roles.Of(ctx, userID)
+		if err != nil {
+			return oauth.Profile{}, err
+		}
+		out.Roles = held.Roles
 	}
 	return out, nil
 }

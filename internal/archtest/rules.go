@@ -25,6 +25,7 @@ var Rules = map[string][]string{
 	// Domains of both services.
 	"access":  {},
 	"audit":   {},
+	"role":    {},
 	"health":  {},
 	"tier":    {},
 	"account": {},
@@ -40,7 +41,7 @@ var Rules = map[string][]string{
 	"credit/mutants":  {},
 	"usage":           {"credit", "pricing"},
 	"subscription":    {"account", "credit", "tier"},
-	"authn":           {"account", "apikey", "identity/oauth"},
+	"authn":           {"account", "apikey", "identity/oauth", "role"},
 	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":   {"llm"},
 

@@ -67,6 +67,7 @@ func (s store) list(ctx context.Context, f Filter, limit int) ([]row, error) {
 			` AND ($9 = '' OR ip_tag = $9) AND ($10 = '' OR request_id = $10) AND ($11 = '' OR actor = $11) ORDER BY seq DESC LIMIT $12`
 		byRequest  = all + `request_id = $1` + rest
 		byResource = all + `resource_type = $7 AND resource_id = $1` + rest
+		byType     = all + `resource_type = $1` + rest
 		byAddress  = all + `ip_tag = $1` + rest
 		byActor    = all + `actor = $1` + rest
 		byAction   = all + `action = $1` + rest
@@ -78,6 +79,8 @@ func (s store) list(ctx context.Context, f Filter, limit int) ([]row, error) {
 		query, key = byRequest, f.RequestID
 	case f.ID != "" && f.Type != "":
 		query, key = byResource, f.ID
+	case f.Type != "" && f.Actor == "":
+		query, key = byType, f.Type
 	case f.ipTag != "":
 		query, key = byAddress, f.ipTag
 	case f.Actor != "":

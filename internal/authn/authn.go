@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
+	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -45,6 +46,7 @@ type Revocations interface {
 type Needs struct {
 	Keys        *apikey.Service
 	Accounts    *account.Service
+	Roles       *role.Service // nil: nobody has one
 	Tokens      *oauth.Verifier
 	Revocations Revocations
 	Now         func() time.Time
@@ -60,6 +62,7 @@ type Needs struct {
 type Service struct {
 	keys        *apikey.Service
 	accounts    *account.Service
+	roles       *role.Service
 	tokens      *oauth.Verifier
 	revocations Revocations
 	now         func() time.Time
@@ -81,7 +84,7 @@ func New(n Needs) *Service {
 	used := &used{once: n.Once, now: n.Now, seen: map[string]time.Time{}}
 	return &Service{
 		resource: n.Resource, proofs: oauth.NewProofs(n.NonceKey, used.first, n.Now),
-		keys: n.Keys, accounts: n.Accounts, tokens: n.Tokens, revocations: n.Revocations, now: n.Now,
+		keys: n.Keys, accounts: n.Accounts, roles: n.Roles, tokens: n.Tokens, revocations: n.Revocations, now: n.Now,
 		verified: otter.Must(&otter.Options[[sha256.Size]byte, *verified]{MaximumSize: maxTokens}),
 		failures: newFailures(),
 	}
@@ -189,11 +192,17 @@ func (s *Service) allowed(ctx context.Context, a access.Actor, unknown error) (a
 		return access.Actor{}, unknown
 	}
 	a.Verified = u.Verified
-	switch {
-	case !slices.Contains(a.Scopes, access.ScopeAdmin):
-	case u.Role != "":
-		a.Roles = []string{u.Role}
-	default: // the role decides now, not when the token was made
+	if !slices.Contains(a.Scopes, access.ScopeAdmin) {
+		return a, nil
+	}
+	if u.Staff && s.roles != nil {
+		held, err := s.roles.Of(ctx, a.UserID)
+		if err != nil {
+			return access.Actor{}, fault.ErrUnavailable.Because(err)
+		}
+		a.Roles, a.Rights = held.Roles, held.Rights
+	}
+	if len(a.Roles) == 0 { // the roles decide now, not when the token was made
 		a.Scopes = slices.DeleteFunc(slices.Clone(a.Scopes), func(scope string) bool { return scope == access.ScopeAdmin })
 	}
 	return a, nil

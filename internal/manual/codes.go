@@ -52,6 +52,7 @@ var Codes = []Code{
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},
 	{"invalid_request", TopicRequest, on(400, 401), "The request cannot be read: broken JSON, a field of the wrong type, a missing or doubled parameter, or a body that ended too early. The userinfo endpoint uses it with status 401 for a request without a token.", "Correct what the message names and send the request again. Repeating it unchanged does not help."},
 	{"invalid_state", TopicRequest, on(409), "The thing is in a state from which this is not possible, or it belongs to the configuration of the server.", "Read its present state, and take the step that leads there first."},
+	{"last_super_admin", TopicRequest, on(409), "The change would leave nobody who can sign in and may do everything.", "Give somebody else the role super_admin, without an end, then repeat the change."},
 	{"method_not_allowed", TopicRequest, on(405), "The address exists, but not for this HTTP method.", "Use one of the methods that the Allow header lists."},
 	{"not_found", TopicRequest, on(404), "There is nothing at this address, or the thing with this id is not yours.", "Check the path and the id. Things of other accounts are answered in the same way."},
 	{"operation_unsupported", TopicRequest, on(400), "The model does not do what this path is for, or has no price for it.", "Use a model that does: GET /v1/models lists them and what they can do."},

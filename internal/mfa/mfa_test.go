@@ -46,7 +46,7 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 	}
 	w.Service = mfa.New(mfa.Needs{
 		DB: db, Box: box, Passwords: seal.NewPasswordsOf(64), Now: w.now, Issuer: "Rephlo",
-		Required: func(u account.User) bool { return u.Role != "" },
+		Required: func(u account.User) bool { return u.Staff },
 		Happened: func(_ context.Context, _ account.User, e mfa.Event) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -270,7 +270,7 @@ func TestWhoMustHaveAFactorCannotRemoveIt(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		ctx, w := t.Context(), newWorld(t, db)
-		root := account.User{ID: "usr_root", Email: "root@example.com", Role: account.RoleSuperAdmin}
+		root := account.User{ID: "usr_root", Email: "root@example.com", Staff: true}
 		secret, _ := w.enroll(t, root)
 		if err := w.Disable(ctx, root, w.code(secret)); !errors.Is(err, mfa.ErrMandatory) {
 			t.Errorf("got %v", err)

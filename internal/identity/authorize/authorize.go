@@ -160,7 +160,7 @@ func (s state) needsClick() bool {
 // scopes returns those that this user can grant: nobody without a role can
 // hand out the right to administer.
 func (s state) scopes() []string {
-	if s.user.Role != "" {
+	if s.user.Staff {
 		return s.in.Request.Scopes
 	}
 	return slices.DeleteFunc(slices.Clone(s.in.Request.Scopes), func(scope string) bool { return scope == oauth.ScopeAdmin })

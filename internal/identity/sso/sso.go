@@ -137,7 +137,7 @@ func (s *Service) bySecret(ctx context.Context, secret string) (Session, bool, e
 // live reports whether ss is good for u at the time now.
 func live(ss Session, u account.User, now time.Time) bool {
 	life := absolute
-	if u.Role != "" {
+	if u.Staff {
 		life = adminLife
 	}
 	return ss.endedAt.IsZero() && now.Sub(ss.lastSeenAt) < idle && now.Sub(ss.createdAt) < life &&
@@ -191,7 +191,7 @@ func (s *Service) raise(ctx context.Context, ss Session, amr []string) (Session,
 // endOldest keeps the number of a user's sessions bounded.
 func (s *Service) endOldest(ctx context.Context, u account.User) error {
 	limit := perUser
-	if u.Role != "" {
+	if u.Staff {
 		limit = perAdmin
 	}
 	open, err := s.store.open(ctx, u.ID)

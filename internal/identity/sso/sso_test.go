@@ -147,10 +147,10 @@ func TestSessionsEnd(t *testing.T) {
 		w := newWorld(t, db, true)
 		ada := w.user(t, "ada@example.com")
 		// The longer limits are those of somebody who is no administrator.
-		if _, err := db.Q(t.Context()).ExecContext(t.Context(), `UPDATE account_user SET role = ''`); err != nil {
+		if _, err := db.Q(t.Context()).ExecContext(t.Context(), `UPDATE account_user SET staff = FALSE`); err != nil {
 			t.Fatal(err)
 		}
-		ada.Role = ""
+		ada.Staff = false
 		for name, tt := range map[string]struct {
 			step  time.Duration
 			steps int

@@ -1,0 +1,119 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/sqldb"
+)
+
+// setState writes the state of u, if it is still the one before.
+func (s store) setState(ctx context.Context, u User, before string) (bool, error) {
+	const q = `UPDATE account_user SET state = $2, state_reason = $3, state_until = $4, signed_out_at = $5 WHERE id = $1 AND state = $6`
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, u.ID, u.State, u.Reason, sqldb.TimeArg(u.Until), u.SignedOutAt.UnixMicro(), before)
+	return changed(res, err, "change the state of an account")
+}
+
+func (s store) signOut(ctx context.Context, userID string, at time.Time) error {
+	return s.exec(ctx, "sign out", `UPDATE account_user SET signed_out_at = $2 WHERE id = $1`, userID, at.UnixMicro())
+}
+
+func (s store) setStaff(ctx context.Context, userID string, has bool) (bool, error) {
+	res, err := s.db.Q(ctx).ExecContext(ctx, `UPDATE account_user SET staff = $2 WHERE id = $1 AND staff <> $2`, userID, has)
+	return changed(res, err, "mark a person with a role")
+}
+
+// overdue returns whose suspension was to end before now.
+func (s store) overdue(ctx context.Context, now time.Time) ([]string, error) {
+	return s.ids(ctx, `SELECT id FROM account_user WHERE state = 'suspended' AND state_until <= $1 ORDER BY id`, now.UnixMicro())
+}
+
+func (s store) addState(ctx context.Context, c StateChange) error {
+	const q = `INSERT INTO account_state (id, user_id, from_state, to_state, reason, created_by, created_at, until, lifted_at, lifted_by)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, '')`
+	return s.exec(ctx, "write the history of an account", q, c.ID, c.UserID, c.From, c.To, c.Reason, c.By, c.At.UnixMicro(), sqldb.TimeArg(c.Until))
+}
+
+// liftState notes who ended the state that an account is in.
+func (s store) liftState(ctx context.Context, userID, by string, at time.Time) error {
+	const q = `UPDATE account_state SET lifted_at = $3, lifted_by = $2 WHERE user_id = $1 AND lifted_at IS NULL AND to_state <> 'active'`
+	return s.exec(ctx, "write the history of an account", q, userID, by, at.UnixMicro())
+}
+
+func (s store) states(ctx context.Context, userID string, limit int) ([]StateChange, error) {
+	const q = `SELECT id, user_id, from_state, to_state, reason, created_by, created_at, until, lifted_at, lifted_by FROM account_state
+		WHERE user_id = $1 ORDER BY id DESC LIMIT $2`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the history of an account: %w", err)
+	}
+	defer rows.Close()
+	var out []StateChange
+	for rows.Next() {
+		var c StateChange
+		var at, until, lifted sqldb.Time
+		if err := rows.Scan(&c.ID, &c.UserID, &c.From, &c.To, &c.Reason, &c.By, &at, &until, &lifted, &c.LiftedBy); err != nil {
+			return nil, fmt.Errorf("read the history of an account: %w", err)
+		}
+		c.At, c.Until, c.LiftedAt = at.Time, until.Time, lifted.Time
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// people returns those that f chooses.
+func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) {
+	const (
+		where = `WHERE ($1 = '' OR email_key LIKE $1 ESCAPE '\' OR username_key LIKE $1 ESCAPE '\'
+				OR LOWER(first_name || ' ' || last_name) LIKE $1 ESCAPE '\' OR id = $2)
+			AND ($3 = '' OR state = $3) AND created_at >= $4 AND created_at < $5 AND email <> '' `
+		newest    = `AND ($7 = '' OR (created_at, id) < ($6, $7)) `
+		latest    = `AND ($7 = '' OR (COALESCE(last_login_at, 0), id) < ($6, $7)) `
+		byNewest  = `ORDER BY created_at DESC, id DESC LIMIT $8`
+		byLatest  = `ORDER BY COALESCE(last_login_at, 0) DESC, id DESC LIMIT $8`
+		noEnd     = int64(1) << 62
+		firstMore = 9
+	)
+	page, order := newest, byNewest
+	if f.Sort == ByLogin {
+		page, order = latest, byLatest
+	}
+	search, until := "", noEnd
+	if f.Search != "" {
+		search = like(f.Search)
+	}
+	if !f.Before.IsZero() {
+		until = f.Before.UnixMicro()
+	}
+	var since int64
+	if !f.After.IsZero() {
+		since = f.After.UnixMicro()
+	}
+	args := []any{search, f.Search, f.State, since, until, f.Seen, f.SeenID, limit}
+	only := ""
+	if f.IDs != nil {
+		places := make([]string, 0, len(f.IDs))
+		for i, userID := range f.IDs {
+			places = append(places, "$"+strconv.Itoa(firstMore+i))
+			args = append(args, userID)
+		}
+		only = "AND id IN (" + strings.Join(places, ", ") + ") "
+	}
+	rows, err := s.db.Q(ctx).QueryContext(ctx, selectUser+where+only+page+order, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", err)
+	}
+	defer rows.Close()
+	var out []User
+	for rows.Next() {
+		u, err := scanUser(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list accounts: %w", err)
+		}
+		out = append(out, u.User)
+	}
+	return out, rows.Err()
+}

@@ -38,6 +38,7 @@ type Actor struct {
 	Roles    []string  // of an administrator
 	Rights   *Rights   // of an administrator; nil: what the roles of the system hold
 	AuthTime time.Time // when the user signed in; zero for an API key
+	Factor   bool      // a second factor was used at the sign-in
 }
 
 // Policy bounds what an API key may do beyond its scopes. It is immutable.

@@ -75,8 +75,11 @@ func Challenge(metadata string) func(code string, details map[string]any) string
 			// No error attribute: no token was presented, or it is not the token that is wrong.
 		case ErrScope.Code:
 			c.WriteString(`, error="insufficient_scope"`)
-		case ErrSignInAgain.Code, "insufficient_user_authentication": // RFC 9470 section 3
+		case ErrSignInAgain.Code, "insufficient_user_authentication", "session_idle": // RFC 9470 section 3
 			c.WriteString(`, error="insufficient_user_authentication"`)
+			if acr, ok := details["acrValues"].(string); ok {
+				c.WriteString(`, acr_values="` + acr + `"`)
+			}
 			if age, ok := details["maxAgeSeconds"].(int); ok {
 				c.WriteString(`, max_age="` + strconv.Itoa(age) + `"`)
 			}

@@ -31,13 +31,14 @@ type staff struct {
 	mux   *web.Mux
 	users map[string]account.User // by role; "" has none
 	asked int
+	acr   string // of the sign-ins
 }
 
 const why = "a reason that is long enough"
 
 func newStaff(t *testing.T) *staff {
 	t.Helper()
-	f := &staff{T: t, Server: start(t), users: map[string]account.User{}}
+	f := &staff{T: t, Server: start(t), users: map[string]account.User{}, acr: "mfa"}
 	var err error
 	if f.mux, err = f.newAPI(t.Context()); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func (f *staff) token(userID, scope string, ago time.Duration) string {
 	now := f.core.Now().Add(-ago)
 	text, err := f.parts.signing.Sign(oauth.TypeAccess, oauth.AccessToken{
 		Issuer: f.core.Config.IDPURL, Subject: userID, Audience: f.core.Config.APIURL, ClientID: "test", Scope: scope,
-		IssuedAt: now.Unix(), Expiry: now.Add(10 * time.Minute).Unix(), AuthTime: now.Unix(), JTI: "at_" + fmt.Sprint(now.UnixNano()),
+		IssuedAt: now.Unix(), Expiry: now.Add(10 * time.Minute).Unix(), AuthTime: now.Unix(), ACR: f.acr, JTI: "at_" + fmt.Sprint(now.UnixNano()),
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -202,6 +203,9 @@ func nobodyElse(t *testing.T, f *staff) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.acr = "single"
+	bare := f.token(root.UserID, "admin", 0)
+	f.acr = "mfa"
 	patterns, _ := f.adminRoutes()
 	for _, tt := range []struct {
 		who, credential string
@@ -212,6 +216,7 @@ func nobodyElse(t *testing.T, f *staff) {
 		{"a user without a role", f.token(f.users[""].ID, "admin", 0), 403, "insufficient_scope"},
 		{"a user with another scope", f.token(f.users[""].ID, "credits.read user.info", 0), 403, "insufficient_scope"},
 		{"a super_admin with other scopes", f.token(root.UserID, "account.manage billing.manage keys.manage", 0), 403, "insufficient_scope"},
+		{"a super_admin without a second factor", bare, 401, "insufficient_user_authentication"},
 		{"a super_admin's old token", f.token(root.UserID, "admin", time.Hour), 401, "token_expired"},
 		{"a super_admin's API key", key.Reveal(), 403, "forbidden"},
 		{"a super_admin's ID token", id, 401, "invalid_token"},

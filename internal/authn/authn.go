@@ -166,7 +166,7 @@ func (s *Service) verify(text string, now time.Time) (*verified, error) {
 	if end := c.Expiry.Add(oauth.Skew); end.Before(v.until) { // what is over is not remembered
 		v.until = end
 	}
-	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Session: c.SessionID, Scopes: c.Scopes, AuthTime: c.AuthTime}
+	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Session: c.SessionID, Scopes: c.Scopes, AuthTime: c.AuthTime, Factor: oauth.MeetsACR(c.ACR, []string{"mfa"})}
 	return v, nil
 }
 

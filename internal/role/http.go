@@ -14,9 +14,13 @@ type AdminAPI struct {
 	Roles *Service
 }
 
+// freshFactor is how long ago the sign-in may be of who changes rights.
+const freshFactor = 5 * time.Minute
+
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
-	view, assign := access.Allows(access.ViewRoles), access.Allows(access.AssignRoles)
+	recent := access.Recent(freshFactor, a.Roles.Now)
+	view, assign := access.Allows(access.ViewRoles), web.All(access.Allows(access.AssignRoles), recent)
 	web.Route(m, "GET /admin/me", a.me, access.Allows(access.AnyRole), web.Doc("Show your own roles and permissions"))
 	web.Route(m, "GET /admin/permissions", a.permissions, view, web.Doc("List all permissions and the roles of the system that hold them"))
 	web.Route(m, "GET /admin/users/{id}/roles", a.assignments, view, web.Doc("List the roles of a person"))
@@ -26,10 +30,10 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "POST /admin/users/{id}/overrides", a.override, assign, web.Status(http.StatusCreated), web.Doc("Grant a person a permission or revoke one"))
 	web.Route(m, "DELETE /admin/users/{id}/overrides/{overrideId}", a.endOverride, assign, web.Doc("End an override"))
 	web.Route(m, "GET /admin/roles", a.list, view, web.Doc("List the roles"))
-	web.Route(m, "POST /admin/roles", a.define, access.Allows(access.CreateRoles), web.Status(http.StatusCreated), web.Doc("Define a role"))
+	web.Route(m, "POST /admin/roles", a.define, access.Allows(access.CreateRoles), recent, web.Status(http.StatusCreated), web.Doc("Define a role"))
 	web.Route(m, "GET /admin/roles/{id}", a.one, view, web.Doc("Show a role"))
-	web.Route(m, "PATCH /admin/roles/{id}", a.redefine, access.Allows(access.EditRoles), web.Doc("Change a role"))
-	web.Route(m, "DELETE /admin/roles/{id}", a.undefine, access.Allows(access.DeleteRoles), web.Doc("Delete a role that nobody has"))
+	web.Route(m, "PATCH /admin/roles/{id}", a.redefine, access.Allows(access.EditRoles), recent, web.Doc("Change a role"))
+	web.Route(m, "DELETE /admin/roles/{id}", a.undefine, access.Allows(access.DeleteRoles), recent, web.Doc("Delete a role that nobody has"))
 }
 
 type adminMeOutput struct {
@@ -37,6 +41,7 @@ type adminMeOutput struct {
 		UserID      string              `json:"userId"`
 		Roles       []string            `json:"roles"`
 		Permissions []access.Permission `json:"permissions"`
+		IdleLimit   int64               `json:"idleLimitSeconds" doc:"After so long without a request a new sign-in is needed"`
 	}
 }
 
@@ -48,6 +53,7 @@ func (a AdminAPI) me(ctx context.Context, _ *struct{}) (*adminMeOutput, error) {
 	out := &adminMeOutput{}
 	out.Body.UserID, out.Body.Roles = actor.UserID, append([]string{}, actor.Roles...)
 	out.Body.Permissions = append([]access.Permission{}, actor.Permissions()...)
+	out.Body.IdleLimit = int64(IdleLimit(actor.Roles) / time.Second)
 	return out, nil
 }
 

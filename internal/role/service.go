@@ -45,13 +45,14 @@ type Service struct {
 
 	mu      sync.Mutex
 	held    map[string]Held // guarded by mu
+	visits  map[sign]visit  // guarded by mu
 	changes uint64          // guarded by mu: how many announcements there were
 }
 
 // New returns a Service that hears of changes in other processes through the
 // bus.
 func New(n Needs) *Service {
-	s := &Service{Needs: n, store: store{n.DB}, held: map[string]Held{}}
+	s := &Service{Needs: n, store: store{n.DB}, held: map[string]Held{}, visits: map[sign]visit{}}
 	n.Bus.Subscribe(busUser, func(userID string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -238,6 +239,9 @@ func (s *Service) keepOne(ctx context.Context) error {
 // Expire ends what has expired, so that lists and marks say so; it counted for
 // nothing before. Run it every minute.
 func (s *Service) Expire(ctx context.Context) error {
+	if err := s.store.dropVisits(ctx, s.Now().Add(-2*longest)); err != nil {
+		return err
+	}
 	users, err := s.store.expired(ctx, s.Now())
 	if err != nil {
 		return err

@@ -281,3 +281,35 @@ func TestProfilesAreEditedForPeople(t *testing.T) {
 		}
 	})
 }
+
+func TestSignInsAreRemembered(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		o := newOffice(t, db)
+		ada := o.people(1)[0]
+		for _, a := range []account.Attempt{{Name: ada.Email, Password: good}, {Name: ada.Email, Password: "wrong horse"}, {Name: "nobody@example.com", Password: good}} {
+			_, _ = o.Authenticate(t.Context(), a)
+		}
+		if _, err := o.Suspend(t.Context(), ada.ID, account.Turn{Reason: "spam by the thousand"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Authenticate(t.Context(), account.Attempt{Name: ada.Email, Password: good}); !errors.Is(err, account.ErrSuspended) {
+			t.Error(err)
+		}
+		if err := o.SignedIn(t.Context(), ada); err != nil { // as she was before
+			t.Error(err)
+		}
+		es, err := o.Audit.List(t.Context(), audit.Filter{Action: "sign_in"}, 10)
+		got := ""
+		for _, e := range es {
+			got += fmt.Sprint(e.Outcome, " ", e.ID == ada.ID, " ", string(e.After["way"]), string(e.After["fault"]), "; ")
+			if strings.Contains(e.Record, "example.com") {
+				t.Errorf("it holds what was typed: %s", e.Record)
+			}
+		}
+		const want = `done true "passkey"; refused true "password""account_suspended"; failed false "password""unauthorized"; failed true "password""unauthorized"; done true "password"; `
+		if err != nil || got != want {
+			t.Errorf("%s, %v, want %s", got, err, want)
+		}
+	})
+}

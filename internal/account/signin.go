@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/throttle"
 
 	"golang.org/x/text/unicode/norm"
@@ -48,11 +50,27 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 		return User{}, err
 	}
 	if !ok {
+		if err := s.tried(ctx, u.ID, "password", ErrCredentials); err != nil {
+			return User{}, unavailable(err)
+		}
 		return User{}, ErrCredentials.With("triesLeft", left)
 	}
 	s.names.Forget(key)
 	s.networks.GiveBack(net)
 	return s.welcome(ctx, u, a.Password, renew)
+}
+
+// tried remembers how a try to sign in ended. A name that nobody has leaves an
+// entry too, without the name: the work is the same.
+func (s *Service) tried(ctx context.Context, userID, way string, err error) error {
+	c := audit.Change{Action: "sign_in", Type: "user", ID: userID, Actor: userID, After: map[string]any{"way": way}}
+	if err != nil {
+		c.After = map[string]any{"way": way, "fault": fault.From(err).Code}
+		if c.Outcome = audit.Refused; errors.Is(err, ErrCredentials) {
+			c.Outcome = audit.Failed
+		}
+	}
+	return s.Audit.Write(ctx, c)
 }
 
 // verify compares the password. One that no account can have is hashed too.
@@ -66,7 +84,7 @@ func (s *Service) verify(ctx context.Context, u user, password string) (ok, rene
 // welcome is what follows the right password.
 func (s *Service) welcome(ctx context.Context, u user, password string, renew bool) (User, error) {
 	if err := Usable(u.User, s.Now()); err != nil {
-		return User{}, err
+		return User{}, unavailable(errors.Join(err, s.tried(ctx, u.ID, "password", err)))
 	}
 	u.LastLoginAt = s.Now()
 	phc := ""
@@ -76,7 +94,13 @@ func (s *Service) welcome(ctx context.Context, u user, password string, renew bo
 			phc = "" // the next sign-in does it
 		}
 	}
-	if err := s.store.signedIn(ctx, u.ID, u.LastLoginAt, phc, u.password); err != nil {
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.signedIn(ctx, u.ID, u.LastLoginAt, phc, u.password); err != nil {
+			return err
+		}
+		return s.tried(ctx, u.ID, "password", nil)
+	})
+	if err != nil {
 		return User{}, unavailable(err)
 	}
 	return u.User, nil
@@ -86,9 +110,14 @@ func (s *Service) welcome(ctx context.Context, u user, password string, renew bo
 // ErrSuspended, ErrBanned: they may not sign in.
 func (s *Service) SignedIn(ctx context.Context, u User) error {
 	if err := Usable(u, s.Now()); err != nil {
-		return err
+		return unavailable(errors.Join(err, s.tried(ctx, u.ID, "passkey", err)))
 	}
-	return unavailable(s.store.signedIn(ctx, u.ID, s.Now(), "", ""))
+	return unavailable(s.DB.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.signedIn(ctx, u.ID, s.Now(), "", ""); err != nil {
+			return err
+		}
+		return s.tried(ctx, u.ID, "passkey", nil)
+	}))
 }
 
 // byName finds a user by address or username.

@@ -161,6 +161,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	})
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,
+		Use:   []web.Middleware{core.Audit.Middleware(account.Address)}, // sign-ins are remembered with where they came from
 		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
 	})
 	for _, part := range []web.Mounter{

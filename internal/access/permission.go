@@ -51,6 +51,7 @@ const (
 	SuspendUsers   Permission = "users.suspend"
 	UnsuspendUsers Permission = "users.unsuspend"
 	BanUsers       Permission = "users.ban"
+	ViewSecurity   Permission = "security.view"
 	ManageSecurity Permission = "security.manage"
 )
 
@@ -110,7 +111,7 @@ var table = []struct {
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},
 	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
 	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{"approvals.view"}},
-	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", "settings.view", "security.view"}},
+	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", "settings.view", ViewSecurity}},
 	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, "settings.edit", ManageSecurity}},
 }
 

@@ -37,6 +37,7 @@ type world struct {
 	mu       sync.Mutex
 	now      time.Time
 	mails    string
+	sent     int64 // mails, guarded by mu
 	verified []string
 	admins   []string
 	changes  []account.Change
@@ -53,7 +54,7 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 	}
 	w.Service = account.New(account.Needs{
 		DB: db, Bus: bus.New(db, log, w.clock), Log: log, Now: w.clock, Passwords: seal.NewPasswordsOf(64), Box: box,
-		Mail: mailer.NewFolder(w.mails, log, time.Now), IDPURL: "https://id.test",
+		Mail: mailer.NewFolder(w.mails, log, w.posted), IDPURL: "https://id.test",
 		Verified: func(_ context.Context, u account.User) error {
 			w.verified = append(w.verified, u.ID)
 			return w.hookErr
@@ -68,6 +69,15 @@ func newWorld(t *testing.T, db *sqldb.DB) *world {
 		},
 	})
 	return w
+}
+
+// posted is a clock for the mailbox: no two mails are of the same moment, so they
+// are read in the order in which they were sent.
+func (w *world) posted() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sent++
+	return time.UnixMilli(w.sent)
 }
 
 func (w *world) clock() time.Time {

@@ -111,7 +111,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Origins: cfg.Origins, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
-		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate()}, Inside: []web.Middleware{s.keys.Middleware()},
+		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)}, Inside: []web.Middleware{s.keys.Middleware()},
 	})
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},

@@ -84,6 +84,7 @@ var Codes = []Code{
 	{"email_not_verified", TopicAccount, on(403), "The e-mail address of the account is not confirmed yet.", "Follow the link in the mail that was sent to it, or ask for a new one."},
 	{"email_taken", TopicAccount, on(409), "The address that you wanted to move to has become somebody else's meanwhile.", "Use another address."},
 	{"insufficient_user_authentication", TopicAccount, on(401), "What you asked for needs a sign-in with a second factor, and yours was without.", "Sign in again with a second factor; an app asks for it with acr_values=mfa."},
+	{"ip_not_allowed", TopicAccount, on(403), "One of your roles may administer only from certain networks, and you are in another one.", "Use an allowed network, or ask a super_admin to add yours to the list."},
 	{"link_confirmation_required", TopicAccount, on(409), "The account elsewhere has the e-mail address of an account here, but nobody has linked the two.", "Sign in to the account here in the way you are used to; the page then offers to link them."},
 	{"link_expired", TopicAccount, on(410), "The link, or the sign-in that it belongs to, took too long.", "Ask for a new link, or start the sign-in again from the app."},
 	{"link_used", TopicAccount, on(410), "The link works once and was used already.", "Sign in; if that does not work, ask for a new link."},

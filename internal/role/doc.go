@@ -16,5 +16,6 @@
 // A change shows at once in this process and in others when the bus has brought
 // it. Assignments and overrides are ended, never deleted: they are the history.
 //
-// Tables: role_custom, role_assignment, role_override, role_lock.
+// Tables: role_custom, role_assignment, role_override, role_lock, role_visit,
+// role_network.
 package role

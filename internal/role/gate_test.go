@@ -93,7 +93,7 @@ func TestTheGateStandsBeforeAdministrationOnly(t *testing.T) {
 			return func(rw http.ResponseWriter, r *http.Request) error {
 				return next(rw, r.WithContext(access.With(r.Context(), actor, nil)))
 			}
-		}, w.roles.Gate()}, Challenge: access.Challenge("https://api.test/meta")})
+		}, w.roles.Gate(func(r *http.Request) string { return r.Header.Get("From") })}, Challenge: access.Challenge("https://api.test/meta")})
 		ok := func(rw http.ResponseWriter, _ *http.Request) error { rw.WriteHeader(204); return nil }
 		m.Handle("GET /admin/users", ok, access.Allows(access.ViewUsers))
 		m.Handle("GET /v1/users/me", ok)

@@ -20,6 +20,7 @@ const freshFactor = 5 * time.Minute
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
 	recent := access.Recent(freshFactor, a.Roles.Now)
+	a.mountNetworks(m, recent)
 	view, assign := access.Allows(access.ViewRoles), web.All(access.Allows(access.AssignRoles), recent)
 	web.Route(m, "GET /admin/me", a.me, access.Allows(access.AnyRole), web.Doc("Show your own roles and permissions"))
 	web.Route(m, "GET /admin/permissions", a.permissions, view, web.Doc("List all permissions and the roles of the system that hold them"))

@@ -3,6 +3,7 @@ package role
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -44,9 +45,10 @@ type Service struct {
 	store store
 
 	mu      sync.Mutex
-	held    map[string]Held // guarded by mu
-	visits  map[sign]visit  // guarded by mu
-	changes uint64          // guarded by mu: how many announcements there were
+	held    map[string]Held           // guarded by mu
+	visits  map[sign]visit            // guarded by mu
+	lists   map[string][]netip.Prefix // guarded by mu: allowed networks by role; nil is not known
+	changes uint64                    // guarded by mu: how many announcements there were
 }
 
 // New returns a Service that hears of changes in other processes through the
@@ -64,6 +66,12 @@ func New(n Needs) *Service {
 		defer s.mu.Unlock()
 		s.changes++
 		clear(s.held)
+	})
+	n.Bus.Subscribe(busAllow, func(string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.changes++
+		s.lists = nil
 	})
 	return s
 }

@@ -1,8 +1,0 @@
--- +goose Up
-CREATE TABLE role_visit (                        -- when somebody administered last, by sign-in
-    user_id      TEXT NOT NULL,
-    signed_in_at BIGINT NOT NULL,                -- Unix seconds
-    last_at      BIGINT NOT NULL,
-    PRIMARY KEY (user_id, signed_in_at)
-);
-CREATE INDEX role_visit_last ON role_visit (last_at);

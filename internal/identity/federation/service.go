@@ -210,7 +210,7 @@ func (s *Service) stranger(ctx context.Context, p Person) (stage string, err err
 		return stageJoin, nil
 	case err != nil:
 		return "", err
-	case u.Verified || u.Role != "" || !p.Vouched:
+	case u.Verified || u.Staff || !p.Vouched:
 		return stageLink, nil
 	default:
 		return stageJoin, nil // the provider knows better whose the address is

@@ -87,3 +87,23 @@ func TestRolesAdministerFromAllowedNetworks(t *testing.T) {
 		}
 	})
 }
+
+// A network that is taken is one that holds its own address and reads the same
+// when it is written.
+func FuzzNetworks(f *testing.F) {
+	for _, text := range []string{"192.0.2.0/24", "192.0.2.77/24", "2001:db8::1", "::ffff:192.0.2.1", "::ffff:192.0.2.0/120", "fe80::1%eth0", "10.0.0.0/33", " 0.0.0.0/0 ", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := role.ParsePrefix(text)
+		if err != nil {
+			return
+		}
+		if !p.IsValid() || !p.Contains(p.Addr()) || p.Addr().Is4In6() || p.Addr().Zone() != "" || p != p.Masked() {
+			t.Errorf("%q is %v", text, p)
+		}
+		if again, err := role.ParsePrefix(p.String()); err != nil || again != p {
+			t.Errorf("%q is %v, then %v, %v", text, p, again, err)
+		}
+	})
+}

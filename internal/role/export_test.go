@@ -1,0 +1,4 @@
+package role
+
+// ParsePrefix reads a network as somebody types it.
+var ParsePrefix = parsePrefix

@@ -182,3 +182,18 @@ func Burn(amounts, charges []money.Credits, more money.Credits) []money.Credits 
 	}
 	return out
 }
+
+// AddGrantAs writes the row of a grant under a number and returns the number
+// that it got, and whether it was added.
+func (s *Service) AddGrantAs(ctx context.Context, id GrantID, g NewGrant) (GrantID, bool, error) {
+	now := s.now().UnixMicro()
+	row := grantRow{id: id, user: g.User, source: g.Source, ref: g.Ref, amount: int64(g.Amount), granted: now, expires: never}
+	var added bool
+	err := s.db.InTx(ctx, func(ctx context.Context) (err error) {
+		if err = s.store.lockCold(ctx); err == nil {
+			added, err = s.store.addGrant(ctx, &row)
+		}
+		return err
+	})
+	return row.id, added, err
+}

@@ -132,7 +132,7 @@ func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 		if err := s.store.lockCold(ctx); err != nil {
 			return err
 		}
-		added, err := s.store.addGrant(ctx, row)
+		added, err := s.store.addGrant(ctx, &row)
 		if err != nil {
 			return err
 		}

@@ -19,17 +19,33 @@ type grantRow struct {
 	paid              int64
 }
 
-// addGrant writes g unless its ref is there already.
-func (s store) addGrant(ctx context.Context, g grantRow) (added bool, err error) {
-	const q = `INSERT INTO credit_grant (id, user_id, source, priority, ref, granted_at, expires_at, credited, paid_minor, currency, payment)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (ref) DO NOTHING`
-	res, err := s.db.Q(ctx).ExecContext(ctx, q, int64(g.id), g.user, string(g.source), g.source.priority(), g.ref, g.granted, g.expires, g.amount,
-		g.paid, g.currency, g.payment)
-	if err != nil {
-		return false, fmt.Errorf("write grant: %w", err)
+// addGrant writes g unless its ref is there already. A number that another grant
+// of the same millisecond has is replaced by the next free one. The caller has
+// locked the cold lane.
+func (s store) addGrant(ctx context.Context, g *grantRow) (added bool, err error) {
+	const (
+		q = `INSERT INTO credit_grant (id, user_id, source, priority, ref, granted_at, expires_at, credited, paid_minor, currency, payment)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`
+		known = `SELECT COUNT(*) FROM credit_grant WHERE ref = $1`
+	)
+	for {
+		res, err := s.db.Q(ctx).ExecContext(ctx, q, int64(g.id), g.user, string(g.source), g.source.priority(), g.ref, g.granted, g.expires, g.amount,
+			g.paid, g.currency, g.payment)
+		if err != nil {
+			return false, fmt.Errorf("write grant: %w", err)
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 1 {
+			return n == 1, err
+		}
+		var same int
+		if err := s.db.Q(ctx).QueryRowContext(ctx, known, g.ref).Scan(&same); err != nil {
+			return false, fmt.Errorf("look for a grant: %w", err)
+		}
+		if same > 0 {
+			return false, nil
+		}
+		g.id++
 	}
-	n, err := res.RowsAffected()
-	return n == 1, err
 }
 
 // sameGrant returns the grant that has g's ref, or ErrConflict when it is

@@ -238,3 +238,32 @@ func TestMyCredits(t *testing.T) {
 		}
 	})
 }
+
+// Two grants of one millisecond may draw the same number: the second takes the
+// next one, and the one that was there already is not given again.
+func TestAGrantWhoseNumberIsTakenGetsAnother(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		w := open(t, db, quiet)
+		first, err := w.Grant(t.Context(), credit.NewGrant{User: "ada", Source: credit.Pack, Ref: "pay:1", Amount: money.Credit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.InTx(t.Context(), func(ctx context.Context) error {
+			g := credit.NewGrant{User: "eve", Source: credit.Pack, Ref: "pay:2", Amount: money.Credit}
+			if id, added, err := w.AddGrantAs(ctx, first, g); err != nil || !added || id != first+1 {
+				t.Errorf("the number %d is taken, and another grant got %d, %v, %v", first, id, added, err)
+			}
+			g.Ref = "pay:1"
+			if _, added, err := w.AddGrantAs(ctx, first, g); err != nil || added {
+				t.Errorf("a reference that is there was given again: %v, %v", added, err)
+			}
+			return errUndo
+		})
+		if !errors.Is(err, errUndo) {
+			t.Fatal(err)
+		}
+	})
+}
+
+var errUndo = errors.New("undo")

@@ -76,7 +76,7 @@ func (s *Service) giveBack(ctx context.Context, charged []transfer, ref, actor s
 		id: newGrantID(now), user: charged[0].user, source: Adjustment, ref: ref, amount: late,
 		granted: now.UnixMicro(), expires: now.Add(adjustmentLife).UnixMicro(),
 	}
-	if _, err := s.store.addGrant(ctx, g); err != nil {
+	if _, err := s.store.addGrant(ctx, &g); err != nil {
 		return nil, err
 	}
 	back := transfer{kind: kindReversal, user: g.user, grant: int64(g.id), amount: late, ref: ref, cause: "reversal", actor: actor}

@@ -102,7 +102,7 @@ func (s *Service) roll(ctx context.Context, r Roll, ref string) (out Rolled, ts 
 			id: newGrantID(now), user: r.User, source: Rollover, ref: ref, amount: next,
 			granted: r.End.UnixMicro(), expires: CycleStart(r.End, r.Months).UnixMicro(),
 		}
-		if _, err := s.store.addGrant(ctx, g); err != nil {
+		if _, err := s.store.addGrant(ctx, &g); err != nil {
 			return out, nil, err
 		}
 		add(kindRolloverIn, int64(g.id), next, "cycle_end")

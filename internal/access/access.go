@@ -22,6 +22,7 @@ const (
 	ScopeCredits       = "credits.read"
 	ScopeKeys          = "keys.manage"
 	ScopeBilling       = "billing.manage"
+	ScopeWebhooks      = "webhooks.manage"
 	ScopeAdmin         = "admin"
 )
 

@@ -53,6 +53,13 @@ const (
 	BanUsers       Permission = "users.ban"
 	ViewSecurity   Permission = "security.view"
 	ManageSecurity Permission = "security.manage"
+
+	ViewWebhooks   Permission = "webhooks.view"
+	ManageWebhooks Permission = "webhooks.manage"
+	ViewContent    Permission = "content.view"
+	ManageContent  Permission = "content.manage"
+	ViewSettings   Permission = "settings.view"
+	EditSettings   Permission = "settings.edit"
 )
 
 // AnyRole is what routes ask for that every administrator may use.
@@ -91,14 +98,14 @@ var table = []struct {
 	},
 	{
 		[]string{RoleAdmin, RoleOps, RoleSupport},
-		[]Permission{GrantCredits, ViewPII, UnsuspendUsers, "webhooks.view", "api_keys.view", "content.view", ViewJobs},
+		[]Permission{GrantCredits, ViewPII, UnsuspendUsers, ViewWebhooks, "api_keys.view", ViewContent, ViewJobs},
 	},
 	{
 		[]string{RoleAdmin, RoleOps},
 		[]Permission{
 			CreatePlans, EditPlans, CancelPlans, ReactivatePlans, "licenses.create", "licenses.activate", "licenses.deactivate",
 			"coupons.create", "coupons.edit", "coupons.approve_redemption", "campaigns.create", EditUsers, SuspendUsers, EditModels, MoveModels,
-			EditProviders, "billing.manage", "webhooks.manage", "api_keys.revoke", "content.manage", RunJobs,
+			EditProviders, "billing.manage", ManageWebhooks, "api_keys.revoke", ManageContent, RunJobs,
 		},
 	},
 	{
@@ -111,8 +118,8 @@ var table = []struct {
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},
 	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
 	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{"approvals.view"}},
-	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", "settings.view", ViewSecurity}},
-	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, "settings.edit", ManageSecurity}},
+	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", ViewSettings, ViewSecurity}},
+	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, EditSettings, ManageSecurity}},
 }
 
 // limited says which roles have a permission only within bounds: for what they

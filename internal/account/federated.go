@@ -64,7 +64,7 @@ func (s *Service) Join(ctx context.Context, n Newcomer, then func(context.Contex
 // newcomer checks n. Names that we would not store are left out: they were not
 // typed here, so nobody could correct them.
 func (s *Service) newcomer(n Newcomer) (user, error) {
-	if s.Closed {
+	if s.Closed != nil && s.Closed() {
 		return user{}, ErrClosed
 	}
 	if !n.Terms {

@@ -28,7 +28,7 @@ const (
 // may be refused with ErrUsernameTaken, a password with ErrShort or ErrCommon.
 // ErrClosed when nobody may sign up.
 func (s *Service) Register(ctx context.Context, r Registration) error {
-	if s.Closed {
+	if s.Closed != nil && s.Closed() {
 		return ErrClosed
 	}
 	r, err := r.clean()

@@ -42,8 +42,8 @@ type Needs struct {
 	// Changed is called in the transaction that changes how somebody signs in:
 	// sign-ins end there, and the owner is told.
 	Changed func(ctx context.Context, c Change) error
-	// Closed says that nobody may create an account by themselves.
-	Closed bool
+	// Closed says whether nobody may create an account by themselves; nil: all may.
+	Closed func() bool
 	// Closing is called in the transaction that locks somebody out, after that;
 	// its error keeps them in. It guards who administers others.
 	Closing func(ctx context.Context, userID string) error

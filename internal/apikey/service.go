@@ -22,6 +22,9 @@ type Needs struct {
 	Bus *bus.Bus
 	Log *slog.Logger
 	Now func() time.Time
+	// Happened is told of keys that were made, and of those that were revoked,
+	// in the transaction that does it; nil: nobody is.
+	Happened func(ctx context.Context, k Key, revoked bool) error
 }
 
 // Service makes, finds and revokes keys. It is safe for concurrent use.
@@ -30,6 +33,9 @@ type Service struct {
 	bus   *bus.Bus
 	log   *slog.Logger
 	now   func() time.Time
+
+	happened func(ctx context.Context, k Key, revoked bool) error
+
 	cache *cache
 	uses  *uses
 }
@@ -37,7 +43,7 @@ type Service struct {
 // New returns a Service. Lookup works before Start; what Start adds is writing
 // down when keys were used.
 func New(n Needs) *Service {
-	s := &Service{store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, cache: newCache(), uses: newUses()}
+	s := &Service{store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, happened: n.Happened, cache: newCache(), uses: newUses()}
 	n.Bus.Subscribe(changed, s.cache.forget)
 	return s
 }
@@ -65,6 +71,9 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 			return firstError(err, ErrTooMany)
 		}
 		if err := s.store.add(ctx, k, h); err != nil {
+			return err
+		}
+		if err := s.tell(ctx, k, false); err != nil {
 			return err
 		}
 		// Somebody may have tried the key's text, however unlikely.
@@ -168,13 +177,32 @@ func (k *Key) apply(e Edit, now time.Time) error {
 // fault.ErrNotFound.
 func (s *Service) Revoke(ctx context.Context, userID, keyID string) error {
 	err := s.store.db.InTx(ctx, func(ctx context.Context) error {
+		if err := s.store.lockOwner(ctx, userID, s.now()); err != nil {
+			return err
+		}
+		k, err := s.store.byID(ctx, userID, keyID)
+		if err != nil {
+			return err
+		}
 		h, err := s.store.revoke(ctx, userID, keyID, s.now())
 		if err != nil {
 			return err
 		}
+		if k.RevokedAt.IsZero() {
+			if err := s.tell(ctx, k, true); err != nil {
+				return err
+			}
+		}
 		return s.bus.Publish(ctx, changed, hex.EncodeToString(h))
 	})
 	return unavailable(err)
+}
+
+func (s *Service) tell(ctx context.Context, k Key, revoked bool) error {
+	if s.happened == nil {
+		return nil
+	}
+	return s.happened(ctx, k, revoked)
 }
 
 func firstError(errs ...error) error {

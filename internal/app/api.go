@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/authn"
+	"github.com/rephlo/rephlo/internal/branding"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/console"
@@ -38,16 +39,22 @@ import (
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
+	"github.com/rephlo/rephlo/internal/webhook"
 )
 
-// terms turn what a call costs at the vendor into credits: the free tier's
-// multiplier, a credit worth a US cent, charges in hundredths of a credit.
-var terms = money.Terms{Multiplier: 15_000, CreditValue: 10_000, Increment: 10_000}
+// terms turn what a call costs at the vendor into credits.
+func (c *Core) terms() money.Terms {
+	return money.Terms{
+		Multiplier: setting.DefaultMargin.Of(c.Settings), CreditValue: setting.CreditValue.Of(c.Settings),
+		Increment: money.Credits(setting.ChargeIncrement.Of(c.Settings)),
+	}
+}
 
 // newAPI builds the Resource API. Read it top to bottom: it is the dependency
 // graph.
@@ -66,7 +73,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	tiers, plans := d.Tiers, d.Plans
 	models := catalog.New(catalog.Needs{
 		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
-		Audit: core.Audit, Terms: terms, Tiers: tiers, Providers: providers(cfg),
+		Audit: core.Audit, Terms: core.terms, Tiers: tiers, Providers: providers(cfg),
 	})
 	if err := models.Start(ctx); err != nil {
 		return nil, err
@@ -85,7 +92,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: terms, Tiers: tiers, Plans: plans, Counters: counters,
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Counters: counters,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"),
@@ -111,7 +118,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.health.Register("disk", diskState(cfg.Data))
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
-		Hosts: hosts(cfg.APIURL, s.api.Addr()), Origins: cfg.Origins, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
+		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
 		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)}, Inside: []web.Middleware{s.keys.Middleware()},
 	})
 	for _, part := range []web.Mounter{
@@ -134,7 +141,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		sso.API{Sessions: id.sessions},
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans)},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays)},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
@@ -143,6 +150,11 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		role.AdminAPI{Roles: d.Roles},
 		account.AdminAPI{Accounts: d.Accounts, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
+		branding.API{Branding: s.branding},
+		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},
+		setting.AdminAPI{Settings: core.Settings, Cursors: core.Cursors, TestMail: core.testMail},
+		webhook.API{Webhooks: d.Webhooks, Cursors: core.Cursors},
+		webhook.AdminAPI{Webhooks: d.Webhooks, Cursors: core.Cursors, Audit: core.Audit},
 	} {
 		part.Mount(m)
 	}

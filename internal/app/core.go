@@ -17,6 +17,7 @@ import (
 	"github.com/rephlo/rephlo/internal/mail"
 	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/seal"
+	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -32,10 +33,13 @@ type Core struct {
 	Passwords *seal.Passwords
 	Jobs      *job.Service
 	Mail      mail.Sender
+	Settings  *setting.Service
 	Cursors   list.Cursors
 	Audit     *audit.Log
 	Metrics   *obs.Metrics // nil without a server
 	Fresh     bool         // there was no database, or an empty one
+
+	transport *transport // of Mail, without its queue
 }
 
 // NewCore makes the data folder and the keys if there are none, opens the
@@ -64,19 +68,24 @@ func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, e
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	now := time.Now //nolint:forbidigo // the one clock that everything is given
-	mails, err := Mail(cfg, log, now)
-	if err != nil {
+	now := time.Now                                //nolint:forbidigo // the one clock that everything is given
+	if _, err := Mail(cfg, log, now); err != nil { // what is configured is checked now
+		return nil, errors.Join(err, db.Close())
+	}
+	messages := bus.New(db, log, now)
+	changes := audit.New(audit.Needs{DB: db, Box: box, Log: log, Now: now})
+	settings := setting.New(setting.Needs{DB: db, Bus: messages, Box: box, Log: log, Now: now, Fixed: fixed(cfg), Audit: changes})
+	if err := settings.Load(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	jobs := job.New(job.Needs{DB: db, Log: log, Now: now, Node: "rephlo"})
-	if cfg.SMTPAddr != "" { // a folder takes mail at once
-		mails = mail.NewOutbox(jobs, box, mails)
-	}
+	mails := newMailer(cfg, settings, jobs, box, log, now)
 	return &Core{
 		Config: cfg, Log: log, Now: now, DB: db, Box: box, Fresh: fresh,
-		Bus:       bus.New(db, log, now),
-		Audit:     audit.New(audit.Needs{DB: db, Box: box, Log: log, Now: now}),
+		Bus:       messages,
+		Settings:  settings,
+		transport: mails.transport,
+		Audit:     changes,
 		Passwords: seal.NewPasswords(),
 		Jobs:      jobs,
 		Mail:      mails,

@@ -13,9 +13,11 @@ import (
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/role"
+	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
+	"github.com/rephlo/rephlo/internal/webhook"
 )
 
 // adminCredits is the start grant of an administrator.
@@ -34,6 +36,7 @@ type Domains struct {
 	Tiers    *tier.Table
 	Plans    *subscription.Service
 	Roles    *role.Service
+	Webhooks *webhook.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -41,18 +44,19 @@ type Domains struct {
 func NewDomains(core *Core, node string) *Domains {
 	d := &Domains{
 		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
-		Keys:  apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now}),
 	}
+	d.Keys = apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Happened: d.keyHappened})
 	d.Credits = credit.New(credit.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,
 		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
 		Spool:  filepath.Join(core.Config.Data, "spool"),
 		Async:  core.Config.LedgerAck == "async", Metrics: core.Metrics,
+		Granted: d.granted,
 	})
 	d.Tiers = tier.NewTable(tier.Defaults(core.Config.FreeCredits)...)
 	d.Plans = subscription.New(subscription.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
-		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born,
+		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born, Happened: d.planHappened,
 	})
 	d.Roles = role.New(role.Needs{
 		DB: core.DB, Bus: core.Bus, Audit: core.Audit, Now: core.Now,
@@ -66,7 +70,7 @@ func NewDomains(core *Core, node string) *Domains {
 		Audit: core.Audit, Closing: d.Roles.Closing,
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
-		Closed:   core.Config.Signup == "off",
+		Closed:   func() bool { return !setting.SignupOpen.Of(core.Settings) },
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
 	})
@@ -75,6 +79,7 @@ func NewDomains(core *Core, node string) *Domains {
 		DB: core.DB, Box: core.Box, Passwords: core.Passwords, Now: core.Now, Issuer: "Rephlo",
 		Required: func(u account.User) bool { return u.Staff },
 	})
+	d.Webhooks = d.webhooks(core)
 	return d
 }
 
@@ -143,4 +148,10 @@ func userOf(ctx context.Context) string {
 		return ""
 	}
 	return actor.UserID
+}
+
+// addressOf returns a user's e-mail address.
+func (d *Domains) addressOf(ctx context.Context, user string) (string, error) {
+	u, err := d.Accounts.ByID(ctx, user)
+	return u.Email, err
 }

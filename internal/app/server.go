@@ -9,10 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/branding"
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/idempotency"
 	"github.com/rephlo/rephlo/internal/obs"
+	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -29,7 +31,9 @@ type Server struct {
 	calls   *gateway.Service
 	parts   *identityParts
 	keys    *idempotency.Service
-	chores  []chore
+
+	branding *branding.Service
+	chores   []chore
 
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
 
@@ -75,6 +79,10 @@ func (s *Server) Start(ctx context.Context) error {
 	s.node = node
 	s.domains = NewDomains(s.core, node)
 	s.keys = idempotency.New(idempotency.Needs{DB: s.core.DB, Log: s.core.Log, Now: s.core.Now, Box: s.core.Box, User: userOf})
+	s.branding = branding.New(branding.Needs{
+		DB: s.core.DB, Box: s.core.Box, Log: s.core.Log, Now: s.core.Now, Mail: s.core.Mail, Address: s.domains.addressOf,
+		Keep: days(s.core.Settings, setting.DiagnosticsDays),
+	})
 	s.core.Jobs.Observe(s.core.Metrics)
 	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))
@@ -101,6 +109,8 @@ func (s *Server) begin(ctx context.Context) error {
 		return err
 	}
 	s.onStop(func(context.Context) error { s.core.Bus.Stop(); return nil })
+	s.core.Settings.Start(ctx)
+	s.onStop(func(context.Context) error { s.core.Settings.Stop(); return nil })
 	if err := s.domains.Credits.Start(ctx); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func onWatch(t *testing.T, vendorName string, f func(t *testing.T, k *keyWatch, 
 		t.Cleanup(client.Close)
 		log := slog.New(slog.DiscardHandler)
 		models := catalog.New(catalog.Needs{
-			DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(),
+			DB: db, Bus: bus.New(db, log, time.Now), Box: box, Log: log, Now: time.Now, Terms: pricing.DefaultTerms, Tiers: tier.Seeds(),
 			Providers: []catalog.ProviderConfig{{
 				Name: "acme", Vendor: vendorName, BaseURL: vendor.URL + "/v1", Key: secret.New("planted-key-0042"), AllowPrivate: true,
 				Models: []catalog.ModelConfig{{ID: "m", VendorModel: "vm", MaxOutput: 100, Prices: pricing.Prices{Input: money.Price(1), Output: money.Price(1)}}},

@@ -42,6 +42,9 @@ var Rules = map[string][]string{
 	"usage":           {"credit", "pricing"},
 	"subscription":    {"account", "credit", "tier"},
 	"authn":           {"account", "apikey", "identity/oauth", "role"},
+	"webhook":         {},
+	"branding":        {},
+	"setting":         {},
 	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":   {"llm"},
 

@@ -396,7 +396,7 @@ func TestMiddlewareServesPublicAndProtectedRoutes(t *testing.T) {
 	rec := httptest.NewRecorder()
 	m.ServeHTTP(rec, httptest.NewRequest("GET", "/.well-known/oauth-protected-resource", nil))
 	const want = `{"resource":"https://api.test","resource_name":"Rephlo","authorization_servers":["https://id.test"],` +
-		`"scopes_supported":["llm.inference","models.read","user.info","account.manage","credits.read","keys.manage","billing.manage"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","EdDSA","PS256"]}`
+		`"scopes_supported":["llm.inference","models.read","user.info","account.manage","credits.read","keys.manage","billing.manage","webhooks.manage"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","EdDSA","PS256"]}`
 	if rec.Body.String() != want || rec.Header().Get("Content-Type") != "application/json" || rec.Header().Get("Cache-Control") != "public, max-age=60" {
 		t.Errorf("metadata %s, %v", rec.Body, rec.Header())
 	}

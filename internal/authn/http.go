@@ -35,7 +35,7 @@ func (a API) Mount(m *web.Mux) {
 		Resource: a.Resource, Name: "Rephlo", Servers: []string{a.Issuer},
 		Scopes: []string{
 			access.ScopeInference, access.ScopeModels, access.ScopeUser, access.ScopeAccountManage,
-			access.ScopeCredits, access.ScopeKeys, access.ScopeBilling,
+			access.ScopeCredits, access.ScopeKeys, access.ScopeBilling, access.ScopeWebhooks,
 		},
 		BearerMethods: []string{"header"}, DPoPAlgs: oauth.StrictAlgs(),
 	})

@@ -48,7 +48,7 @@ func newOffice(t *testing.T, db *sqldb.DB, c *clock, providers ...catalog.Provid
 		t.Fatal(err)
 	}
 	b := bus.New(db, log, time.Now)
-	o.models = catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(), Providers: providers})
+	o.models = catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms, Tiers: tier.Seeds(), Providers: providers})
 	if err := o.models.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func TestAnotherProcessSeesTheChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		there := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: here.clock.now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds()})
+		there := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: here.clock.now, Terms: pricing.DefaultTerms, Tiers: tier.Seeds()})
 		for _, start := range []func(context.Context) error{there.Start, b.Start} {
 			if err := start(t.Context()); err != nil {
 				t.Fatal(err)

@@ -55,7 +55,7 @@ func startOn(t *testing.T, db *sqldb.DB, c *clock, providers ...catalog.Provider
 		t.Fatal(err)
 	}
 	b := bus.New(db, log, time.Now)
-	s := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms(), Tiers: tier.Seeds(), Providers: providers})
+	s := catalog.New(catalog.Needs{DB: db, Bus: b, Box: box, Log: log, Now: c.now, Terms: pricing.DefaultTerms, Tiers: tier.Seeds(), Providers: providers})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

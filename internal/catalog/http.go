@@ -220,7 +220,7 @@ func (a API) entry(m *Model, who caller, now time.Time) shownModel {
 		return e
 	}
 	e.IsAvailable = true
-	t := a.Models.needs.Terms
+	t := a.Models.needs.Terms()
 	const thousand = 1000
 	e.InputPerK = pricing.Shown(p.Input, t, thousand)
 	e.OutputPerK = pricing.Shown(p.Output, t, thousand)

@@ -236,7 +236,7 @@ func (a AdminAPI) effective(_ context.Context, in *effectiveInput) (*effectiveOu
 		return nil, fault.ErrNotFound.Saying("The model has no price at this time, so it cannot be called.")
 	}
 	out := &effectiveOutput{}
-	b, t := &out.Body, a.Models.needs.Terms
+	b, t := &out.Body, a.Models.needs.Terms()
 	b.ModelID, b.Provider, b.VendorModel, b.At = m.ID, m.first.Provider.Name, m.first.VendorModel, at.UTC()
 	b.MultiplierBP, b.Rule = t.Multiplier, "default"
 	if t.Multiplier > 0 {

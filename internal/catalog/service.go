@@ -24,7 +24,7 @@ type Needs struct {
 	// Audit remembers every change in the transaction that makes it.
 	Audit *audit.Log
 	// Terms turn vendor prices into the prices that people see.
-	Terms money.Terms
+	Terms func() money.Terms
 	Tiers Tiers
 	// Providers are the configured ones, in the order in which they are tried.
 	Providers []ProviderConfig

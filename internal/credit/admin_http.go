@@ -18,7 +18,7 @@ import (
 var errAmbiguous = ErrConflict.Saying("This request id names several calls. Name one by its call id.")
 
 // bonusLife is how long a bonus lasts when nothing else is said.
-const bonusLife = 90 * 24 * time.Hour
+const bonusLife = 90 * 24 * time.Hour // and no setting
 
 func (a API) mountAdmin(m *web.Mux) {
 	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
@@ -170,7 +170,11 @@ func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, erro
 	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
 		return nil, err
 	}
-	expires := a.Credits.now().Add(bonusLife)
+	life := bonusLife
+	if a.BonusLife != nil {
+		life = a.BonusLife()
+	}
+	expires := a.Credits.now().Add(life)
 	if in.Body.ExpiresAt != nil {
 		expires = *in.Body.ExpiresAt
 	}

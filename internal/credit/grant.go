@@ -108,6 +108,15 @@ type NewGrant struct {
 	Then func(ctx context.Context, id GrantID) error
 }
 
+// Given is a grant that was just made.
+type Given struct {
+	ID                   GrantID
+	User                 string
+	Source               Source
+	Amount               money.Credits
+	ExpiresAt, CreatedAt time.Time // ExpiresAt is zero: never
+}
+
 // Grant gives credits in the transaction that ctx carries, or in its own. The
 // same Ref with the same user, source and amount gives the first grant again;
 // with others it is ErrConflict. ErrIssueLimit: no more can be issued.
@@ -150,6 +159,11 @@ func (s *Service) Grant(ctx context.Context, g NewGrant) (GrantID, error) {
 			}
 		}
 		s.db.AfterCommit(ctx, func() { s.granted(row) })
+		if s.tell != nil {
+			if err := s.tell(ctx, Given{row.id, g.User, g.Source, g.Amount, g.ExpiresAt, now}); err != nil {
+				return err
+			}
+		}
 		return s.announceAway(ctx, g.User)
 	})
 	if err != nil {

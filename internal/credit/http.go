@@ -22,6 +22,9 @@ type API struct {
 	// Carries returns how much a user may carry over to the next cycle, and for
 	// how many months; nil: nothing.
 	Carries func(user string) (most money.Credits, months int)
+	// BonusLife is how long a bonus lasts when nothing else is said; nil: 90
+	// days.
+	BonusLife func() time.Duration
 }
 
 // Mount registers the routes.

@@ -36,6 +36,9 @@ type Needs struct {
 	// journals.
 	Async  bool
 	Policy Policy
+	// Granted is told of credits that were given, in the transaction that gives
+	// them; nil: nobody is.
+	Granted func(ctx context.Context, g Given) error
 	// Metrics show what the ledger measures; nil shows nothing.
 	Metrics *obs.Metrics
 }
@@ -49,6 +52,7 @@ type Service struct {
 	node    string
 	records Records
 	policy  Policy
+	tell    func(ctx context.Context, g Given) error // nil: nobody is told of grants
 	purses  *purses
 	stats   stats
 	meters  *meters
@@ -89,7 +93,7 @@ const (
 func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
-		policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
+		tell: n.Granted, policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
 		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
 	}
 	s.meters = newMeters(n.Metrics, s)

@@ -184,10 +184,10 @@ func (c *call) setAside(room money.Credits, caps []credit.Cap) (err error) {
 // that room pays for, whichever model answers; negative when it does not pay
 // for the input.
 func (c *call) affordable(room money.Credits) int64 {
-	n := pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, c.factor), *c.prices, c.s.needs.Terms)
+	n := pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, c.factor), *c.prices, c.terms)
 	for i := range c.chain {
 		f := &c.chain[i]
-		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, f.factor), *f.prices, c.s.needs.Terms))
+		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, f.factor), *f.prices, c.terms))
 	}
 	if n < 0 {
 		return n
@@ -212,16 +212,16 @@ func (c *call) bound(room money.Credits) (money.Credits, error) {
 // instead of the estimate.
 func (c *call) boundAt(prices *pricing.Prices, room money.Credits) (money.Credits, error) {
 	if c.meter.kind != inTokens {
-		return pricing.Bound(c.in, 0, *prices, c.s.needs.Terms)
+		return pricing.Bound(c.in, 0, *prices, c.terms)
 	}
 	proven := c.in
 	proven.Text = c.scan.TextBytes + perMessage*int64(c.scan.Messages)
-	if text, err := pricing.Bound(proven, 0, *prices, c.s.needs.Terms); err == nil && text <= room/4 {
-		if all, err := pricing.Bound(proven, c.output*c.scan.N, *prices, c.s.needs.Terms); err == nil && all <= room {
+	if text, err := pricing.Bound(proven, 0, *prices, c.terms); err == nil && text <= room/4 {
+		if all, err := pricing.Bound(proven, c.output*c.scan.N, *prices, c.terms); err == nil && all <= room {
 			return all, nil
 		}
 	}
-	return pricing.Bound(c.in, c.output*c.scan.N, *prices, c.s.needs.Terms)
+	return pricing.Bound(c.in, c.output*c.scan.N, *prices, c.terms)
 }
 
 // explain tells a client what a call would cost, what is there, and which

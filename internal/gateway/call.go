@@ -34,6 +34,7 @@ type call struct {
 	tier    *tier.Tier
 	quotas  quotas // what it has taken of the limits
 	began   time.Time
+	terms   money.Terms // of this call from its beginning on
 	body    *buffer
 	came    *buffer // the body as it came, when it had to be changed
 	counted int64   // of the body budget
@@ -118,7 +119,7 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) er
 	if !actor.Verified {
 		return ErrUnverified
 	}
-	c := &call{s: s, op: op, w: w, r: r, actor: actor, began: s.needs.Now()}
+	c := &call{s: s, op: op, w: w, r: r, actor: actor, began: s.needs.Now(), terms: s.needs.Terms()}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer c.cancel()
 	now := s.pulse.clock.Load()
@@ -187,6 +188,6 @@ func (c *call) record() {
 		ID: id.New("call", c.began), RequestID: web.RequestID(c.w), UserID: c.actor.UserID, KeyID: c.actor.KeyID, ClientID: c.actor.ClientID,
 		ModelID: c.model.ID, VendorModel: c.model.Routes[0].VendorModel, Provider: c.model.Routes[0].Provider.Name,
 		Operation: c.op.word, Stream: c.scan.Stream, Source: usage.None,
-		Prices: *c.prices, Terms: c.s.needs.Terms, At: c.began,
+		Prices: *c.prices, Terms: c.terms, At: c.began,
 	}
 }

@@ -45,7 +45,7 @@ func (a API) estimated(ctx context.Context, in *estimateInput) (*estimateOutput,
 	if (b.InputTokens == nil) == (b.Messages == nil) {
 		return nil, ErrRange.At("inputTokens").Saying("Send either inputTokens or messages.")
 	}
-	c := &call{s: s, op: opChat, r: &http.Request{}, actor: actor, began: s.needs.Now()}
+	c := &call{s: s, op: opChat, r: &http.Request{}, actor: actor, began: s.needs.Now(), terms: s.needs.Terms()}
 	c.scan = relay.Scan{N: 1, MaxTokens: b.MaxOutputTokens, MaxTokensKey: "maxOutputTokens", Messages: len(b.Messages), Images: b.Images, Media: b.Images}
 	for _, m := range b.Messages {
 		c.scan.TextBytes += int64(len(m))
@@ -90,7 +90,7 @@ func (c *call) quote(ctx context.Context) (*estimateOutput, error) {
 	if err != nil {
 		return nil, ErrRange.At("inputTokens").Because(err)
 	}
-	least, _, err := pricing.Price(pricing.Counts{Input: c.input}, *c.prices, c.s.needs.Terms)
+	least, _, err := pricing.Price(pricing.Counts{Input: c.input}, *c.prices, c.terms)
 	if err != nil {
 		return nil, ErrRange.At("inputTokens").Because(err)
 	}

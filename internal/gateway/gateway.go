@@ -45,7 +45,7 @@ type Needs struct {
 	Usage   *usage.Service
 	Vendors map[string]llm.Vendor // by name
 	Routes  *route.Table          // how the deployments do
-	Terms   money.Terms           // how vendor prices become credits
+	Terms   func() money.Terms    // how vendor prices become credits, of a call that begins now
 	Tiers   *tier.Table           // what there is to buy; nil: nothing
 	Plans   Plans                 // who has what; nil: all have tier.Unlimited
 	// Counters keep the limits; nil: those of this process alone.

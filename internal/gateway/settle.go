@@ -153,7 +153,7 @@ func (c *call) release(status usage.Status) {
 }
 
 func (c *call) price(n pricing.Counts) (money.Credits, error) {
-	price, _, err := pricing.Price(n, *c.prices, c.s.needs.Terms)
+	price, _, err := pricing.Price(n, *c.prices, c.terms)
 	return price, err
 }
 

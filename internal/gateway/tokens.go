@@ -86,7 +86,7 @@ func (s *Service) count(form countForm, w http.ResponseWriter, r *http.Request) 
 	if !actor.Verified {
 		return ErrUnverified
 	}
-	c := &call{s: s, op: form.op, w: w, r: r, actor: actor, began: s.needs.Now()}
+	c := &call{s: s, op: form.op, w: w, r: r, actor: actor, began: s.needs.Now(), terms: s.needs.Terms()}
 	c.ctx, c.cancel = context.WithCancel(r.Context())
 	defer c.cancel()
 	if !s.open.add(c) {

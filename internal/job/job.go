@@ -75,6 +75,9 @@ type Options struct {
 	Attempts int                             // 5
 	Pause    func(attempt int) time.Duration // before the next one; a fifth is added or taken by chance
 	AtOnce   int                             // how many in this process; 0 is no limit of its own
+	// Apart gives the kind places of its own, AtOnce of them: its tasks may wait
+	// long for others without keeping other kinds waiting.
+	Apart bool
 }
 
 func (o Options) filled() Options {

@@ -89,20 +89,28 @@ func (s *Service) reserve(k *kind) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.policy.AtOnce - s.running
-	if k.options.AtOnce > 0 {
-		n = min(n, k.options.AtOnce-k.running)
+	if own := k.options.AtOnce - k.running; k.options.Apart {
+		n = own
+	} else if k.options.AtOnce > 0 {
+		n = min(n, own)
 	}
 	n = max(n, 0)
-	s.running += n
-	k.running += n
+	s.count(k, n)
 	return n
 }
 
 func (s *Service) release(k *kind, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running -= n
-	k.running -= n
+	s.count(k, -n)
+}
+
+// count notes that n more places are taken; s.mu is held.
+func (s *Service) count(k *kind, n int) {
+	k.running += n
+	if !k.options.Apart {
+		s.running += n
+	}
 }
 
 // perform does one task and writes how it ended.

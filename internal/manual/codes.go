@@ -144,6 +144,7 @@ var Codes = []Code{
 	{"use_dpop_nonce", TopicOAuth, on(400), "The DPoP proof lacks this server's nonce, or has an old one.", "Make a new proof with the value of the DPoP-Nonce header as nonce and send the request again. Libraries do so by themselves."},
 
 	{"internal_server_error", TopicServer, on(500), "Something went wrong on our side.", "Try again. If it stays, report the request id; it leads the operator to the cause."},
+	{"maintenance", TopicServer, on(503), "The operator is working on the service, and it answers administrators only.", "Try again later; Retry-After says when it is worth it."},
 	{"overloaded", TopicServer, on(503), "The server is handling as much as it can.", "Try again after the time in Retry-After, with fewer calls at once."},
 	{"server_shutting_down", TopicServer, on(503), "The server is restarting. The calls that ran were finished or settled.", "Try again in a few seconds."},
 	{"service_unavailable", TopicServer, on(503), "The server cannot answer right now, mostly because its database does not.", "Try again after the time in Retry-After. Operators: rephlo doctor and /health/ready name the part that fails."},

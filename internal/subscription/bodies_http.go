@@ -51,6 +51,9 @@ func (s *Service) answer(v Subscription, err error) (*oneOutput, error) {
 	return &oneOutput{s.show(v)}, nil
 }
 
+// Shown is v as the API shows it, for others who show it.
+func (s *Service) Shown(v Subscription) any { return s.show(v) }
+
 func (s *Service) show(v Subscription) body {
 	b := body{
 		ID: v.ID, UserID: v.UserID, Tier: v.Tier, Status: v.State, Cycle: v.Cycle, Mode: v.Mode, Price: v.Paid, Currency: Currency,

@@ -24,7 +24,7 @@ type API struct {
 // Mount registers the routes. The paths with /me and /current are the same.
 func (a API) Mount(m *web.Mux) {
 	read, manage := access.Needs(access.ScopeUser), access.Needs(access.ScopeBilling)
-	web.Route(m, "GET /v1/subscription-plans", a.plans, web.Doc("List the plans that can be bought"))
+	web.Route(m, "GET /v1/subscription-plans", a.plans, web.Public(), web.Doc("List the plans that can be bought"))
 	web.Route(m, "POST /v1/subscriptions", a.start, manage, web.Once(), web.Status(http.StatusCreated), web.Doc("Begin a paid subscription; the answer has the link at which it is paid"))
 	web.Route(m, "GET /v1/subscriptions/history", a.history, read, web.Doc("List what happened to your subscriptions, newest first"))
 	web.Route(m, "GET /v1/subscriptions/prorations", a.prorations, read, web.Doc("List your changes of plan and how they were computed, newest first"))

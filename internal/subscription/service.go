@@ -50,6 +50,9 @@ type Needs struct {
 	Default string
 	// Born returns when a user signed up and whether the address is proven.
 	Born func(ctx context.Context, user string) (at time.Time, verified bool, err error)
+	// Happened is told of each event, with the subscription as it is after it, in
+	// the transaction that writes it; nil: nobody is.
+	Happened func(ctx context.Context, v Subscription, e Event) error
 }
 
 // Service keeps subscriptions. It is safe for concurrent use.
@@ -235,6 +238,11 @@ func (s *Service) record(ctx context.Context, v Subscription, from State, why Wh
 	}
 	if err := s.store.addEvent(ctx, e); err != nil {
 		return err
+	}
+	if s.Happened != nil {
+		if err := s.Happened(ctx, v, e); err != nil {
+			return err
+		}
 	}
 	return s.Bus.Publish(ctx, busKind, v.UserID)
 }

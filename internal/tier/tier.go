@@ -45,6 +45,8 @@ type Tier struct {
 	HistoryDays int `json:"historyDays"`
 	// AdvancedAnalytics allows statistics by hour, key and app, and the export.
 	AdvancedAnalytics bool `json:"advancedAnalytics"`
+	// WebhookEndpoints is how many of them a user may have.
+	WebhookEndpoints int `json:"webhookEndpoints"`
 	// Active tiers can be bought.
 	Active bool `json:"active"`
 	// Highlights are lines for the price page.
@@ -84,7 +86,7 @@ func (t *Table) Set(tiers []Tier) {
 		highest = max(highest, tier.Rank)
 	}
 	slices.SortStableFunc(c.sorted, func(a, b *Tier) int { return cmp.Compare(a.Rank, b.Rank) })
-	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, AdvancedAnalytics: true}) {
+	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, AdvancedAnalytics: true, WebhookEndpoints: 20}) {
 		c.byName[tier.Name] = tier
 	}
 	t.now.Store(c)
@@ -98,11 +100,11 @@ func Seeds() *Table { return NewTable(Defaults(200)...) }
 func Defaults(free int64) []Tier {
 	return []Tier{
 		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{HistoryDays: 30, Active: true}),
-		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{HistoryDays: 90, Active: true}),
-		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{HistoryDays: 180, AdvancedAnalytics: true, Active: true}),
-		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{HistoryDays: 365, AdvancedAnalytics: true, Active: true}),
-		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{HistoryDays: 180, AdvancedAnalytics: true}),
-		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{HistoryDays: 365, AdvancedAnalytics: true}),
+		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{HistoryDays: 90, WebhookEndpoints: 2, Active: true}),
+		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{HistoryDays: 180, WebhookEndpoints: 5, AdvancedAnalytics: true, Active: true}),
+		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{HistoryDays: 365, WebhookEndpoints: 10, AdvancedAnalytics: true, Active: true}),
+		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{HistoryDays: 180, WebhookEndpoints: 10, AdvancedAnalytics: true}),
+		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{HistoryDays: 365, WebhookEndpoints: 20, AdvancedAnalytics: true}),
 	}
 }
 

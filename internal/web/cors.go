@@ -15,7 +15,7 @@ func (m *Mux) allows(rt *route, origin string) string {
 		return ""
 	case rt.anyOrigin:
 		return "*"
-	case rt.origins != nil && rt.origins(origin), slices.Contains(m.cfg.Origins, origin):
+	case rt.origins != nil && rt.origins(origin), slices.Contains(m.cfg.Origins, origin), m.cfg.Allowed != nil && m.cfg.Allowed(origin):
 		return origin
 	}
 	return ""

@@ -37,6 +37,11 @@ type Config struct {
 	// Origins may read answers from other sites' scripts (CORS), exactly as
 	// written. There is no wildcard.
 	Origins []string
+	// Allowed says of further origins whether they may; nil: there are none.
+	Allowed func(origin string) bool
+	// Gate refuses a request before its route sees it, in the route's shape; nil
+	// lets all through.
+	Gate func(path string) *fault.Error
 	// DocURL precedes an error's code in its docUrl.
 	DocURL string
 	// Patience is how long a request may take from its head to its answer, on
@@ -59,7 +64,9 @@ type Config struct {
 type Mux struct {
 	cfg    Config
 	mux    *http.ServeMux
+	first  *http.ServeMux // asked before mux
 	api    huma.API
+	slice  string // whose route is being mounted
 	routes []*route
 	byPath map[string]*route // by pattern
 }
@@ -68,6 +75,7 @@ type Mux struct {
 type route struct {
 	method, path string
 	raw, once    bool
+	first        bool
 	errors       ErrorWriter
 	body         int64
 	use          []Middleware
@@ -98,6 +106,10 @@ func AnyOrigin() Option { return func(r *route) { r.anyOrigin = true } }
 
 // Origins lets scripts of the sites that ok accepts read the answer.
 func Origins(ok func(origin string) bool) Option { return func(r *route) { r.origins = ok } }
+
+// First tries the route before those without First: for a path that net/http
+// would find as good as another, /things/parts/{id} beside /things/{id}/parts.
+func First() Option { return func(r *route) { r.first = true } }
 
 // Status sets the success status of a typed route.
 func Status(code int) Option { return func(r *route) { r.operation.DefaultStatus = code } }
@@ -139,7 +151,7 @@ func NewMux(cfg Config) *Mux {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Mux{cfg: cfg, mux: http.NewServeMux(), byPath: map[string]*route{}}
+	m := &Mux{cfg: cfg, mux: http.NewServeMux(), first: http.NewServeMux(), byPath: map[string]*route{}}
 	m.api = newAPI(m)
 	m.mux.HandleFunc("/", m.unknown)
 	return m
@@ -176,7 +188,11 @@ func (m *Mux) mount(rt *route, h Handler) {
 			h = u(h)
 		}
 	}
-	m.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+	mux := m.mux
+	if rt.first {
+		mux = m.first
+	}
+	mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 		if res, ok := w.(*Response); ok {
 			res.route = rt
 		}
@@ -256,6 +272,18 @@ func (m *Mux) unknown(w http.ResponseWriter, r *http.Request) {
 // lookup returns the route that would serve r with another method.
 func (m *Mux) lookup(method string, r *http.Request) *route {
 	probe := &http.Request{Method: method, URL: r.URL, Host: r.Host}
+	if _, pattern := m.first.Handler(probe); pattern != "" {
+		return m.byPath[pattern]
+	}
 	_, pattern := m.mux.Handler(probe)
 	return m.byPath[pattern]
+}
+
+// serve passes r to its route.
+func (m *Mux) serve(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := m.first.Handler(r); pattern != "" {
+		m.first.ServeHTTP(w, r)
+		return
+	}
+	m.mux.ServeHTTP(w, r)
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ func Route[I, O any](m *Mux, pattern string, h func(ctx context.Context, in *I) 
 	op.MaxBodyBytes = rt.body
 	op.BodyReadTimeout = m.cfg.Patience
 	op.Metadata = map[string]any{routeKey: rt}
+	m.slice = cmp.Or(slice(reflect.TypeFor[I]()), slice(reflect.TypeFor[O]()))
 	huma.Register(m.api, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		if err != nil {
@@ -56,7 +58,7 @@ func newAPI(m *Mux) huma.API {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI:    "3.1.0",
 			Info:       &huma.Info{Title: m.cfg.Name, Version: m.cfg.Version},
-			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},
+			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", m.schemaName)},
 		},
 		Formats:          map[string]huma.Format{"application/json": {Marshal: marshal, Unmarshal: Unmarshal}, "json": {Marshal: marshal, Unmarshal: Unmarshal}},
 		DefaultFormat:    "application/json",
@@ -70,17 +72,35 @@ func newAPI(m *Mux) huma.API {
 // one process may make several Muxes.
 var takeErrors = sync.OnceFunc(func() { huma.NewErrorWithContext = newFailure })
 
-// schemaName tells types of different packages apart.
-func schemaName(t reflect.Type, hint string) string {
+// schemaName tells types of different packages apart. A type without a name
+// belongs to the package whose route is being mounted.
+func (m *Mux) schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	name := huma.DefaultSchemaNamer(t, hint)
-	if pkg := t.PkgPath(); pkg != "" {
-		base := pkg[strings.LastIndexByte(pkg, '/')+1:]
-		return strings.ToUpper(base[:1]) + base[1:] + name
+	if generic, of, ok := strings.Cut(t.Name(), "["); ok { // Page[….webhook.Body] is PageWebhookBody
+		pkg, of, _ := strings.Cut(strings.TrimSuffix(of[strings.LastIndexByte(of, '/')+1:], "]"), ".")
+		name = upper(generic) + upper(pkg) + upper(of)
 	}
-	return name
+	base := slice(t)
+	if t.Name() == "" {
+		base = m.slice
+	}
+	return upper(base) + name
+}
+
+// slice is the last part of the package that t belongs to.
+func slice(t reflect.Type) string {
+	pkg := t.PkgPath()
+	return pkg[strings.LastIndexByte(pkg, '/')+1:]
+}
+
+func upper(word string) string {
+	if word == "" {
+		return ""
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
 }
 
 // adapter mounts huma's operations on our Mux, with our middleware and errors.

@@ -132,7 +132,13 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
 		m.preflight(res, r)
 	default:
-		m.mux.ServeHTTP(res, r)
+		if m.cfg.Gate != nil {
+			if f := m.cfg.Gate(r.URL.Path); f != nil {
+				m.refuse(res, r, f)
+				return
+			}
+		}
+		m.serve(res, r)
 	}
 }
 

@@ -149,6 +149,27 @@ func TestValidationDoesNotEchoValues(t *testing.T) {
 	}
 }
 
+// Two patterns that net/http finds equally good live beside each other.
+func TestFirstIsTriedFirst(t *testing.T) {
+	t.Parallel()
+	m := web.NewMux(web.Config{})
+	say := func(word string) web.Handler {
+		return func(w http.ResponseWriter, r *http.Request) error {
+			return web.JSON(w, 200, word+" "+r.PathValue("id"))
+		}
+	}
+	m.Handle("GET /things/{id}/parts", say("list"))
+	m.Handle("GET /things/parts/{id}", say("part"), web.First())
+	for path, want := range map[string]string{"/things/1/parts": `"list 1"`, "/things/parts/1": `"part 1"`, "/things/parts/parts": `"part parts"`} {
+		if got := strings.TrimSpace(send(m, "GET", path, "").Body.String()); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	if rec := send(m, "POST", "/things/parts/1", ""); rec.Code != 405 || rec.Header().Get("Allow") != "GET" {
+		t.Errorf("another method: %d %v", rec.Code, rec.Header())
+	}
+}
+
 func TestRequestIDIsTakenOrMade(t *testing.T) {
 	t.Parallel()
 	m := newMux(t, &bytes.Buffer{})

@@ -22,7 +22,7 @@ const (
 
 var (
 	identityScopes = []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeAddress, ScopePhone, ScopeOffline}
-	resourceScopes = []string{"llm.inference", "models.read", ScopeUserInfo, "account.manage", "credits.read", "keys.manage", "billing.manage", ScopeAdmin}
+	resourceScopes = []string{"llm.inference", "models.read", ScopeUserInfo, "account.manage", "credits.read", "keys.manage", "billing.manage", "webhooks.manage", ScopeAdmin}
 )
 
 // Scopes returns every scope there is, those of OpenID Connect first.

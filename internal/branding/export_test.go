@@ -1,0 +1,7 @@
+package branding
+
+// For tests.
+var (
+	KindOf = kindOf
+	Older  = older
+)

@@ -1,0 +1,86 @@
+package setting
+
+import (
+	"net"
+	"net/mail"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The settings, by category.
+var (
+	Maintenance = flag("general", "maintenance", false, "Answer everybody but administrators with 503, for work on the service.")
+
+	SignupOpen = flag("signup", "open", true, "Whether people may create accounts by themselves.")
+
+	AllowedOrigins = words("security", "allowedOrigins", origin, "Sites whose scripts may read answers (CORS), exactly as the browser sends them.")
+
+	CreditValue     = whole("pricing", "valueMicroUsd", 10_000, 1, 1_000_000_000, "What a credit is worth, in millionths of a dollar; for new charges only.")
+	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1, 1_000_000_000, "Charges are rounded up to a multiple of this many millionths of a credit; for new charges only.")
+	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")
+
+	BonusDays = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
+
+	MailHost     = word("email", "host", "", 253, nothing, "Mail server; empty: mails are written to files in the data folder.")
+	MailPort     = whole("email", "port", 587, 1, 65_535, "Its port.")
+	MailUser     = word("email", "user", "", 254, nothing, "User at the mail server; empty for a server that asks for none.")
+	MailPassword = hidden("email", "password", "Password of the user.")
+	MailTLS      = word("email", "tls", "starttls", 10, oneOf("starttls", "tls", "none"), "How the connection is protected; none only for a server on this machine.")
+	MailFrom     = word("email", "from", "", 254, mailbox, "Sender of mails.")
+
+	WebhookLogDays = whole("webhooks", "logDays", 30, 1, 365, "How long deliveries of webhooks are kept.")
+
+	DiagnosticsDays = whole("retention", "diagnosticsDays", 90, 1, 365, "How long diagnostics that people send are kept.")
+)
+
+// together checks what keys of a category say about each other.
+var together = map[string]func(values map[string]any) *Wrong{
+	"email": func(v map[string]any) *Wrong {
+		host, from := v["host"] != "", v["from"] != ""
+		switch {
+		case host && !from:
+			return &Wrong{"from", "is needed with a mail server"}
+		case v["user"] != "" && !host:
+			return &Wrong{"host", "is needed with a user"}
+		case v["tls"] == "none" && host && v["user"] != "" && !local(v["host"]):
+			return &Wrong{"tls", "must protect a password on its way"}
+		}
+		return nil
+	},
+}
+
+func local(host any) bool {
+	h, _ := host.(string)
+	ip := net.ParseIP(h)
+	return h == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func nothing(string) string { return "" }
+
+func oneOf(words ...string) func(string) string {
+	return func(v string) string {
+		if slices.Contains(words, v) {
+			return ""
+		}
+		return "must be one of " + strings.Join(words, ", ")
+	}
+}
+
+func mailbox(v string) string {
+	if v == "" {
+		return ""
+	}
+	if _, err := mail.ParseAddress(v); err != nil {
+		return "must be an address, perhaps with a name: Rephlo <no-reply@example.com>"
+	}
+	return ""
+}
+
+func origin(v string) string {
+	u, err := url.Parse(v)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != v {
+		return "must be a scheme and a host, perhaps with a port, and nothing behind it: https://app.example.com"
+	}
+	return ""
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/web"
@@ -76,7 +77,7 @@ func (f *staff) token(userID, scope string, ago time.Duration) string {
 	now := f.core.Now().Add(-ago)
 	text, err := f.parts.signing.Sign(oauth.TypeAccess, oauth.AccessToken{
 		Issuer: f.core.Config.IDPURL, Subject: userID, Audience: f.core.Config.APIURL, ClientID: "test", Scope: scope,
-		IssuedAt: now.Unix(), Expiry: now.Add(10 * time.Minute).Unix(), AuthTime: now.Unix(), ACR: f.acr, JTI: "at_" + fmt.Sprint(now.UnixNano()),
+		IssuedAt: now.Unix(), Expiry: now.Add(10 * time.Minute).Unix(), AuthTime: now.Unix(), ACR: f.acr, JTI: id.New("at", now),
 	})
 	if err != nil {
 		f.Fatal(err)

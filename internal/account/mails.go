@@ -108,3 +108,23 @@ the e-mail address of your Rephlo account was changed. If it was not you, ask th
 operator of this service for help at once.
 `}
 }
+
+// deviceMail tells somebody of a sign-in on a device that is new.
+func deviceMail(to string, d Device, link string) mail.Message {
+	return mail.Message{To: to, Subject: "A new device signed in", Text: `Hello,
+
+somebody, most likely you, signed in to your account on a device that was not
+used before:
+
+  ` + d.Name + `
+  from the address ` + d.Address + `
+  on ` + d.At.UTC().Format("2 January 2006 at 15:04") + ` (UTC)
+
+If it was not you, open this link and press the button. It ends that sign-in and
+lets you set a new password:
+
+` + link + `
+
+The link works once and for 24 hours.
+`}
+}

@@ -186,6 +186,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID, current, next stri
 		return err
 	}
 	if !ok {
+		s.Failed(ctx, u.ID)
 		return ErrPassword.At("currentPassword").With("triesLeft", left)
 	}
 	s.names.Forget(key)

@@ -44,6 +44,9 @@ type Needs struct {
 	Changed func(ctx context.Context, c Change) error
 	// Closed says whether nobody may create an account by themselves; nil: all may.
 	Closed func() bool
+	// Failed is told of a wrong password of somebody. It must not wait: how long
+	// an answer takes would tell which names exist.
+	Failed func(ctx context.Context, userID string)
 	// Closing is called in the transaction that locks somebody out, after that;
 	// its error keeps them in. It guards who administers others.
 	Closing func(ctx context.Context, userID string) error
@@ -82,6 +85,9 @@ func New(n Needs) *Service {
 	}
 	if n.Closing == nil {
 		n.Closing = func(context.Context, string) error { return nil }
+	}
+	if n.Failed == nil {
+		n.Failed = func(context.Context, string) {}
 	}
 	s := &Service{
 		Needs: n, store: store{n.DB}, key: n.Box.Subkey("account/names"),

@@ -50,6 +50,9 @@ func (s *Service) Authenticate(ctx context.Context, a Attempt) (User, error) {
 		return User{}, err
 	}
 	if !ok {
+		if u.ID != "" {
+			s.Failed(ctx, u.ID)
+		}
 		if err := s.tried(ctx, u.ID, "password", ErrCredentials); err != nil {
 			return User{}, unavailable(err)
 		}

@@ -20,6 +20,7 @@ const (
 	purposeEmail  = "email" // a new address
 	// purposeKeepEmail calls a change of address off.
 	purposeKeepEmail = "keep_email"
+	purposeDisown    = "disown" // a sign-in was somebody else's
 )
 
 // How long links live.

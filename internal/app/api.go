@@ -42,6 +42,7 @@ import (
 	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
+	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/web"
@@ -119,7 +120,9 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
-		Challenge: access.Challenge(metadata), Use: []web.Middleware{auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)}, Inside: []web.Middleware{s.keys.Middleware()},
+		Challenge: access.Challenge(metadata),
+		Use:       []web.Middleware{trail.Places(account.Address), auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)},
+		Inside:    []web.Middleware{s.keys.Middleware()},
 	})
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
@@ -139,6 +142,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		account.API{Accounts: d.Accounts},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		sso.API{Sessions: id.sessions},
+		trail.API{Trail: d.Trail, Cursors: core.Cursors},
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays)},

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/tier"
+	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/usage"
 	"github.com/rephlo/rephlo/internal/webhook"
 )
@@ -37,6 +38,7 @@ type Domains struct {
 	Plans    *subscription.Service
 	Roles    *role.Service
 	Webhooks *webhook.Service
+	Trail    *trail.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -44,6 +46,7 @@ type Domains struct {
 func NewDomains(core *Core, node string) *Domains {
 	d := &Domains{
 		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
+		Trail: trail.New(core.DB, core.Log, core.Now),
 	}
 	d.Keys = apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Happened: d.keyHappened})
 	d.Credits = credit.New(credit.Needs{
@@ -70,6 +73,7 @@ func NewDomains(core *Core, node string) *Domains {
 		Audit: core.Audit, Closing: d.Roles.Closing,
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,
 		Passwords: core.Passwords, Mail: core.Mail, Box: core.Box, IDPURL: core.Config.IDPURL,
+		Failed:   func(ctx context.Context, userID string) { d.Trail.Note(ctx, userID, trail.SignInFailed, "") },
 		Closed:   func() bool { return !setting.SignupOpen.Of(core.Settings) },
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },

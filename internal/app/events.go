@@ -69,6 +69,9 @@ type keyEvent struct {
 }
 
 func (d *Domains) keyHappened(ctx context.Context, k apikey.Key, revoked bool) error {
+	if err := d.keyTrailed(ctx, k, revoked); err != nil {
+		return err
+	}
 	kind := webhook.KeyCreated
 	if revoked {
 		kind = webhook.KeyRevoked

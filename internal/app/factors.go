@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/mail"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/trail"
 )
 
 // factorsChanged returns what follows a change of somebody's second factors:
@@ -20,6 +21,9 @@ import (
 // necessary, and they are told.
 func (s *Server) factorsChanged(p *identityParts) func(context.Context, account.User, mfa.Event) error {
 	return func(ctx context.Context, u account.User, e mfa.Event) error {
+		if err := s.domains.Trail.Record(ctx, u.ID, factorKinds[e], ""); err != nil {
+			return err
+		}
 		if e != mfa.CodeUsed {
 			if err := p.signOutOthers(ctx, u.ID, ownSession(ctx, u.ID)); err != nil {
 				return err
@@ -45,6 +49,9 @@ func (p *identityParts) signOutOthers(ctx context.Context, userID, keep string) 
 // changed.
 func (s *Server) accountChanged(p *identityParts) func(context.Context, account.Change) error {
 	return func(ctx context.Context, c account.Change) error {
+		if err := s.domains.Trail.Record(ctx, c.User.ID, accountKinds[c.Event], ""); err != nil {
+			return err
+		}
 		if c.SignOut {
 			if err := p.signOutOthers(ctx, c.User.ID, c.Keep); err != nil {
 				return err
@@ -65,6 +72,9 @@ func (s *Server) tokenReused(ctx context.Context, a grant.Authorization) error {
 		return nil
 	}
 	if err != nil {
+		return err
+	}
+	if err := s.domains.Trail.Record(ctx, u.ID, trail.TokenReused, a.ClientID); err != nil {
 		return err
 	}
 	name := a.ClientID
@@ -106,6 +116,9 @@ func (s *Server) addPasskeys(p *identityParts) error {
 			return err
 		},
 		Happened: func(ctx context.Context, u account.User, e passkey.Event) error {
+			if err := s.domains.Trail.Record(ctx, u.ID, passkeyKinds[e], ""); err != nil {
+				return err
+			}
 			if e != passkey.Suspect {
 				if err := p.signOutOthers(ctx, u.ID, ownSession(ctx, u.ID)); err != nil {
 					return err

@@ -9,6 +9,7 @@ import (
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/identity/federation"
 	"github.com/rephlo/rephlo/internal/job"
+	"github.com/rephlo/rephlo/internal/trail"
 )
 
 // social lists where people can have an account that signs them in here.
@@ -61,6 +62,13 @@ func (s *Server) addFederation(p *identityParts) {
 			return n > 0, err
 		},
 		Happened: func(ctx context.Context, u account.User, e federation.Event, provider string) error {
+			kind := trail.Unlinked
+			if e == federation.Linked {
+				kind = trail.Linked
+			}
+			if err := s.domains.Trail.Record(ctx, u.ID, kind, provider); err != nil {
+				return err
+			}
 			if e == federation.Linked {
 				return core.Mail.Send(ctx, notice(u.Email, "An account elsewhere was linked",
 					"Your account at "+provider+" was linked. It signs you in from now on."))

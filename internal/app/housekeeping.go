@@ -70,6 +70,8 @@ func (s *Server) startHousekeeping(ctx context.Context) {
 	for _, c := range s.chores {
 		wg.Go(func() { s.repeat(ctx, c) })
 	}
+	wg.Go(func() { s.domains.Trail.Run(ctx) })
+	s.core.Jobs.Schedule("account.trail", job.Every{Period: 24 * time.Hour}, s.domains.Trail.Sweep)
 	s.onStop(func(context.Context) error { cancel(); wg.Wait(); return nil })
 }
 

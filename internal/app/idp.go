@@ -31,6 +31,7 @@ import (
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/role"
+	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -73,6 +74,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	}
 	p.sessions = sso.New(sso.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: s.domains.Accounts, Secure: https(core.Config.IDPURL),
+		Started: s.domains.signedIn,
 		Ended: func(ctx context.Context, sessionID string) error {
 			if err := p.grants.Revoke(ctx, grant.KindSession, sessionID); err != nil {
 				return err
@@ -161,7 +163,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	})
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,
-		Use:   []web.Middleware{core.Audit.Middleware(account.Address)}, // sign-ins are remembered with where they came from
+		Use:   []web.Middleware{trail.Places(account.Address), core.Audit.Middleware(account.Address)}, // sign-ins are remembered with where they came from
 		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
 	})
 	for _, part := range []web.Mounter{
@@ -173,10 +175,10 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 			Clients: p.clients, Grants: p.grants, Algs: p.signing.Algs, Now: core.Now, Address: account.Address,
 		}),
 		authorize.API{Authorize: steps},
-		login.API{Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
-		challenge.API{Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
+		login.API{Disown: s.disown, Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
+		challenge.API{Trail: d.Trail, Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
 		federation.API{Federation: p.federation, Authorize: steps, Screens: screens},
-		self.API{Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
+		self.API{Trail: d.Trail, Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

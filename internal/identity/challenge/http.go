@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -23,6 +24,7 @@ type API struct {
 	Accounts  *account.Service
 	Authorize *authorize.Service
 	Screens   *pages.Screens
+	Trail     *trail.Service
 }
 
 // Mount registers the routes.
@@ -48,7 +50,10 @@ func (a API) check(recovery bool) web.Handler {
 		switch {
 		case errors.Is(err, mfa.ErrNone):
 			return true, nil
-		case errors.Is(err, mfa.ErrCode), errors.Is(err, mfa.ErrTooMany):
+		case errors.Is(err, mfa.ErrCode):
+			a.Trail.Note(r.Context(), who.User.ID, trail.FactorFailed, "")
+			return false, a.again(w, r, t, who, recovery, fault.From(err))
+		case errors.Is(err, mfa.ErrTooMany):
 			return false, a.again(w, r, t, who, recovery, fault.From(err))
 		case err != nil:
 			return false, err

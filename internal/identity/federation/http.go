@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -42,8 +43,7 @@ func (a API) start(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r.SetPathValue("uid", in.UID)
-	return a.Federation.Go(w, r, r.PathValue("provider"), in.UID, "", a.browser(r))
+	return within(in.UID, a.Federation.Go(w, r, r.PathValue("provider"), in.UID, "", a.browser(r)))
 }
 
 // Go sends the browser to a provider; the parameters are those of Begin.
@@ -66,7 +66,20 @@ func (a API) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	r.SetPathValue("uid", t.Interaction) // where an error leads back to
+	return within(t.Interaction, a.answer(w, r, t, v))
+}
+
+// within says of a fault in which interaction it happened: the other ways to
+// sign in are there.
+func within(uid string, err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && uid != "" {
+		return f.With(pages.InteractionDetail, uid)
+	}
+	return err
+}
+
+// answer reads what the provider says.
+func (a API) answer(w http.ResponseWriter, r *http.Request, t arrival, v url.Values) error {
 	if v.Get("error") == "access_denied" {
 		http.Redirect(w, r, t.origin(), http.StatusSeeOther)
 		return nil

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/account"
@@ -17,6 +18,9 @@ type API struct {
 	Sessions  *sso.Service
 	Authorize *authorize.Service
 	Screens   *pages.Screens
+	// Disown ends the sign-in that a mailed link is about, and returns the token
+	// that sets a new password, if there may be one.
+	Disown func(ctx context.Context, token string) (reset string, err error)
 }
 
 // Mount registers the routes.

@@ -20,6 +20,8 @@ func (a API) mountRecovery(m *web.Mux, page web.Option, form []web.Option) {
 	m.Handle("POST /reset", oauth.Form(a.reset), form...)
 	m.Handle("GET "+confirmEmail, a.emailForm(pages.ConfirmEmail, confirmEmail), page)
 	m.Handle("POST "+confirmEmail, a.email(a.Accounts.ConfirmEmail, pages.ConfirmEmail), form...)
+	m.Handle("GET "+disown, a.emailForm(pages.Disown, disown), page)
+	m.Handle("POST "+disown, oauth.Form(a.disown), form...)
 	m.Handle("GET "+keepEmail, a.emailForm(pages.KeepEmail, keepEmail), page)
 	m.Handle("POST "+keepEmail, a.email(a.Accounts.KeepEmail, pages.KeepEmail), form...)
 }
@@ -30,6 +32,7 @@ type useLink func(ctx context.Context, token string) error
 const (
 	confirmEmail = "/account/email/confirm"
 	keepEmail    = "/account/email/keep"
+	disown       = "/account/disown"
 )
 
 func (a API) forgotForm(w http.ResponseWriter, r *http.Request) error {
@@ -81,4 +84,17 @@ func (a API) email(use useLink, what pages.Proof) web.Handler {
 		}
 		return a.Screens.Proved(w, what)
 	})
+}
+
+// disown ends a sign-in that was not its owner's, and goes on to a new password.
+func (a API) disown(w http.ResponseWriter, r *http.Request, v url.Values) error {
+	reset, err := a.Disown(r.Context(), v.Get("token"))
+	if err != nil {
+		return err
+	}
+	if reset == "" {
+		return a.Screens.Proved(w, pages.Disown)
+	}
+	http.Redirect(w, r, "/reset?token="+url.QueryEscape(reset), http.StatusSeeOther)
+	return nil
 }

@@ -38,10 +38,18 @@ type failure struct {
 // Client is where the way back from an error leads; both may be empty.
 type Client struct{ Name, Homepage string }
 
+// InteractionDetail is the detail of a fault that names the interaction which its
+// page leads back to.
+const InteractionDetail = "interaction"
+
 // WriteError is the web.ErrorWriter of pages.
 func (s *Screens) WriteError(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	var action Action
-	if uid := r.PathValue("uid"); uid != "" && f.Kind != fault.Gone && f.Kind != fault.Invalid {
+	uid := r.PathValue("uid")
+	if in, ok := f.Details[InteractionDetail].(string); ok { // of a request whose path does not name it
+		uid = in
+	}
+	if uid != "" && f.Kind != fault.Gone && f.Kind != fault.Invalid {
 		action = Action{s.t.Text("error.again"), Interaction{UID: uid}.path("")}
 	}
 	s.write(w, f, action, nil)

@@ -64,6 +64,11 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"join.wrong": func(w http.ResponseWriter) error {
 			return s.Join(w, pages.Join{ID: "x", Action: "/federation/join", Provider: "Google"}, fault.New(fault.Unprocessable, "validation_error", "Accept the terms."))
 		},
+		"security.events": func(w http.ResponseWriter) error {
+			return s.Security(w, pages.Security{Person: me, Events: []pages.Event{
+				{Kind: "sign_in", Address: "192.0.2.1", At: time.Unix(1e9, 0)}, {Kind: "api_key_created", Address: `"><script>`, At: time.Unix(0, 0)},
+			}}, nil)
+		},
 		"link": func(w http.ResponseWriter) error {
 			return s.Link(w, me, "Google", `"><script>`, "/account/link", "x")
 		},

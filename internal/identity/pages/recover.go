@@ -61,6 +61,7 @@ type Proof string
 const (
 	ConfirmEmail Proof = "newemail"
 	KeepEmail    Proof = "keepemail"
+	Disown       Proof = "disown"
 )
 
 type proving struct {

@@ -79,10 +79,21 @@ type Security struct {
 	Passkeys      []Passkey
 	SignIns       []SignedIn
 	Linked        []Identity
+	Events        []Event // the newest first
 	PasswordAt    time.Time
 	Form          string // which form the fault belongs to: password, email
 	Done          string
 }
+
+// Event is something that happened to the safety of an account.
+type Event struct {
+	Kind    string
+	Address string
+	At      time.Time
+}
+
+// happened is an Event as people read it.
+type happened struct{ What, Address, When string }
 
 // Passkey is one passkey.
 type Passkey struct {
@@ -122,6 +133,7 @@ type security struct {
 	Passkeys                []Passkey
 	SignIns                 []SignedIn
 	Linked                  []Identity
+	Events                  []happened
 	CanLink                 []Social
 	App, Required, Codes    bool
 	CodesText, PasswordText string
@@ -138,6 +150,9 @@ func (s *Screens) Security(w http.ResponseWriter, in Security, err *fault.Error)
 	d := security{
 		area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns,
 		Linked: in.Linked, CanLink: s.Social,
+	}
+	for _, e := range in.Events {
+		d.Events = append(d.Events, happened{s.t.Text("event." + e.Kind), e.Address, e.At.UTC().Format("2 January 2006, 15:04") + " UTC"})
 	}
 	key := "security.codes.left"
 	if in.CodesLeft < few {

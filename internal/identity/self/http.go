@@ -17,6 +17,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -37,6 +38,7 @@ type API struct {
 	// SignOutOthers ends a user's sign-ins, in browsers and apps, but one.
 	SignOutOthers func(ctx context.Context, userID, keep string) error
 	Screens       *pages.Screens
+	Trail         *trail.Service
 	Now           func() time.Time
 }
 

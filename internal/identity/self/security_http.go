@@ -13,6 +13,9 @@ import (
 
 const securityPath = "/account/security"
 
+// shownEvents is how many of the last security events the page shows.
+const shownEvents = 10
+
 func (a API) mountSecurity(m *web.Mux, page web.Option, form []web.Option) {
 	change := func(path string, next handler) {
 		m.Handle("POST "+securityPath+path, a.with(true, securityPath, next), form...)
@@ -56,8 +59,16 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 	if err != nil {
 		return err
 	}
+	happened, err := a.Trail.List(r.Context(), p.ID, "", shownEvents)
+	if err != nil {
+		return err
+	}
+	var events []pages.Event
+	for _, e := range happened {
+		events = append(events, pages.Event{Kind: string(e.Kind), Address: e.Address, At: e.At})
+	}
 	return a.Screens.Security(w, pages.Security{
-		SignIns: signIns, Linked: linked,
+		SignIns: signIns, Linked: linked, Events: events,
 		CanPasskeys: a.Passkeys.Available(), Passkeys: keys, Codes: st.Enrolled() || len(keys) > 0,
 		Person: p.shown(), App: st.Enrolled(), Required: st.Required, CodesLeft: st.RecoveryCodesLeft, PasswordAt: p.PasswordAt,
 		Form: form, Done: r.URL.Query().Get("done"),

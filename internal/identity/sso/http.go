@@ -2,6 +2,7 @@ package sso
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/account"
@@ -31,7 +32,11 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User,
 	if err != nil {
 		return Session{}, err
 	}
-	ss, secret, err := s.signIn(r.Context(), u, amr, before, account.Address(r), r.UserAgent())
+	a := Arrival{User: u, Address: account.Address(r), Agent: r.UserAgent()}
+	if a.NewDevice, err = s.newDevice(r, u.ID); err != nil {
+		return Session{}, err
+	}
+	ss, secret, err := s.signIn(r.Context(), a, amr, before)
 	if err != nil {
 		return Session{}, err
 	}
@@ -81,6 +86,17 @@ func (s *Service) Known(r *http.Request) ([]string, error) {
 	}
 	users, err := s.store.knows(r.Context(), hashOf(device), s.Now().Add(-deviceLife))
 	return users, unavailable(err)
+}
+
+// newDevice reports whether a user has signed in before, but never in r's
+// browser.
+func (s *Service) newDevice(r *http.Request, userID string) (bool, error) {
+	known, err := s.Known(r)
+	if err != nil || slices.Contains(known, userID) {
+		return false, err
+	}
+	n, err := s.store.devices(r.Context(), userID)
+	return n > 0, unavailable(err)
 }
 
 // Browser returns what r's browser is recognised by, or nil if it has no

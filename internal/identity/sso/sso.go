@@ -78,6 +78,8 @@ type Needs struct {
 	// Ended is called in the transaction that ends a session: what was bound
 	// to it is revoked there.
 	Ended func(ctx context.Context, sessionID string) error
+	// Started is called in the transaction that signs somebody in.
+	Started func(ctx context.Context, a Arrival) error
 	// Secure says that browsers reach us over https.
 	Secure bool
 }
@@ -93,8 +95,24 @@ func New(n Needs) *Service {
 	if n.Ended == nil {
 		n.Ended = func(context.Context, string) error { return nil }
 	}
+	if n.Started == nil {
+		n.Started = func(context.Context, Arrival) error { return nil }
+	}
 	return &Service{Needs: n, store: store{n.DB}}
 }
+
+// Arrival is somebody who has signed in.
+type Arrival struct {
+	User    account.User
+	Session Session
+	Address string // of the network
+	Agent   string // what the browser calls itself
+	// NewDevice says that they have signed in before, but not in this browser.
+	NewDevice bool
+}
+
+// Device names the browser and the system, as far as people care.
+func (a Arrival) Device() string { return device(a.Agent) }
 
 // newSecret returns a cookie's value and the hash that is stored of it.
 func newSecret() (text string, hash []byte) {
@@ -146,7 +164,8 @@ func live(ss Session, u account.User, now time.Time) bool {
 
 // signIn begins a session, or renews the one of the same user in this browser;
 // one of another user there ends. It returns the new secret.
-func (s *Service) signIn(ctx context.Context, u account.User, amr []string, before Session, address, agent string) (Session, string, error) {
+func (s *Service) signIn(ctx context.Context, a Arrival, amr []string, before Session) (Session, string, error) {
+	u, address, agent := a.User, a.Address, a.Agent
 	now := s.Now()
 	secret, hash := newSecret()
 	ss := Session{
@@ -156,8 +175,12 @@ func (s *Service) signIn(ctx context.Context, u account.User, amr []string, befo
 		if before.ID != "" && before.UserID == u.ID {
 			ss.ID = before.ID
 			renewed, err := s.store.renew(ctx, ss, hash)
-			if err != nil || renewed {
+			if err != nil {
 				return err
+			}
+			if renewed {
+				a.Session = ss
+				return s.Started(ctx, a)
 			}
 			ss.ID = id.New("ses", now) // it ended meanwhile
 		} else if before.ID != "" {
@@ -168,7 +191,11 @@ func (s *Service) signIn(ctx context.Context, u account.User, amr []string, befo
 		if err := s.store.insert(ctx, ss, hash, address, agent[:min(len(agent), agentSize)]); err != nil {
 			return err
 		}
-		return s.endOldest(ctx, u)
+		if err := s.endOldest(ctx, u); err != nil {
+			return err
+		}
+		a.Session = ss
+		return s.Started(ctx, a)
 	})
 	return ss, secret, unavailable(err)
 }

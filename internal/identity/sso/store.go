@@ -118,6 +118,15 @@ func (s store) list(ctx context.Context, what, query string, args ...any) ([]str
 	return out, rows.Err()
 }
 
+// devices counts those on which a user has signed in.
+func (s store) devices(ctx context.Context, userID string) (n int, err error) {
+	const q = `SELECT COUNT(*) FROM sso_device WHERE user_id = $1`
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, userID).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count devices: %w", err)
+	}
+	return n, nil
+}
+
 func (s store) remember(ctx context.Context, hash []byte, userID string, at time.Time) error {
 	const q = `
 		INSERT INTO sso_device (hash, user_id, last_seen_at) VALUES ($1, $2, $3)

@@ -86,6 +86,9 @@ func TestResetSignsOutAndKeepsTheFactor(t *testing.T) {
 		}
 		b.submit(r, "password", "password1").has(t, 422, "common passwords")
 		b.submit(r, "password", better).has(t, 200, "Your password is set", `href="/interaction/`)
+		if !strings.HasPrefix(w.mailed(w.ada.Email)[0], "Your password was changed") {
+			t.Errorf("mails %q", w.mailed(w.ada.Email)[0])
+		}
 		b.open(link).has(t, 410, "has been used")
 		if status := w.me(got.Access); status != 401 {
 			t.Errorf("an access token after the reset: %d", status)
@@ -98,9 +101,6 @@ func TestResetSignsOutAndKeepsTheFactor(t *testing.T) {
 		p = b.submit(b.open(c.url()), "name", w.ada.Email, "password", better).has(t, 200, "Enter your code")
 		if p = b.finish(b.submit(p, "code", app.code())); p.location == nil {
 			t.Errorf("after the code: %s", p.body)
-		}
-		if !strings.HasPrefix(w.mailed(w.ada.Email)[0], "Your password was changed") {
-			t.Errorf("mails %q", w.mailed(w.ada.Email)[0])
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/id"
@@ -39,11 +40,26 @@ type Folder struct {
 	dir string
 	log *slog.Logger
 	now func() time.Time
+
+	mu   sync.Mutex
+	last time.Time // guarded by mu
 }
 
 // NewFolder returns a Folder that makes dir when the first message comes.
 func NewFolder(dir string, log *slog.Logger, now func() time.Time) *Folder {
-	return &Folder{dir, log, now}
+	return &Folder{dir: dir, log: log, now: now}
+}
+
+// next returns a time for the name of a message: names sort in the order in which
+// the messages were sent, and count in milliseconds.
+func (f *Folder) next(now time.Time) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.last) < time.Millisecond {
+		now = f.last.Add(time.Millisecond)
+	}
+	f.last = now
+	return now
 }
 
 // Send implements Sender. The log says which file holds the message, not to
@@ -56,7 +72,7 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("write mail: %w", err)
 	}
 	now := f.now().UTC()
-	name := id.New("mail", now)
+	name := id.New("mail", f.next(now))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "To: %s\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <%s@rephlo>\r\n", m.To,
 		mime.QEncoding.Encode("utf-8", m.Subject), now.Format(time.RFC1123Z), name)

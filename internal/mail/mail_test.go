@@ -7,6 +7,7 @@ import (
 	netmail "net/mail"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,6 +50,28 @@ func TestHeadersCannotBeInjected(t *testing.T) {
 	for _, m := range []mail.Message{{To: "a@b\r\nBcc: c@d"}, {To: "a@b", Subject: "x\ny"}} {
 		if err := f.Send(t.Context(), m); err == nil {
 			t.Errorf("%q was accepted", m)
+		}
+	}
+}
+
+// The newest of two messages that were sent in one moment is found by its name.
+func TestFilesSortInTheOrderOfSending(t *testing.T) {
+	t.Parallel()
+	dir, at := t.TempDir(), time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	f := mail.NewFolder(dir, slog.New(slog.DiscardHandler), func() time.Time { return at })
+	for i := range 20 {
+		if err := f.Send(t.Context(), mail.Message{To: "a@b.test", Subject: string(rune('a' + i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.eml"))
+	if err != nil || len(files) != 20 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for i, name := range files {
+		text, err := os.ReadFile(name)
+		if want := "Subject: " + string(rune('a'+i)) + "\r\n"; err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("file %d is not the one with %q: %v", i, want, err)
 		}
 	}
 }

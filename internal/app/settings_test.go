@@ -81,8 +81,8 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 		t.Error(err)
 	}
 
-	put("pricing", map[string]any{"valueMicroUsd": 20_000, "incrementMicro": 1, "defaultMarginBp": 13_000})
-	if got := core.terms(); got.CreditValue != 20_000 || got.Increment != 1 || got.Multiplier != 13_000 {
+	put("pricing", map[string]any{"valueMicroUsd": 20_000, "incrementMicro": 100_000, "defaultMarginBp": 13_000})
+	if got := core.terms(); got.CreditValue != 20_000 || got.Increment != 100_000 || got.Multiplier != 13_000 {
 		t.Errorf("new charges are by %v", got)
 	}
 	for key, name := range map[setting.Key[int64]]string{setting.BonusDays: "credits bonusExpiryDays", setting.WebhookLogDays: "webhooks logDays", setting.DiagnosticsDays: "retention diagnosticsDays"} {

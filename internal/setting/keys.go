@@ -17,7 +17,7 @@ var (
 	AllowedOrigins = words("security", "allowedOrigins", origin, "Sites whose scripts may read answers (CORS), exactly as the browser sends them.")
 
 	CreditValue     = whole("pricing", "valueMicroUsd", 10_000, 1, 1_000_000_000, "What a credit is worth, in millionths of a dollar; for new charges only.")
-	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1, 1_000_000_000, "Charges are rounded up to a multiple of this many millionths of a credit; for new charges only.")
+	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1_000, 1_000_000, "Charges are rounded up to a multiple of this many millionths of a credit: 1000, 10000, 100000 or 1000000; for new charges only.")
 	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")
 
 	BonusDays = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
@@ -36,6 +36,13 @@ var (
 
 // together checks what keys of a category say about each other.
 var together = map[string]func(values map[string]any) *Wrong{
+	"pricing": func(v map[string]any) *Wrong {
+		switch v["incrementMicro"] {
+		case int64(1_000), int64(10_000), int64(100_000), int64(1_000_000):
+			return nil
+		}
+		return &Wrong{"incrementMicro", "must be 1000, 10000, 100000 or 1000000"}
+	},
 	"email": func(v map[string]any) *Wrong {
 		host, from := v["host"] != "", v["from"] != ""
 		switch {

@@ -129,6 +129,7 @@ func TestCategoriesAreWrittenWholeAndChecked(t *testing.T) {
 			{"pricing", object{"valueMicroUsd": 1.5, "incrementMicro": 10_000, "defaultMarginBp": 15_000}, "valueMicroUsd"},
 			{"pricing", object{"valueMicroUsd": "1", "incrementMicro": 10_000, "defaultMarginBp": 15_000}, "valueMicroUsd"},
 			{"pricing", object{"valueMicroUsd": 10_000, "incrementMicro": 10_000, "defaultMarginBp": 9_999}, "defaultMarginBp"},
+			{"pricing", object{"valueMicroUsd": 10_000, "incrementMicro": 20_000, "defaultMarginBp": 15_000}, "incrementMicro"},
 			{"general", object{"maintenance": nil}, "maintenance"},
 			{"general", object{"maintenance": true, "colour": "red"}, "colour"},
 			{"security", object{"allowedOrigins": []string{"https://app.example.com/"}}, "allowedOrigins"},

@@ -15,7 +15,7 @@ func (s store) addFeedback(ctx context.Context, f Feedback) error {
 
 const feedbackColumns = `id, user_id, message, email, status, created_at, replied_at`
 
-func scanFeedback(r row) (Feedback, error) {
+func scanFeedback(r sqldb.Row) (Feedback, error) {
 	var f Feedback
 	var created, replied sqldb.Time
 	err := r.Scan(&f.ID, &f.UserID, &f.Message, &f.Email, &f.Status, &created, &replied)
@@ -31,7 +31,7 @@ func (s store) feedbacks(ctx context.Context, status, before string, limit int) 
 	const q = `
 		SELECT ` + feedbackColumns + ` FROM branding_feedback
 		WHERE ($1 = '' OR status = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return all(ctx, s, "list feedback", scanFeedback, q, status, before, limit)
+	return sqldb.All(ctx, s.db, "list feedback", scanFeedback, q, status, before, limit)
 }
 
 func (s store) mark(ctx context.Context, id, status string) error {
@@ -47,7 +47,7 @@ func (s store) replied(ctx context.Context, id string, at time.Time) error {
 }
 
 func (s store) storedBytes(ctx context.Context) (int64, error) {
-	return one(ctx, s, "sum diagnostics", func(r row) (n int64, err error) { return n, r.Scan(&n) },
+	return one(ctx, s, "sum diagnostics", func(r sqldb.Row) (n int64, err error) { return n, r.Scan(&n) },
 		`SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM branding_diagnostic`)
 }
 
@@ -64,7 +64,7 @@ func (s store) addFile(ctx context.Context, id string, sealed []byte) error {
 
 const diagnosticColumns = `id, user_id, note, kind, size, sha256, created_at, expires_at`
 
-func scanDiagnostic(r row) (Diagnostic, error) {
+func scanDiagnostic(r sqldb.Row) (Diagnostic, error) {
 	var d Diagnostic
 	var created, expires sqldb.Time
 	err := r.Scan(&d.ID, &d.UserID, &d.Note, &d.Kind, &d.Size, &d.SHA256, &created, &expires)
@@ -81,11 +81,11 @@ func (s store) diagnostics(ctx context.Context, before string, limit int, now ti
 	const q = `
 		SELECT ` + diagnosticColumns + ` FROM branding_diagnostic
 		WHERE ($1 = '' OR id < $1) AND expires_at > $2 ORDER BY id DESC LIMIT $3`
-	return all(ctx, s, "list diagnostics", scanDiagnostic, q, before, now.UnixMicro(), limit)
+	return sqldb.All(ctx, s.db, "list diagnostics", scanDiagnostic, q, before, now.UnixMicro(), limit)
 }
 
 func (s store) file(ctx context.Context, id string) ([]byte, error) {
-	return one(ctx, s, "read file", func(r row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT content FROM branding_file WHERE diagnostic_id = $1`, id)
+	return one(ctx, s, "read file", func(r sqldb.Row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT content FROM branding_file WHERE diagnostic_id = $1`, id)
 }
 
 func (s store) forget(ctx context.Context, id string) error {
@@ -100,7 +100,7 @@ func (s store) forget(ctx context.Context, id string) error {
 func (s store) sweepDiagnostics(ctx context.Context, now time.Time) error {
 	const q = `SELECT id FROM branding_diagnostic WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT 50`
 	for {
-		ids, err := all(ctx, s, "list expired diagnostics", func(r row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro())
+		ids, err := sqldb.All(ctx, s.db, "list expired diagnostics", func(r sqldb.Row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro())
 		if err != nil || len(ids) == 0 {
 			return err
 		}

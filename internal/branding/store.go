@@ -51,9 +51,7 @@ func (s store) removeVersion(ctx context.Context, id string) error {
 
 const versionColumns = `id, version, channel, notes, minimum_supported, files, state, created_at, published_at, withdrawn_at`
 
-type row interface{ Scan(...any) error }
-
-func scanVersion(r row) (Version, error) {
+func scanVersion(r sqldb.Row) (Version, error) {
 	var v Version
 	var files, channel, state string
 	var created, published, withdrawn sqldb.Time
@@ -73,7 +71,7 @@ func (s store) versions(ctx context.Context, state, before string, limit int) ([
 	const q = `
 		SELECT ` + versionColumns + ` FROM branding_version
 		WHERE ($1 = '' OR state = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return all(ctx, s, "list versions", scanVersion, q, state, before, limit)
+	return sqldb.All(ctx, s.db, "list versions", scanVersion, q, state, before, limit)
 }
 
 // count counts a download, and its visitor if it is the day's first.
@@ -97,7 +95,7 @@ func (s store) monthSecret(ctx context.Context, month string, sealed []byte) ([]
 	if err := s.exec(ctx, "add month", `INSERT INTO branding_month (month, secret) VALUES ($1, $2) ON CONFLICT (month) DO NOTHING`, month, sealed); err != nil {
 		return nil, err
 	}
-	return one(ctx, s, "read month", func(r row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT secret FROM branding_month WHERE month = $1`, month)
+	return one(ctx, s, "read month", func(r sqldb.Row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT secret FROM branding_month WHERE month = $1`, month)
 }
 
 func (s store) forgetVisitors(ctx context.Context, today, month string) error {
@@ -111,7 +109,7 @@ func (s store) stats(ctx context.Context, from, to string) ([]Stat, error) {
 	const q = `
 		SELECT day, os, version, downloads, visitors FROM branding_download
 		WHERE day >= $1 AND day <= $2 ORDER BY day DESC, os, version LIMIT 10000`
-	return all(ctx, s, "list downloads", func(r row) (Stat, error) {
+	return sqldb.All(ctx, s.db, "list downloads", func(r sqldb.Row) (Stat, error) {
 		var t Stat
 		return t, r.Scan(&t.Day, &t.OS, &t.Version, &t.Downloads, &t.Visitors)
 	}, q, from, to)
@@ -138,28 +136,10 @@ func wrap(what string, err error) error {
 }
 
 // one reads one row; fault.ErrNotFound when there is none.
-func one[T any](ctx context.Context, s store, what string, scan func(row) (T, error), q string, args ...any) (T, error) {
+func one[T any](ctx context.Context, s store, what string, scan func(sqldb.Row) (T, error), q string, args ...any) (T, error) {
 	v, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, args...))
 	if errors.Is(err, sql.ErrNoRows) {
 		return v, fault.ErrNotFound
 	}
 	return v, wrap(what, err)
-}
-
-// all reads every row.
-func all[T any](ctx context.Context, s store, what string, scan func(row) (T, error), q string, args ...any) ([]T, error) {
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, args...)
-	if err != nil {
-		return nil, wrap(what, err)
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, wrap(what, err)
-		}
-		out = append(out, v)
-	}
-	return out, wrap(what, rows.Err())
 }

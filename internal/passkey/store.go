@@ -23,7 +23,7 @@ type row struct {
 
 const columns = `id, credential, user_id, name, host, record, sign_count, suspect, created_at, last_used_at`
 
-func scan(s interface{ Scan(...any) error }) (row, error) {
+func scan(s sqldb.Row) (row, error) {
 	var r row
 	var created, used sqldb.Time
 	err := s.Scan(&r.ID, &r.credential, &r.userID, &r.Name, &r.Host, &r.record, &r.signCount, &r.Suspect, &created, &used)
@@ -33,20 +33,7 @@ func scan(s interface{ Scan(...any) error }) (row, error) {
 
 func (s store) of(ctx context.Context, userID string) ([]row, error) {
 	const q = `SELECT ` + columns + ` FROM passkey_credential WHERE user_id = $1 ORDER BY created_at, id`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID)
-	if err != nil {
-		return nil, fmt.Errorf("read passkeys: %w", err)
-	}
-	defer rows.Close()
-	var out []row
-	for rows.Next() {
-		r, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read passkeys: %w", err)
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return sqldb.All(ctx, s.db, "read passkeys", scan, q, userID)
 }
 
 func (s store) byCredential(ctx context.Context, credential []byte) (row, bool, error) {

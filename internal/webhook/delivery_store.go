@@ -81,7 +81,7 @@ func (s store) addAttempt(ctx context.Context, delivery string, a Attempt) error
 
 func (s store) attempts(ctx context.Context, delivery string) ([]Attempt, error) {
 	const q = `SELECT at, status, latency_us, response FROM webhook_attempt WHERE delivery_id = $1 ORDER BY number`
-	return all(ctx, s, "list attempts", func(r row) (Attempt, error) {
+	return sqldb.All(ctx, s.db, "list attempts", func(r sqldb.Row) (Attempt, error) {
 		var a Attempt
 		var at sqldb.Time
 		var latency int64
@@ -94,7 +94,7 @@ func (s store) attempts(ctx context.Context, delivery string) ([]Attempt, error)
 const deliveryColumns = `id, event_id, endpoint_id, user_id, type, state, due_at, created_at, tries,
 	(SELECT COUNT(*) FROM webhook_attempt a WHERE a.delivery_id = webhook_delivery.id)`
 
-func scanDelivery(r row) (Delivery, error) {
+func scanDelivery(r sqldb.Row) (Delivery, error) {
 	var d Delivery
 	var state string
 	var due, created sqldb.Time
@@ -120,7 +120,7 @@ func (s store) deliveries(ctx context.Context, f Filter, limit int) ([]Delivery,
 		SELECT ` + deliveryColumns + ` FROM webhook_delivery
 		WHERE ($1 = '' OR user_id = $1) AND ($2 = '' OR endpoint_id = $2) AND ($3 = '' OR state = $3) AND ($4 = '' OR type = $4)
 			AND ($5 = '' OR id < $5) ORDER BY id DESC LIMIT $6`
-	return all(ctx, s, "list deliveries", scanDelivery, q, f.User, f.Endpoint, f.State, f.Type, f.Before, limit)
+	return sqldb.All(ctx, s.db, "list deliveries", scanDelivery, q, f.User, f.Endpoint, f.State, f.Type, f.Before, limit)
 }
 
 func (s store) replay(ctx context.Context, id string, now time.Time) error {
@@ -141,7 +141,7 @@ func (s store) late(ctx context.Context, now, before time.Time) ([]string, error
 	const q = `
 		SELECT DISTINCT endpoint_id FROM webhook_delivery
 		WHERE state = 'waiting' AND due_at <= $2 AND claimed_until < $1 ORDER BY endpoint_id LIMIT 1000`
-	return all(ctx, s, "look for late deliveries", func(r row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro(), before.UnixMicro())
+	return sqldb.All(ctx, s.db, "look for late deliveries", func(r sqldb.Row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro(), before.UnixMicro())
 }
 
 // sweep forgets what ended before a time, in portions.

@@ -47,9 +47,7 @@ func (s store) save(ctx context.Context, e Endpoint) error {
 
 const endpointColumns = `id, user_id, url, description, events, enabled, disabled_reason, failing_since, last_success_at, created_at, secret, old_secret, old_until`
 
-type row interface{ Scan(...any) error }
-
-func scanEndpoint(r row) (Endpoint, error) {
+func scanEndpoint(r sqldb.Row) (Endpoint, error) {
 	var e Endpoint
 	var events string
 	var failing, success, created, old sqldb.Time
@@ -72,13 +70,13 @@ func (s store) list(ctx context.Context, user, before string, limit int) ([]Endp
 	const q = `
 		SELECT ` + endpointColumns + ` FROM webhook_endpoint
 		WHERE ($1 = '' OR user_id = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return all(ctx, s, "list webhooks", scanEndpoint, q, user, before, limit)
+	return sqldb.All(ctx, s.db, "list webhooks", scanEndpoint, q, user, before, limit)
 }
 
 // listening returns the user's endpoints that are switched on.
 func (s store) listening(ctx context.Context, user string) ([]Endpoint, error) {
 	const q = `SELECT ` + endpointColumns + ` FROM webhook_endpoint WHERE user_id = $1 AND enabled ORDER BY id`
-	return all(ctx, s, "list webhooks", scanEndpoint, q, user)
+	return sqldb.All(ctx, s.db, "list webhooks", scanEndpoint, q, user)
 }
 
 // remove deletes an endpoint with its log.
@@ -143,22 +141,4 @@ func wrap(what string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// all reads every row of a query.
-func all[T any](ctx context.Context, s store, what string, scan func(row) (T, error), q string, args ...any) ([]T, error) {
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, args...)
-	if err != nil {
-		return nil, wrap(what, err)
-	}
-	defer rows.Close()
-	var out []T
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, wrap(what, err)
-		}
-		out = append(out, v)
-	}
-	return out, wrap(what, rows.Err())
 }

@@ -15,7 +15,7 @@ type store struct{ db *sqldb.DB }
 
 const columns = `id, provider, issuer, subject, user_id, email, created_at, last_used_at`
 
-func scan(s interface{ Scan(...any) error }) (Identity, error) {
+func scan(s sqldb.Row) (Identity, error) {
 	var i Identity
 	var created, used sqldb.Time
 	err := s.Scan(&i.ID, &i.Provider, &i.Issuer, &i.Subject, &i.UserID, &i.Email, &created, &used)
@@ -25,20 +25,7 @@ func scan(s interface{ Scan(...any) error }) (Identity, error) {
 
 func (s store) of(ctx context.Context, userID string) ([]Identity, error) {
 	const q = `SELECT ` + columns + ` FROM federation_identity WHERE user_id = $1 ORDER BY created_at, id`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID)
-	if err != nil {
-		return nil, fmt.Errorf("read linked identities: %w", err)
-	}
-	defer rows.Close()
-	var out []Identity
-	for rows.Next() {
-		i, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read linked identities: %w", err)
-		}
-		out = append(out, i)
-	}
-	return out, rows.Err()
+	return sqldb.All(ctx, s.db, "read linked identities", scan, q, userID)
 }
 
 func (s store) bySubject(ctx context.Context, issuer, subject string) (Identity, bool, error) {

@@ -51,11 +51,13 @@ fmt: ## format the source
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (5s)
-	@set -e; \
-	grep -rlE '^func Fuzz' --include='*_test.go' internal | sort | while read -r file; do \
-		grep -oE '^func Fuzz[A-Za-z0-9_]*' "$$file" | cut -c6- | while read -r name; do \
-			echo "fuzz $$(dirname "$$file") $$name"; \
-			go test -vet off "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x; \
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; kept=$$(go env GOCACHE)/fuzz/$$(go list -m); \
+	grep -rlE '^func Fuzz' --include='*_test.go' internal | xargs -n 1 dirname | sort -u | while read -r pkg; do \
+		go test -vet off -c -fuzz Fuzz -o "$$dir/fuzz.test" "./$$pkg"; \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$$pkg"/*_test.go | cut -c6- | while read -r name; do \
+			echo "fuzz $$pkg $$name"; \
+			(cd "$$pkg" && "$$dir/fuzz.test" -test.run '^$$' -test.fuzz "^$$name\$$" -test.fuzztime $(FUZZTIME) \
+				-test.fuzzminimizetime 1x -test.fuzzcachedir "$$kept/$$pkg"); \
 		done; \
 	done
 

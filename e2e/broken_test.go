@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -38,5 +39,5 @@ func TestABrokenDiskEndsTheProcess(t *testing.T) {
 	}
 	s.Up()
 	s.Verify()
-	settle(t, s, key, 0, before, begin, calls)
+	settle(t, s, key, 0, before, begin, calls, http.StatusServiceUnavailable) // to who came while it ended
 }

@@ -16,6 +16,7 @@ const (
 	SubscriptionExpired   = "subscription.expired"
 	SubscriptionPastDue   = "subscription.past_due"
 	CreditsGranted        = "credits.granted"
+	UsageAlert            = "usage.alert"
 	KeyCreated            = "api_key.created"
 	KeyRevoked            = "api_key.revoked"
 	Test                  = "webhook.test"
@@ -37,6 +38,7 @@ var Types = []Type{
 	{SubscriptionExpired, "A subscription ended because nothing was paid or its time was over.", json.RawMessage(`{"status":"expired",` + exampleSubscription)},
 	{SubscriptionPastDue, "A renewal could not be collected.", json.RawMessage(`{"status":"past_due",` + exampleSubscription)},
 	{SubscriptionUpdated, "A subscription changed: its plan, its period, or what will happen at the period's end.", json.RawMessage(`{"status":"active",` + exampleSubscription)},
+	{UsageAlert, "75, 90 or 100 % of the plan's credits of a cycle are used.", json.RawMessage(`{"percent":75,"granted":1500,"used":1130.5,"grantId":"grt_01k8x4m2p9q5r"}`)},
 	{Test, "A test that you asked for.", json.RawMessage(`{"message":"This is a test."}`)},
 }
 

@@ -21,7 +21,8 @@ type User struct {
 	FirstName  string
 	LastName   string
 	Locale     string
-	Staff      bool // has a role, so a second factor is a must; what they may is in package role
+	Timezone   string // an IANA name, or ""
+	Staff      bool   // has a role, so a second factor is a must; what they may is in package role
 	State      string
 	Reason     string    // why the account is not active
 	Until      time.Time // when a suspension ends; zero if it does not

@@ -25,6 +25,9 @@ func (s *Service) TellNewDevice(ctx context.Context, u User, d Device) error {
 	if !u.Verified {
 		return nil // the address may be somebody else's
 	}
+	if wanted, err := s.Mailable(ctx, u.ID); err != nil || !wanted {
+		return err
+	}
 	link, err := s.link(ctx, purposeDisown, u.ID, u.Email, d.Session, disownLife)
 	if err != nil {
 		return err

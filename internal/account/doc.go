@@ -19,5 +19,5 @@
 // unconfirmed account then loses it, so that nobody can wait in an account made
 // with somebody else's address.
 //
-// Tables: account_user, account_token.
+// Tables: account_user, account_token, account_state, account_preference.
 package account

@@ -140,6 +140,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 			AnthropicErrors: dialect.WriteError(anthropicdialect.Errors{}, docURL(cfg)), GoogleErrors: dialect.WriteError(googledialect.Gemini{}, docURL(cfg)),
 		},
 		account.API{Accounts: d.Accounts},
+		account.PreferenceAPI{Accounts: d.Accounts, Model: usableModel(models, tiers, plans, cfg.APIURL+"/"), Plan: d.planShown},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		sso.API{Sessions: id.sessions},
 		trail.API{Trail: d.Trail, Cursors: core.Cursors},

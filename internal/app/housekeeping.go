@@ -52,6 +52,9 @@ func (s *Server) schedule() {
 			}
 		}
 	})
+	jobs.Schedule("credit.alert", job.Every{Period: 5 * time.Minute, Offset: 2 * time.Minute}, func(ctx context.Context) error {
+		return d.Credits.TellUse(ctx, d.used(core))
+	})
 	jobs.Schedule("credit.root", job.Every{Period: time.Hour, Offset: 5 * time.Minute}, func(ctx context.Context) error {
 		_, err := d.Credits.SignRoots(ctx, core.Now())
 		return err

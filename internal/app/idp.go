@@ -211,7 +211,7 @@ func (p people) Profile(ctx context.Context, userID string) (oauth.Profile, erro
 	}
 	out := oauth.Profile{
 		ID: u.ID, Active: account.Usable(u, p.now()) == nil, Email: u.Email, EmailVerified: u.Verified, Username: u.Username,
-		FirstName: u.FirstName, LastName: u.LastName, Locale: u.Locale, CreatedAt: u.CreatedAt, LastLoginAt: u.LastLoginAt,
+		FirstName: u.FirstName, LastName: u.LastName, Locale: u.Locale, Zone: u.Timezone, CreatedAt: u.CreatedAt, LastLoginAt: u.LastLoginAt,
 	}
 	if u.Staff {
 		held, err := p.roles.Of(ctx, userID)

@@ -20,7 +20,7 @@ type ClaimsRequest struct {
 // scopes, so a claim that is asked for brings its scope with it.
 var claimScopes = map[string]string{
 	"name": ScopeProfile, "given_name": ScopeProfile, "family_name": ScopeProfile, "preferred_username": ScopeProfile,
-	"locale": ScopeProfile, "updated_at": ScopeProfile, "email": ScopeEmail, "email_verified": ScopeEmail,
+	"locale": ScopeProfile, "zoneinfo": ScopeProfile, "updated_at": ScopeProfile, "email": ScopeEmail, "email_verified": ScopeEmail,
 }
 
 // claimWish is how one claim is asked for; null means voluntarily.

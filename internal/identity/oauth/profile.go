@@ -16,6 +16,7 @@ type Profile struct {
 	FirstName     string
 	LastName      string
 	Locale        string
+	Zone          string // an IANA name
 	Roles         []string
 	CreatedAt     time.Time
 	LastLoginAt   time.Time
@@ -37,6 +38,7 @@ func UserClaims(p Profile, scopes []string) map[string]any {
 		set("family_name", p.LastName)
 		set("preferred_username", p.Username)
 		set("locale", p.Locale)
+		set("zoneinfo", p.Zone)
 		if !p.UpdatedAt.IsZero() {
 			c["updated_at"] = p.UpdatedAt.Unix()
 		}
@@ -63,6 +65,6 @@ func UserClaims(p Profile, scopes []string) map[string]any {
 func ClaimNames() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "name", "given_name", "family_name",
-		"preferred_username", "locale", "updated_at", "email", "email_verified", "created_at", "last_login_at", "is_active", "roles",
+		"preferred_username", "locale", "zoneinfo", "updated_at", "email", "email_verified", "created_at", "last_login_at", "is_active", "roles",
 	}
 }

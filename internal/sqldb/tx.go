@@ -23,6 +23,7 @@ type transaction struct {
 	before []func(context.Context) error // run last, before the commit
 	after  []func()                      // run once the commit has succeeded
 	texts  []string                      // SQLite: statements that ran unprepared
+	stmts  map[string]*sql.Stmt          // SQLite: the prepared ones, bound to tx
 
 	// Of InSteadyTx on PostgreSQL.
 	conn   *sql.Conn
@@ -170,7 +171,7 @@ func (d *DB) stmt(ctx context.Context, query string) *sql.Stmt {
 	}
 	// The lock is not held while a connection is waited for: who holds one may
 	// be waiting for the lock.
-	s, err := d.pool.PrepareContext(ctx, query)
+	s, err := d.pool.PrepareContext(ctx, positional(query))
 	if err != nil {
 		return nil // running the text gives the same error, with its place
 	}
@@ -219,16 +220,22 @@ func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...
 type txQuerier struct{ t *transaction }
 
 func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
+	if s := q.t.stmts[query]; s != nil || q.t.db.engine != SQLite {
+		return s
+	}
 	q.t.db.mu.RLock()
 	s := q.t.db.stmts[query]
 	q.t.db.mu.RUnlock()
 	if s == nil {
-		if q.t.db.engine == SQLite {
-			q.t.texts = append(q.t.texts, query)
-		}
+		q.t.texts = append(q.t.texts, query)
 		return nil
 	}
-	return q.t.tx.StmtContext(ctx, s)
+	s = q.t.tx.StmtContext(ctx, s)
+	if q.t.stmts == nil {
+		q.t.stmts = map[string]*sql.Stmt{}
+	}
+	q.t.stmts[query] = s
+	return s
 }
 
 func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {

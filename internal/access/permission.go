@@ -51,6 +51,7 @@ const (
 	SuspendUsers   Permission = "users.suspend"
 	UnsuspendUsers Permission = "users.unsuspend"
 	BanUsers       Permission = "users.ban"
+	ResetFactors   Permission = "users.reset_mfa"
 	ViewSecurity   Permission = "security.view"
 	ManageSecurity Permission = "security.manage"
 
@@ -60,6 +61,9 @@ const (
 	ManageContent  Permission = "content.manage"
 	ViewSettings   Permission = "settings.view"
 	EditSettings   Permission = "settings.edit"
+
+	ViewApprovals   Permission = "approvals.view"
+	DecideApprovals Permission = "approvals.decide"
 )
 
 // AnyRole is what routes ask for that every administrator may use.
@@ -112,12 +116,12 @@ var table = []struct {
 		[]string{RoleAdmin},
 		[]Permission{
 			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
-			"users.reset_mfa", BanUsers, "users.delete", AssignRoles, EditPrices, "pricing.approve", EditTiers, "approvals.decide", "clients.manage",
+			ResetFactors, BanUsers, "users.delete", AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, "clients.manage",
 		},
 	},
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},
 	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
-	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{"approvals.view"}},
+	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{ViewApprovals}},
 	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", ViewSettings, ViewSecurity}},
 	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, EditSettings, ManageSecurity}},
 }

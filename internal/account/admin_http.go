@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/web"
@@ -13,11 +14,14 @@ import (
 
 // AdminAPI is what administrators do with people.
 type AdminAPI struct {
-	Accounts *Service
-	Cursors  list.Cursors
+	Accounts  *Service
+	Cursors   list.Cursors
+	Approvals *approval.Service
 	// Roles returns the roles of somebody, and Holders who has a role.
 	Roles   func(ctx context.Context, userID string) ([]string, error)
 	Holders func(ctx context.Context, role string) ([]string, error)
+
+	ban approval.Operation[bans]
 }
 
 // Mount registers the routes.
@@ -28,6 +32,8 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "PATCH /admin/users/{id}", a.edit, access.Allows(access.EditUsers), withAddress(), web.Doc("Change a person's profile"))
 	web.Route(m, "POST /admin/users/{id}/suspend", a.suspend, access.Allows(access.SuspendUsers), web.Doc("Lock a person out for some time"))
 	web.Route(m, "POST /admin/users/{id}/unsuspend", a.turn(a.Accounts.Unsuspend), access.Allows(access.UnsuspendUsers), web.Doc("End a suspension"))
+	a.ban = approval.Define(a.Approvals, a.bans())
+	web.Route(m, "POST /admin/users/{id}/ban", a.askBan, access.Allows(access.BanUsers), a.Approvals.Asks(), web.Doc("Ask for a person to be locked out for good"))
 	web.Route(m, "POST /admin/users/{id}/unban", a.turn(a.Accounts.Unban), access.Allows(access.BanUsers), web.Doc("End a ban"))
 	web.Route(m, "DELETE /admin/users/{id}/sessions", a.signOut, access.Allows(access.SuspendUsers), web.Doc("End all sign-ins and tokens of a person"))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/list"
@@ -39,12 +40,17 @@ func newOffice(t *testing.T, db *sqldb.DB) *office {
 	o.Audit = audit.New(audit.Needs{DB: db, Box: box, Log: slog.New(slog.DiscardHandler), Now: o.clock})
 	o.mux = web.NewMux(web.Config{Use: []web.Middleware{func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
-			a := access.Actor{UserID: "usr_" + r.Header.Get("Role"), Scopes: []string{access.ScopeAdmin}, Roles: []string{r.Header.Get("Role")}}
+			a := access.Actor{UserID: "usr_" + r.Header.Get("Role"), AuthTime: o.clock(), Scopes: []string{access.ScopeAdmin}, Roles: []string{r.Header.Get("Role")}}
 			return next(w, r.WithContext(access.With(r.Context(), a, nil)))
 		}
 	}}})
+	approvals := approval.New(approval.Needs{DB: db, Box: box, Audit: o.Audit, Now: o.clock, Holding: func(context.Context, ...access.Permission) ([]string, error) {
+		return []string{"usr_admin", "usr_super_admin"}, nil
+	}})
+	approval.AdminAPI{Approvals: approvals}.Mount(o.mux)
 	account.AdminAPI{
-		Accounts: o.Service, Cursors: list.NewCursors([]byte("k")),
+		Approvals: approvals,
+		Accounts:  o.Service, Cursors: list.NewCursors([]byte("k")),
 		Roles:   func(context.Context, string) ([]string, error) { return nil, nil },
 		Holders: func(context.Context, string) ([]string, error) { return []string{"usr_nobody"}, nil },
 	}.Mount(o.mux)
@@ -114,9 +120,24 @@ func TestPeopleAreLockedOutAndLetIn(t *testing.T) {
 			t.Errorf("let in: %+v, %v", u, err)
 		}
 		o.pass(time.Second)
-		turn := account.Turn{By: access.Actor{UserID: "usr_admin", Roles: []string{"admin"}}, Reason: "spam by the thousand"}
-		if u, err := o.Ban(t.Context(), ada.ID, turn); err != nil || !errors.Is(account.Usable(u, o.clock()), account.ErrBanned) {
-			t.Errorf("ban: %+v, %v", u, err)
+		status, asked := o.ask("super_admin", "POST", path+"/ban", `{`+because+`}`)
+		_, rest, _ := strings.Cut(asked, `"approvalId":"`)
+		approvalID, _, _ := strings.Cut(rest, `"`)
+		approve := "/admin/approvals/" + approvalID
+		if u, err := o.ByID(t.Context(), ada.ID); status != 202 || err != nil || u.State != account.StateActive {
+			t.Errorf("ask for a ban: %d %s; she is %s, %v", status, asked, u.State, err)
+		}
+		if status, body := o.ask("super_admin", "POST", approve+"/approve", `{"note":"I do as I like"}`); status != 403 {
+			t.Errorf("approve one's own: %d %s", status, body)
+		}
+		if status, body := o.ask("admin", "POST", approve+"/approve", `{}`); status != 200 || !strings.Contains(body, `"status":"banned"`) {
+			t.Errorf("approve: %d %s", status, body)
+		}
+		if u, err := o.Snapshot(t.Context(), ada.ID); err != nil || !errors.Is(account.Usable(u, o.clock()), account.ErrBanned) {
+			t.Errorf("banned: %+v, %v", u, err)
+		}
+		if status, body := o.ask("admin", "POST", path+"/ban", `{`+because+`}`); status != 409 {
+			t.Errorf("ask for it again: %d %s", status, body)
 		}
 		if status, body := o.ask("support", "POST", path+"/unban", `{`+because+`}`); status != 403 {
 			t.Errorf("support unbans: %d %s", status, body)

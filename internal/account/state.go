@@ -77,6 +77,25 @@ func (s *Service) Ban(ctx context.Context, userID string, t Turn) (User, error) 
 	return s.turn(ctx, userID, StateBanned, "users.ban", t, StateActive, StateSuspended)
 }
 
+// canBan returns why the person that ctx carries could not ban somebody now.
+func (s *Service) canBan(ctx context.Context, userID string) error {
+	by, err := access.From(ctx)
+	if err != nil {
+		return err
+	}
+	if by.UserID == userID {
+		return ErrOwn
+	}
+	u, err := s.ByID(ctx, userID)
+	if err != nil {
+		return err
+	}
+	if u.State != StateActive && u.State != StateSuspended {
+		return ErrState.With("status", u.State)
+	}
+	return s.Closing(ctx, userID)
+}
+
 // Unban ends a ban.
 func (s *Service) Unban(ctx context.Context, userID string, t Turn) (User, error) {
 	return s.turn(ctx, userID, StateActive, "users.unban", t, StateBanned)

@@ -245,7 +245,7 @@ func isRemembered(t *testing.T, f *staff) {
 	user := f.users[access.RoleAuditor].ID
 	for _, tt := range []struct{ method, path, body, action string }{
 		{"POST", "/admin/credits/grant-bonus", `{"userId":"` + user + `","amount":5,"reason":"` + why + `"}`, "credits.grant"},
-		{"POST", "/admin/credits/deduct", `{"userId":"` + user + `","amount":2,"reason":"` + why + `"}`, "credits.deduct"},
+		{"POST", "/admin/credits/deduct", `{"userId":"` + user + `","amount":2,"reason":"` + why + `"}`, "approvals.request"},
 		{"POST", "/admin/jobs/account.sweep/run", ``, "jobs.run"},
 		{"POST", "/admin/providers", `{"id":"mine","vendor":"compat","name":"Mine","baseUrl":"https://models.example.com/v1","reason":"` + why + `"}`, "catalog.provider.create"},
 		{"POST", "/admin/subscriptions", `{"userId":"` + user + `","tier":"pro","billingCycle":"monthly","billingMode":"manual","reason":"` + why + `"}`, "subscription.started"},

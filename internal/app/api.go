@@ -8,6 +8,7 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/authn"
 	"github.com/rephlo/rephlo/internal/branding"
@@ -146,14 +147,15 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		trail.API{Trail: d.Trail, Cursors: core.Cursors},
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays)},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
-		role.AdminAPI{Roles: d.Roles},
-		account.AdminAPI{Accounts: d.Accounts, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
+		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting},
+		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
+		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},

@@ -8,6 +8,7 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/mfa"
@@ -39,6 +40,8 @@ type Domains struct {
 	Roles    *role.Service
 	Webhooks *webhook.Service
 	Trail    *trail.Service
+
+	Approvals *approval.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -69,6 +72,7 @@ func NewDomains(core *Core, node string) *Domains {
 		},
 		Staff: func(ctx context.Context, userID string, has bool) error { return d.Accounts.SetStaff(ctx, userID, has) },
 	})
+	d.Approvals = approval.New(approval.Needs{DB: core.DB, Box: core.Box, Audit: core.Audit, Now: core.Now, Holding: d.Roles.Holding})
 	d.Accounts = account.New(account.Needs{
 		Audit: core.Audit, Closing: d.Roles.Closing,
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now,

@@ -34,7 +34,7 @@ func (s *Server) schedule() {
 	core, d, jobs := s.core, s.domains, s.core.Jobs
 	jobs.Schedule("account.sweep", job.Every{Period: time.Hour}, d.Accounts.Sweep)
 	jobs.Schedule("access.expire", job.Every{Period: time.Minute}, func(ctx context.Context) error {
-		return errors.Join(d.Roles.Expire(ctx), d.Accounts.EndSuspensions(ctx))
+		return errors.Join(d.Roles.Expire(ctx), d.Accounts.EndSuspensions(ctx), d.Approvals.Expire(ctx))
 	})
 	jobs.Schedule("audit.checkpoint", job.Every{Period: time.Hour}, core.Audit.Checkpoint)
 	jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)

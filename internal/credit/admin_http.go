@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
@@ -21,6 +22,7 @@ var errAmbiguous = ErrConflict.Saying("This request id names several calls. Name
 const bonusLife = 90 * 24 * time.Hour // and no setting
 
 func (a API) mountAdmin(m *web.Mux) {
+	a.deduction = approval.Define(a.Approvals, a.deductions())
 	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
 	web.Route(m, "GET /admin/credits/balance/{userId}", a.balanceOf, balance, web.Doc("Show a user's credits"))
 	web.Route(m, "GET /admin/credits/history/{userId}", a.historyOf, history, web.Doc("List a user's ledger, newest first"))
@@ -29,7 +31,7 @@ func (a API) mountAdmin(m *web.Mux) {
 	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
 	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
 	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
-	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), web.Once(), web.Doc("Take credits from a user"))
+	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), a.Approvals.Asks(), web.Once(), web.Doc("Ask for credits to be taken from a user"))
 	web.Route(m, "PATCH /admin/credits/grants/{id}", a.moveExpiry, access.Allows(access.AdjustExpiry), web.Doc("Move the end of a grant"))
 	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Once(), web.Doc("Give back what a model call was charged"))
 }
@@ -191,49 +193,6 @@ func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, erro
 		return nil, reused(err)
 	}
 	out.Body.GrantID, out.Body.UserID, out.Body.Amount = id.String(), in.Body.UserID, in.Body.Amount.Credits
-	return out, nil
-}
-
-type deductInput struct {
-	OnceInput
-	Body struct {
-		UserID string     `json:"userId" minLength:"1" maxLength:"64"`
-		Amount web.Amount `json:"amount"`
-		Reason string     `json:"reason" minLength:"10" maxLength:"500"`
-	}
-}
-
-type deductOutput struct {
-	Replayed string `header:"Idempotency-Replayed"`
-	Body     struct {
-		UserID      string        `json:"userId"`
-		Deducted    money.Credits `json:"deducted"`
-		Uncollected money.Credits `json:"uncollected" doc:"What the balance did not have"`
-	}
-}
-
-func (a API) deduct(ctx context.Context, in *deductInput) (*deductOutput, error) {
-	actor, ref, err := a.begin(ctx, access.Deduct, in.OnceInput, in.Body.UserID)
-	if err != nil {
-		return nil, err
-	}
-	out := &deductOutput{}
-	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
-		return nil, err
-	}
-	taken, err := a.Credits.Deduct(ctx, Taking{
-		User: in.Body.UserID, Ref: ref, Amount: in.Body.Amount.Credits, Actor: actor.UserID, Cause: "admin",
-		Then: func(ctx context.Context, t Taken) error {
-			return a.Audit.Write(ctx, audit.Change{
-				Action: "credits.deduct", Type: typeUser, ID: in.Body.UserID, Reason: in.Body.Reason,
-				After: map[string]any{"deducted": t.Taken, "uncollected": t.Uncollected, "ref": ref},
-			})
-		},
-	})
-	if err != nil {
-		return nil, reused(err)
-	}
-	out.Body.UserID, out.Body.Deducted, out.Body.Uncollected = in.Body.UserID, taken.Taken, taken.Uncollected
 	return out, nil
 }
 

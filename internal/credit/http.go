@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
@@ -25,6 +26,10 @@ type API struct {
 	// BonusLife is how long a bonus lasts when nothing else is said; nil: 90
 	// days.
 	BonusLife func() time.Duration
+	// Approvals keeps what two administrators have to agree on.
+	Approvals *approval.Service
+
+	deduction approval.Operation[deduction]
 }
 
 // Mount registers the routes.

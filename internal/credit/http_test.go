@@ -12,9 +12,11 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 	"github.com/rephlo/rephlo/internal/web"
@@ -49,7 +51,7 @@ func (requests) CallsOf(_ context.Context, id string) ([]string, error) {
 func actAs(next web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if u := r.Header.Get("User"); u != "" {
-			a := access.Actor{UserID: u, Scopes: strings.Fields(r.Header.Get("Scope")), Roles: strings.Fields(r.Header.Get("Roles")), KeyID: r.Header.Get("Key")}
+			a := access.Actor{UserID: u, AuthTime: time.Now().Add(time.Hour), Scopes: strings.Fields(r.Header.Get("Scope")), Roles: strings.Fields(r.Header.Get("Roles")), KeyID: r.Header.Get("Key")}
 			r = r.WithContext(access.With(r.Context(), a, nil))
 		}
 		return next(w, r)
@@ -104,8 +106,17 @@ func httpWorld(t *testing.T, db *sqldb.DB) (*world, caller) {
 	t.Helper()
 	w := open(t, db, quiet)
 	m := web.NewMux(web.Config{Now: w.clock.now, Use: []web.Middleware{actAs}})
+	box, err := seal.NewBox(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	approvals := approval.New(approval.Needs{DB: db, Box: box, Now: w.clock.now, Holding: func(context.Context, ...access.Permission) ([]string, error) {
+		return []string{"other", "root"}, nil
+	}})
+	approval.AdminAPI{Approvals: approvals}.Mount(m)
 	credit.API{
-		Credits: w.Service, Cursors: list.NewCursors([]byte("k")), Requests: requests{},
+		Approvals: approvals,
+		Credits:   w.Service, Cursors: list.NewCursors([]byte("k")), Requests: requests{},
 		Known: func(_ context.Context, id string) error {
 			if id != "ada" && id != "bob" {
 				return account.ErrUnknown
@@ -201,9 +212,23 @@ func TestAdministratorsChangeCredits(t *testing.T) {
 			t.Errorf("reverse again: %d %s", got.status, got.text)
 		}
 		w.expect(12_500_000, 0)
-		taken := root.with("Idempotency-Key", "k2").do("POST", "/admin/credits/deduct", `{"userId":"ada","amount":20,`+why+`}`)
-		if taken.status != 200 || taken.body["deducted"] != 12.5 || taken.body["uncollected"] != 7.5 {
-			t.Errorf("deduct: %d %s", taken.status, taken.text)
+		asked := root.with("Idempotency-Key", "k2").do("POST", "/admin/credits/deduct", `{"userId":"ada","amount":20,`+why+`}`)
+		again = root.with("Idempotency-Key", "k2").do("POST", "/admin/credits/deduct", `{"userId":"ada","amount":20,`+why+`}`)
+		if asked.status != 202 || asked.body["status"] != "pending" || asked.body["approvalId"] != again.body["approvalId"] {
+			t.Fatalf("deduct: %d %s, again %s", asked.status, asked.text, again.text)
+		}
+		if got := root.with("Idempotency-Key", "k2").do("POST", "/admin/credits/deduct", `{"userId":"ada","amount":21,`+why+`}`); got.code() != "idempotency_key_reuse" {
+			t.Errorf("deduct more under the same key: %d %s", got.status, got.text)
+		}
+		w.expect(12_500_000, 0)
+		approve := "/admin/approvals/" + asked.body["approvalId"].(string) + "/approve"
+		taken := root.with("User", "other").do("POST", approve, `{}`)
+		result, _ := taken.body["result"].(map[string]any)
+		if taken.status != 200 || result["deducted"] != 12.5 || result["uncollected"] != 7.5 {
+			t.Errorf("approve: %d %s", taken.status, taken.text)
+		}
+		if got := root.with("User", "other").do("POST", approve, `{}`); got.status != 409 || got.code() != "invalid_state" {
+			t.Errorf("approve again: %d %s", got.status, got.text)
 		}
 		id, _ := made.body["grantId"].(string)
 		moved := root.do("PATCH", "/admin/credits/grants/"+id, `{"expiresAt":"2027-01-01T00:00:00Z",`+why+`}`)

@@ -60,6 +60,7 @@ var Codes = []Code{
 	{"parameter_out_of_range", TopicRequest, on(400), "A parameter is smaller or larger than what is allowed.", "Choose a value within the range that the message gives."},
 	{"rate_limit_exceeded", TopicRequest, on(429), "You, or the API key, have reached a limit: requests or tokens in a minute, or calls at once. details.limit names it.", "Wait for the time in Retry-After, or ask for less at once."},
 	{"request_too_large", TopicRequest, on(413), "The body is larger than this endpoint, or the model provider, takes.", "Send less, for example fewer messages or smaller images."},
+	{"self_approval", TopicRequest, on(403), "You asked for this yourself, or it is about you, so somebody else has to decide.", "Ask another administrator to approve or deny it; who asked can withdraw it. The approval says which permission is needed."},
 	{"unknown_field", TopicRequest, on(422), "The body has a field that this endpoint does not know.", "Correct its spelling or remove it. Nothing was changed."},
 	{"unsupported_media_type", TopicRequest, on(415), "The body has a content type or a compression that this endpoint does not read.", "Send it uncompressed with Content-Type: application/json."},
 	{"unsupported_parameter", TopicRequest, on(400), "A parameter is not possible with this model or on this endpoint.", "Remove the parameter that the message names, or use a model that has it."},

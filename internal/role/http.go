@@ -12,6 +12,9 @@ import (
 // AdminAPI lets administrators see and change who may do what.
 type AdminAPI struct {
 	Roles *Service
+	// Waiting counts the approvals that wait for somebody: for their decision,
+	// and those that they asked for; nil: there are none.
+	Waiting func(ctx context.Context, a access.Actor) (toDecide, own int, err error)
 }
 
 // freshFactor is how long ago the sign-in may be of who changes rights.
@@ -37,12 +40,18 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "DELETE /admin/roles/{id}", a.undefine, access.Allows(access.DeleteRoles), recent, web.Doc("Delete a role that nobody has"))
 }
 
+type waitingBody struct {
+	ToDecide int `json:"toDecide" doc:"What others asked for and you may decide"`
+	Own      int `json:"own" doc:"What you asked for"`
+}
+
 type adminMeOutput struct {
 	Body struct {
 		UserID      string              `json:"userId"`
 		Roles       []string            `json:"roles"`
 		Permissions []access.Permission `json:"permissions"`
 		IdleLimit   int64               `json:"idleLimitSeconds" doc:"After so long without a request a new sign-in is needed"`
+		Approvals   waitingBody         `json:"pendingApprovals"`
 	}
 }
 
@@ -55,7 +64,10 @@ func (a AdminAPI) me(ctx context.Context, _ *struct{}) (*adminMeOutput, error) {
 	out.Body.UserID, out.Body.Roles = actor.UserID, append([]string{}, actor.Roles...)
 	out.Body.Permissions = append([]access.Permission{}, actor.Permissions()...)
 	out.Body.IdleLimit = int64(IdleLimit(actor.Roles) / time.Second)
-	return out, nil
+	if a.Waiting != nil {
+		out.Body.Approvals.ToDecide, out.Body.Approvals.Own, err = a.Waiting(ctx, actor)
+	}
+	return out, err
 }
 
 type permissionBody struct {

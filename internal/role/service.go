@@ -305,3 +305,30 @@ func (s *Service) Holders(ctx context.Context, roleID string) ([]string, error) 
 	out, err := s.store.holderIDs(ctx, roleID, s.Now())
 	return out, unavailable(err)
 }
+
+// Holding returns who can sign in and has all of these permissions now, as the
+// transaction sees it that ctx carries.
+func (s *Service) Holding(ctx context.Context, ps ...access.Permission) ([]string, error) {
+	ids, err := s.store.assigned(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var out []string
+	for _, userID := range ids {
+		h, err := s.load(ctx, userID, s.Now())
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if len(h.Roles) == 0 || slices.ContainsFunc(ps, func(p access.Permission) bool { return !h.Rights.Has(p) }) {
+			continue
+		}
+		usable, err := s.Usable(ctx, userID)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if usable {
+			out = append(out, userID)
+		}
+	}
+	return out, nil
+}

@@ -243,3 +243,8 @@ func (s store) holderIDs(ctx context.Context, roleID string, now time.Time) ([]s
 	const q = `SELECT user_id FROM role_assignment WHERE role_id = $1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > $2) ORDER BY user_id`
 	return s.ids(ctx, q, roleID, now.UnixMicro())
 }
+
+// assigned returns who has a role that was not taken away.
+func (s store) assigned(ctx context.Context) ([]string, error) {
+	return s.ids(ctx, `SELECT DISTINCT user_id FROM role_assignment WHERE ended_at IS NULL ORDER BY user_id`)
+}

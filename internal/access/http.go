@@ -13,7 +13,7 @@ import (
 // authentication middleware of the Mux found. Scopes that no API key can have
 // keep API keys out.
 func Needs(scopes ...string) web.Option {
-	return web.With(func(next web.Handler) web.Handler {
+	return web.All(web.Scopes(scopes...), web.With(func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			a, err := From(r.Context())
 			if err != nil {
@@ -24,7 +24,7 @@ func Needs(scopes ...string) web.Option {
 			}
 			return next(w, r)
 		}
-	})
+	}))
 }
 
 // Allows lets only administrators with a permission through.
@@ -42,7 +42,7 @@ func Allows(p Permission) web.Option {
 // Recent lets only people through who signed in no longer than d ago: for
 // changes that a forgotten, open browser must not allow.
 func Recent(d time.Duration, now func() time.Time) web.Option {
-	return web.With(func(next web.Handler) web.Handler {
+	return web.All(web.People(), web.With(func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			a, err := From(r.Context())
 			if err != nil {
@@ -56,7 +56,7 @@ func Recent(d time.Duration, now func() time.Time) web.Option {
 			}
 			return next(w, r)
 		}
-	})
+	}))
 }
 
 // Challenge returns the WWW-Authenticate header of a 401, or of a 403 for a

@@ -14,15 +14,15 @@ const recent = 5 * time.Minute
 
 // mountSignUp registers what strangers and their owners do with accounts.
 func (a API) mountSignUp(m *web.Mux) {
-	web.Route(m, "POST /auth/register", a.register, withAddress(), web.Status(http.StatusCreated), web.Doc("Sign up"))
-	web.Route(m, "POST /auth/verify-email", a.verify, web.Doc("Prove an e-mail address"))
-	web.Route(m, "POST /auth/resend-verification", a.resend, withAddress(), web.Status(http.StatusAccepted), web.Doc("Mail another verification link"))
-	web.Route(m, "POST /auth/forgot-password", a.forgot, withAddress(), web.Status(http.StatusAccepted), web.Doc("Mail a link that sets a new password"))
-	web.Route(m, "POST /auth/reset-password", a.reset, web.Doc("Set a new password by the link; ends all sign-ins"))
+	web.Route(m, "POST /auth/register", a.register, web.Open(), withAddress(), web.Status(http.StatusCreated), web.Doc("Sign up"))
+	web.Route(m, "POST /auth/verify-email", a.verify, web.Open(), web.Doc("Prove an e-mail address"))
+	web.Route(m, "POST /auth/resend-verification", a.resend, web.Open(), withAddress(), web.Status(http.StatusAccepted), web.Doc("Mail another verification link"))
+	web.Route(m, "POST /auth/forgot-password", a.forgot, web.Open(), withAddress(), web.Status(http.StatusAccepted), web.Doc("Mail a link that sets a new password"))
+	web.Route(m, "POST /auth/reset-password", a.reset, web.Open(), web.Doc("Set a new password by the link; ends all sign-ins"))
 	web.Route(m, "POST /auth/change-password", a.changePassword, access.Needs(access.ScopeAccountManage), web.Doc("Change your password"))
 	web.Route(m, "POST /v1/users/me/change-email", a.changeEmail, withAddress(), access.Needs(access.ScopeAccountManage),
 		access.Recent(recent, a.Accounts.Now), web.Status(http.StatusAccepted), web.Doc("Mail a link to a new address of yours"))
-	web.Route(m, "POST /v1/users/me/change-email/confirm", a.confirmEmail, web.Doc("Use the new address, by the link"))
+	web.Route(m, "POST /v1/users/me/change-email/confirm", a.confirmEmail, web.Open(), web.Doc("Use the new address, by the link"))
 }
 
 type registerInput struct {

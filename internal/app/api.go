@@ -113,23 +113,28 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.health.Register("ledger", func(context.Context) (health.State, string) {
-		state, reason := d.Credits.Health()
-		return health.State(state), reason
-	})
-	s.health.Register("disk", diskState(cfg.Data))
 	m := web.NewMux(web.Config{
-		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version,
+		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version, Contract: manual.Resource(apikey.Scopes),
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
 		Challenge: access.Challenge(metadata),
 		Use:       []web.Middleware{trail.Places(account.Address), auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)},
 		Inside:    []web.Middleware{s.keys.Middleware()},
 	})
+	reference, err := manual.NewReference("Rephlo", m.Document)
+	if err != nil {
+		return nil, err
+	}
+	s.health.Register("ledger", func(context.Context) (health.State, string) {
+		state, reason := d.Credits.Health()
+		return health.State(state), reason
+	})
+	s.health.Register("disk", diskState(cfg.Data))
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
 		setup,
 		ui.Assets{},
 		errorPages,
+		reference,
 		authn.API{Resource: cfg.APIURL, Issuer: cfg.IDPURL},
 		gateway.API{Calls: s.calls},
 		catalog.AdminAPI{
@@ -137,7 +142,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 			Health: func() []catalog.DeploymentHealth { return deploymentHealth(models, deployments) },
 		},
 		catalog.API{
-			Models: models, Cursors: core.Cursors, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: openaidialect.WriteError(docURL(cfg)),
+			Models: models, Cursors: core.Cursors, TierOf: plans.TierOf, UpgradeURL: cfg.APIURL + "/", Errors: openaidialect.WriteError(docURL(cfg)), Failure: gateway.Failure, GoogleFailure: gateway.GoogleFailure,
 			AnthropicErrors: dialect.WriteError(anthropicdialect.Errors{}, docURL(cfg)), GoogleErrors: dialect.WriteError(googledialect.Gemini{}, docURL(cfg)),
 		},
 		account.API{Accounts: d.Accounts},
@@ -165,6 +170,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	} {
 		part.Mount(m)
 	}
+	m.Complete()
 	return m, nil
 }
 

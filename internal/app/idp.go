@@ -29,6 +29,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/token"
 	"github.com/rephlo/rephlo/internal/identity/userinfo"
 	"github.com/rephlo/rephlo/internal/job"
+	"github.com/rephlo/rephlo/internal/manual"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/trail"
@@ -162,13 +163,18 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		Proofs: p.proofs, Sealer: p.sealer,
 	})
 	m := web.NewMux(web.Config{
-		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version,
+		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version, Contract: manual.Identity(),
 		Use:   []web.Middleware{trail.Places(account.Address), core.Audit.Middleware(account.Address)}, // sign-ins are remembered with where they came from
 		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
 	})
+	reference, err := manual.NewReference("Rephlo", m.Document)
+	if err != nil {
+		return nil, err
+	}
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
 		ui.Assets{},
+		reference,
 		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing, Registration: register.Mode(cfg.ClientRegistration) != register.Off, Documents: s.openToAll()},
 		register.New(register.Needs{
 			Issuer: cfg.IDPURL, Mode: register.Mode(cfg.ClientRegistration), Initial: cfg.ClientRegistrationToken,
@@ -191,6 +197,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	} {
 		part.Mount(m)
 	}
+	m.Complete()
 	return m, nil
 }
 

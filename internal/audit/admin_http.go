@@ -30,7 +30,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "GET /admin/audit-logs/admin/{userId}", a.ofAdmin, view, web.Doc("List what one administrator did, newest first"))
 	web.Route(m, "GET /admin/role-changes", a.roleChanges, view, web.Doc("List the changes of anybody's rights, newest first"))
 	web.Route(m, "POST /admin/audit-logs/verify", a.verify, view, web.Doc("Check that the audit log is as it was written"))
-	m.Handle("GET /admin/audit-logs/export", a.export, access.Allows(access.ExportAudit))
+	m.Handle("GET /admin/audit-logs/export", a.export, access.Allows(access.ExportAudit), web.Doc("Take a copy of the audit log"), web.Gives(http.StatusOK, "application/jsonl", nil), web.Params(auditSpanInput{}))
 }
 
 type entryBody struct {
@@ -236,6 +236,12 @@ func (a AdminAPI) export(w http.ResponseWriter, r *http.Request) error {
 }
 
 const linePatience = 30 * time.Second
+
+// auditSpanInput describes what span reads.
+type auditSpanInput struct {
+	From time.Time `query:"from"`
+	To   time.Time `query:"to"`
+}
 
 func span(r *http.Request) (from, to time.Time, err error) {
 	for name, t := range map[string]*time.Time{"from": &from, "to": &to} {

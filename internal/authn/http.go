@@ -55,5 +55,5 @@ func (a API) Mount(m *web.Mux) {
 		h.Set("Content-Type", "application/json")
 		_, _ = w.Write(body) // a client that left is not our error
 		return nil
-	}, web.Raw(), web.AnyOrigin())
+	}, web.Raw(), web.AnyOrigin(), web.Open(), web.Gives(http.StatusOK, "", metadata{}), web.Doc("Show how to get a token for this API (RFC 9728)"))
 }

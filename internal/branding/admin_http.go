@@ -36,7 +36,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "GET /admin/diagnostics", a.diagnostics, view, web.Doc("List diagnostics that people sent, newest first"))
 	web.Route(m, "GET /admin/diagnostics/{id}", a.diagnostic, view, web.Doc("Show what is known of a diagnostic file"))
 	web.Route(m, "DELETE /admin/diagnostics/{id}", a.forget, manage, web.Status(http.StatusNoContent), web.Doc("Delete a diagnostic file"))
-	m.Handle("GET /admin/diagnostics/{id}/file", a.file, view)
+	m.Handle("GET /admin/diagnostics/{id}/file", a.file, view, web.Doc("Get the file of a diagnostic"), web.Gives(http.StatusOK, "application/octet-stream", nil))
 }
 
 // changed does something and remembers it in the audit log, or does neither.

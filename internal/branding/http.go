@@ -25,13 +25,14 @@ const (
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	often := limited(throttle.New(a.Branding.Now, time.Minute, false), perMinute)
+	often := web.All(web.Open(), limited(throttle.New(a.Branding.Now, time.Minute, false), perMinute))
 	rare := limited(throttle.New(a.Branding.Now, time.Hour, false), diagnosticHour)
 	web.Route(m, "POST /api/track-download", a.track, often, web.Doc("Count a download and say where the file is"))
 	web.Route(m, "GET /api/version", a.latest, often, web.Public(), web.Doc("Show the latest version"))
 	web.Route(m, "GET /api/versions", a.versions, often, web.Public(), web.Doc("List the published versions, the highest first"))
 	web.Route(m, "POST /api/feedback", a.feedback, often, web.Status(http.StatusCreated), web.Doc("Say something to the operator"))
-	m.Handle("POST /api/diagnostics", a.diagnostics, rare, web.Body(maxDiagnostic+maxForm))
+	m.Handle("POST /api/diagnostics", a.diagnostics, rare, web.Body(maxDiagnostic+maxForm), web.Open(), web.Doc("Send a file of diagnostics to the operator"),
+		web.Takes("multipart/form-data", diagnosticForm{}), web.Gives(http.StatusCreated, "", sentDiagnostic{}))
 }
 
 type addressKey struct{}
@@ -208,7 +209,17 @@ func (a API) diagnostics(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusCreated, map[string]any{"reference": d.ID})
+	return web.JSON(w, http.StatusCreated, sentDiagnostic{d.ID})
+}
+
+type sentDiagnostic struct {
+	Reference string `json:"reference"`
+}
+
+// diagnosticForm describes the form.
+type diagnosticForm struct {
+	File string `json:"file" format:"binary"`
+	Note string `json:"note,omitempty"`
 }
 
 func readPart(part *multipart.Part, limit int64) ([]byte, error) {

@@ -179,13 +179,25 @@ func newGeminiEntry(m *Model) geminiEntry {
 	return out
 }
 
+type geminiPageBody struct {
+	Models []geminiEntry `json:"models"`
+	Next   *string       `json:"nextPageToken,omitempty"`
+}
+
+// geminiListInput describes what geminiList reads.
+type geminiListInput struct {
+	Size  int    `query:"pageSize" minimum:"0"`
+	Token string `query:"pageToken"`
+}
+
 func (a API) mountGemini(m *web.Mux) {
-	opts := []web.Option{access.Needs(access.ScopeModels)}
+	opts := []web.Option{access.Needs(access.ScopeModels), web.Tag(tagModels), web.Failures(a.GoogleFailure)}
 	if a.GoogleErrors != nil {
 		opts = append(opts, web.Errors(a.GoogleErrors))
 	}
-	m.Handle("GET /v1beta/models", a.geminiList, opts...)
-	m.Handle("GET /v1beta/models/{model}", a.geminiOne, opts...)
+	opts = slices.Clip(opts)
+	m.Handle("GET /v1beta/models", a.geminiList, append(opts, web.Doc("List the models as Google does"), web.Params(geminiListInput{}), web.Gives(http.StatusOK, "", geminiPageBody{}))...)
+	m.Handle("GET /v1beta/models/{model}", a.geminiOne, append(opts, web.Doc("Show one model as Google does"), web.Gives(http.StatusOK, "", geminiEntry{}))...)
 }
 
 func (a API) geminiList(w http.ResponseWriter, r *http.Request) error {
@@ -207,10 +219,7 @@ func (a API) geminiList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errPage.At("pageToken").Saying("The parameter pageToken is not one that this list has given.")
 	}
-	out := struct {
-		Models []geminiEntry `json:"models"`
-		Next   *string       `json:"nextPageToken,omitempty"`
-	}{[]geminiEntry{}, p.NextCursor}
+	out := geminiPageBody{[]geminiEntry{}, p.NextCursor}
 	for _, m := range p.Data {
 		out.Models = append(out.Models, newGeminiEntry(m))
 	}

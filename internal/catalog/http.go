@@ -22,15 +22,23 @@ type API struct {
 	// Errors are those of OpenAI's dialect; nil is the product's own, also for
 	// the two others.
 	Errors, AnthropicErrors, GoogleErrors web.ErrorWriter
+	// Failure and GoogleFailure describe what Errors and GoogleErrors write by
+	// values of their types.
+	Failure, GoogleFailure any
 	// TierOf says which tier a user has.
 	TierOf func(userID string) string
 	// UpgradeURL is where people get another one.
 	UpgradeURL string
 }
 
+const (
+	tagModels   = "Models"
+	asAnthropic = "With a header `anthropic-version`, the answer is as Anthropic's models endpoint gives it: `{\"data\":[{\"type\":\"model\",\"id\",\"display_name\",\"created_at\"}],\"has_more\",\"first_id\",\"last_id\"}`, or one of its entries."
+)
+
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	opts := []web.Option{access.Needs(access.ScopeModels)}
+	opts := []web.Option{access.Needs(access.ScopeModels), web.Tag(tagModels), web.Failures(a.Failure)}
 	if a.Errors != nil && a.AnthropicErrors != nil {
 		opts = append(opts, web.Errors(func(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 			if anthropic(r) {
@@ -41,8 +49,8 @@ func (a API) Mount(m *web.Mux) {
 		}))
 	}
 	opts = slices.Clip(opts)
-	web.Route(m, "GET /v1/models", a.list, append(opts, orAnthropic(a.anthropicList), web.Doc("List the models"))...)
-	web.Route(m, "GET /v1/models/{model}", a.one, append(opts, orAnthropic(a.anthropicOne), web.Doc("Show one model"))...)
+	web.Route(m, "GET /v1/models", a.list, append(opts, orAnthropic(a.anthropicList), web.Doc("List the models"), web.Detail(asAnthropic))...)
+	web.Route(m, "GET /v1/models/{model}", a.one, append(opts, orAnthropic(a.anthropicOne), web.Doc("Show one model"), web.Detail(asAnthropic))...)
 	a.mountGemini(m)
 }
 

@@ -48,10 +48,17 @@ func New(n Needs) (*Console, error) {
 
 // Mount registers the routes.
 func (c *Console) Mount(m *web.Mux) {
-	page := web.Errors(c.writeError)
-	m.Handle("GET /{$}", c.home)
+	page := web.All(web.Page(), web.Errors(c.writeError))
+	m.Handle("GET /{$}", c.home, web.Open(), web.Doc("Show what this is and where to go on"), web.Gives(http.StatusOK, "", about{}))
 	m.Handle("GET /setup", c.form, page)
 	m.Handle("POST /setup", c.setUp, page, web.SameOrigin(), web.Body(64<<10))
+}
+
+// about is what home says to programs.
+type about struct {
+	Name    string            `json:"name"`
+	Version string            `json:"version"`
+	Links   map[string]string `json:"links"`
 }
 
 // home says what this is: to programs in JSON, and to a person with an empty
@@ -68,13 +75,11 @@ func (c *Console) home(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	w.Header().Add("Vary", "Accept")
-	return web.JSON(w, http.StatusOK, map[string]any{
-		"name": c.Name, "version": c.Version,
-		"links": map[string]string{
-			"identity": c.IDPURL, "health": c.APIURL + "/health", "models": c.APIURL + "/v1/models",
-			"chatCompletions": c.APIURL + "/v1/chat/completions", "setup": c.APIURL + "/setup",
-		},
-	})
+	return web.JSON(w, http.StatusOK, about{Name: c.Name, Version: c.Version, Links: map[string]string{
+		"identity": c.IDPURL, "health": c.APIURL + "/health", "models": c.APIURL + "/v1/models",
+		"chatCompletions": c.APIURL + "/v1/chat/completions", "setup": c.APIURL + "/setup",
+		"docs": c.APIURL + "/docs", "openapi": c.APIURL + "/openapi.json",
+	}})
 }
 
 func (c *Console) isReady(ctx context.Context) (bool, error) {

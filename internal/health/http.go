@@ -11,13 +11,15 @@ type API struct{ Health *Health }
 
 // Mount registers the routes; nobody has to sign in for them.
 func (a API) Mount(m *web.Mux) {
-	m.Handle("GET /health", a.ready, web.Raw())
-	m.Handle("GET /health/ready", a.ready, web.Raw())
-	m.Handle("GET /health/live", a.live, web.Raw())
+	shows := web.All(web.Raw(), web.Open(), web.Gives(http.StatusOK, "", body{}))
+	ready := web.All(shows, web.Gives(http.StatusServiceUnavailable, "", body{}), web.Doc("Show whether the service can serve, and how its parts are"))
+	m.Handle("GET /health", a.ready, ready)
+	m.Handle("GET /health/ready", a.ready, ready)
+	m.Handle("GET /health/live", a.live, shows, web.Doc("Show that the process runs"))
 }
 
 type body struct {
-	Status   State            `json:"status"`
+	Status   State            `json:"status" enum:"ok,degraded,down"`
 	Draining bool             `json:"draining,omitempty"`
 	Parts    map[string]State `json:"parts,omitempty"`
 }

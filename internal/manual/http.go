@@ -29,8 +29,8 @@ func New(name string) (*Manual, error) {
 
 // Mount registers the routes.
 func (m *Manual) Mount(mux *web.Mux) {
-	mux.Handle("GET "+Path, m.list, web.Errors(m.writeError))
-	mux.Handle("GET "+Path+"/{code}", m.code, web.Errors(m.writeError))
+	mux.Handle("GET "+Path, m.list, web.Page(), web.Errors(m.writeError))
+	mux.Handle("GET "+Path+"/{code}", m.code, web.Page(), web.Errors(m.writeError))
 }
 
 // list is the data of list.html.

@@ -31,7 +31,7 @@ func assetPath(name string) string { return "/assets/" + version() + "/" + name 
 type Assets struct{}
 
 // Mount registers the routes.
-func (Assets) Mount(m *web.Mux) { m.Handle("GET /assets/{version}/{name}", asset) }
+func (Assets) Mount(m *web.Mux) { m.Handle("GET /assets/{version}/{name}", asset, web.Page()) }
 
 var types = map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 

@@ -67,7 +67,7 @@ func Parse(files fs.FS, instance string) (*Templates, error) {
 	if err := json.Unmarshal(data, &t.texts); err != nil {
 		return nil, fmt.Errorf("read texts: %w", err)
 	}
-	layout, err := template.New("layout").Option("missingkey=error").Funcs(template.FuncMap{"t": t.Text, "field": newField}).ParseFS(shared, "templates/*.html")
+	layout, err := template.New("layout").Option("missingkey=error").Funcs(template.FuncMap{"t": t.Text, "field": newField, "marked": marked}).ParseFS(shared, "templates/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
@@ -182,6 +182,17 @@ func headers(h http.Header, nonce string, o Options) {
 	if !o.Opener {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	}
+}
+
+var (
+	inCode = regexp.MustCompile("`([^`]+)`")
+	inBold = regexp.MustCompile(`\*\*([^*]+)\*\*`)
+)
+
+// marked shows text in which `code` and **what matters** are marked.
+func marked(text string) template.HTML {
+	text = inCode.ReplaceAllString(template.HTMLEscapeString(text), "<code>$1</code>")
+	return template.HTML(inBold.ReplaceAllString(text, "<b>$1</b>")) //nolint:gosec // it is escaped, and what is added has no attributes
 }
 
 // Field is one labelled input of a form.

@@ -16,6 +16,14 @@ func (Amount) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeNumber, Minimum: &least, Description: "Credits, with at most six decimals"}
 }
 
+// anyCredits describes money.Credits, which are numbers in JSON.
+type anyCredits struct{}
+
+// Schema describes it.
+func (anyCredits) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeNumber, Description: "Credits, with at most six decimals"}
+}
+
 // UnmarshalJSON reads the number without rounding.
 func (a *Amount) UnmarshalJSON(b []byte) error {
 	if err := a.Credits.UnmarshalJSON(b); err != nil {

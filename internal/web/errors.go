@@ -81,15 +81,17 @@ func ErrorType(k fault.Kind) string {
 
 // errorBody is the error shape of the product's own endpoints.
 type errorBody struct {
-	Error struct {
-		Code      string         `json:"code"`
-		Message   string         `json:"message"`
-		Type      string         `json:"type"`
-		Param     *string        `json:"param"`
-		Details   map[string]any `json:"details"`
-		DocURL    string         `json:"docUrl"`
-		RequestID string         `json:"requestId"`
-	} `json:"error"`
+	Error errorFields `json:"error"`
+}
+
+type errorFields struct {
+	Code      string         `json:"code" doc:"What went wrong, for programs; it never changes its meaning"`
+	Message   string         `json:"message" doc:"What went wrong and what to do, for people"`
+	Type      string         `json:"type" enum:"invalid_request_error,authentication_error,insufficient_quota,permission_error,conflict_error,rate_limit_error,server_error"`
+	Param     *string        `json:"param" doc:"The field or header that is wrong"`
+	Details   map[string]any `json:"details" doc:"What a program may want to know further"`
+	DocURL    string         `json:"docUrl" doc:"Where the code is explained"`
+	RequestID string         `json:"requestId"`
 }
 
 func (m *Mux) body(requestID string, f *fault.Error) errorBody {

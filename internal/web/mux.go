@@ -3,6 +3,7 @@ package web
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -29,8 +30,9 @@ type Mounter interface{ Mount(m *Mux) }
 type Config struct {
 	Log *slog.Logger
 	Now func() time.Time
-	// Name and Version head the OpenAPI description.
+	// Name and Version head the OpenAPI description, which Contract completes.
 	Name, Version string
+	Contract      Contract
 	// Hosts are the names clients may use, with ports, in lower case; another
 	// answers 421. Empty allows all.
 	Hosts []string
@@ -83,6 +85,7 @@ type route struct {
 	anyOrigin    bool
 	operation    huma.Operation
 	permission   string
+	contract     description
 }
 
 // Option sets a policy of one route.
@@ -114,7 +117,8 @@ func First() Option { return func(r *route) { r.first = true } }
 // Status sets the success status of a typed route.
 func Status(code int) Option { return func(r *route) { r.operation.DefaultStatus = code } }
 
-// Doc describes a typed route in the OpenAPI document.
+// Doc says in a few words what the route is for. A plain route is in the OpenAPI
+// document when it has this.
 func Doc(summary string) Option { return func(r *route) { r.operation.Summary = summary } }
 
 // Permission names the permission that the route asks for, for its description
@@ -122,10 +126,7 @@ func Doc(summary string) Option { return func(r *route) { r.operation.Summary = 
 func Permission(name string) Option {
 	return func(r *route) {
 		r.permission = name
-		if r.operation.Extensions == nil {
-			r.operation.Extensions = map[string]any{}
-		}
-		r.operation.Extensions["x-permission"] = name
+		r.operation.Extensions = map[string]any{"x-permission": name}
 	}
 }
 
@@ -161,6 +162,7 @@ func NewMux(cfg Config) *Mux {
 func (m *Mux) Handle(pattern string, h Handler, opts ...Option) {
 	rt := m.route(pattern, opts)
 	m.mount(rt, h)
+	m.describe(rt)
 }
 
 func (m *Mux) route(pattern string, opts []Option) *route {
@@ -237,6 +239,26 @@ func (m *Mux) Routes() []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// Pages lists the patterns that are mounted with Page.
+func (m *Mux) Pages() []string {
+	var out []string
+	for _, r := range m.routes {
+		if r.contract.page {
+			out = append(out, r.method+" "+r.path)
+		}
+	}
+	return out
+}
+
+// Pattern returns the pattern that would serve the method and path; "" if none.
+func (m *Mux) Pattern(method, path string) string {
+	rt := m.lookup(method, &http.Request{URL: &url.URL{Path: path}})
+	if rt == nil {
+		return ""
+	}
+	return rt.method + " " + rt.path
 }
 
 // Permissions says which permission each pattern names; "" for those that name

@@ -11,7 +11,7 @@ import (
 // Public lets anybody keep what the route answers for a minute, and says by an
 // ETag whether it is still the same.
 func Public() Option {
-	return With(func(next Handler) Handler {
+	return All(Open(), With(func(next Handler) Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
 			held := &held{ResponseWriter: w, status: http.StatusOK}
 			if err := next(held, r); err != nil {
@@ -36,7 +36,7 @@ func Public() Option {
 			_, _ = w.Write(held.body.Bytes()) // as above
 			return nil
 		}
-	})
+	}))
 }
 
 // held keeps an answer until its tag is known.

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 var (
@@ -48,9 +49,12 @@ func Route[I, O any](m *Mux, pattern string, h func(ctx context.Context, in *I) 
 
 const routeKey = "route"
 
+// refPrefix precedes the name of a schema where it is referred to.
+const refPrefix = "#/components/schemas/"
+
 // operationID names an operation after its method and path.
 func operationID(method, path string) string {
-	return strings.ToLower(method) + strings.NewReplacer("/", "-", "{", "", "}", "", ".", "-").Replace(path)
+	return strings.ToLower(method) + strings.NewReplacer("/", "-", "{", "", "}", "", ".", "-", ":", "-").Replace(path)
 }
 
 func newAPI(m *Mux) huma.API {
@@ -58,12 +62,13 @@ func newAPI(m *Mux) huma.API {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI:    "3.1.0",
 			Info:       &huma.Info{Title: m.cfg.Name, Version: m.cfg.Version},
-			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", m.schemaName)},
+			Components: &huma.Components{Schemas: huma.NewMapRegistry(refPrefix, m.schemaName)},
 		},
 		Formats:          map[string]huma.Format{"application/json": {Marshal: marshal, Unmarshal: Unmarshal}, "json": {Marshal: marshal, Unmarshal: Unmarshal}},
 		DefaultFormat:    "application/json",
 		NoFormatFallback: false,
 	}
+	cfg.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[money.Credits](), reflect.TypeFor[anyCredits]())
 	takeErrors()
 	return huma.NewAPI(cfg, adapter{m})
 }
@@ -84,6 +89,9 @@ func (m *Mux) schemaName(t reflect.Type, hint string) string {
 		name = upper(generic) + upper(pkg) + upper(of)
 	}
 	base := slice(t)
+	if base == "web" {
+		return name
+	}
 	if t.Name() == "" {
 		base = m.slice
 	}
@@ -111,6 +119,7 @@ func (a adapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	if !ok {
 		return
 	}
+	rt.contract.described = append(rt.contract.described, op)
 	a.m.mount(rt, func(w http.ResponseWriter, r *http.Request) error {
 		if r.Method != http.MethodGet && r.Method != http.MethodDelete && !acceptable(r) {
 			return errMedia

@@ -26,12 +26,13 @@ type API struct{ Authorize *Service }
 // design: it acts on no cookie.
 func (a API) Mount(m *web.Mux) {
 	page := web.Errors(a.Authorize.Screens.WriteError)
-	m.Handle("GET /oauth/authorize", a.start, page)
-	m.Handle("POST "+PushPath, a.push, web.Errors(oauth.WriteError), web.Body(64<<10), web.Origins(a.Authorize.Clients.Origins))
-	m.Handle("POST /oauth/authorize", a.startByForm, page, web.Body(64<<10))
-	m.Handle("GET /interaction/{uid}", a.dispatch, page)
-	m.Handle("GET /interaction/{uid}/abort", a.abort, page)
-	m.Handle("GET /interaction/{uid}/data", a.data)
+	shows := web.All(web.Open(), web.Gives(http.StatusSeeOther, "-", nil), web.Gives(http.StatusOK, "text/html", nil))
+	m.Handle("GET /oauth/authorize", a.start, page, web.Doc("Send somebody to sign in"), web.Params(oauth.AuthorizationParams{}), shows, web.Gives(http.StatusFound, "-", nil))
+	m.Handle("POST "+PushPath, a.push, web.Doc("Hand in an authorization request before it is made (RFC 9126)"), web.Takes(oauth.MediaForm, oauth.AuthorizationParams{}), web.Gives(http.StatusCreated, "", pushed{}), web.Secured(web.SchemeBasic), oauth.Errors(), web.Body(64<<10), web.Origins(a.Authorize.Clients.Origins))
+	m.Handle("POST /oauth/authorize", a.startByForm, page, web.Doc("Send somebody to sign in, by a form"), web.Takes(oauth.MediaForm, oauth.AuthorizationParams{}), shows, web.Body(64<<10))
+	m.Handle("GET /interaction/{uid}", a.dispatch, web.Page(), page)
+	m.Handle("GET /interaction/{uid}/abort", a.abort, web.Page(), page)
+	m.Handle("GET /interaction/{uid}/data", a.data, web.Doc("Show what a sign-in under way waits for"), web.Gives(http.StatusOK, "", interactionData{}))
 }
 
 func (a API) start(w http.ResponseWriter, r *http.Request) error {
@@ -57,6 +58,12 @@ func (a API) startByForm(w http.ResponseWriter, r *http.Request) error {
 	return a.begin(w, r, v, nil)
 }
 
+// pushed is what a request that was handed in is called.
+type pushed struct {
+	RequestURI string `json:"request_uri"`
+	ExpiresIn  int64  `json:"expires_in"`
+}
+
 // push takes a request from the client itself (RFC 9126).
 func (a API) push(w http.ResponseWriter, r *http.Request) error {
 	v, c, err := a.Authorize.Clients.FromRequest(w, r)
@@ -69,18 +76,12 @@ func (a API) push(w http.ResponseWriter, r *http.Request) error {
 	}
 	reference, err := a.Authorize.Push(r.Context(), c, v, jkt)
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
-		return web.JSON(w, http.StatusBadRequest, struct {
-			Error       string `json:"error"`
-			Description string `json:"error_description"`
-		}{e.Code, e.Description})
+		return web.JSON(w, http.StatusBadRequest, oauth.ErrorBody{Error: e.Code, Description: e.Description})
 	}
 	if err != nil {
 		return err
 	}
-	return web.JSON(w, http.StatusCreated, struct {
-		RequestURI string `json:"request_uri"`
-		ExpiresIn  int64  `json:"expires_in"`
-	}{reference, int64(PushedLife.Seconds())})
+	return web.JSON(w, http.StatusCreated, pushed{reference, int64(PushedLife.Seconds())})
 }
 
 func (a API) begin(w http.ResponseWriter, r *http.Request, v url.Values, browser []byte) error {
@@ -303,28 +304,35 @@ func (a API) data(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var out struct {
-		UID    string `json:"uid"`
-		Prompt Step   `json:"prompt"`
-		Client struct {
-			ClientID   string `json:"clientId"`
-			ClientName string `json:"clientName"`
-		} `json:"client"`
-		Params struct {
-			Scope       string `json:"scope"`
-			RedirectURI string `json:"redirectUri"`
-		} `json:"params"`
-		Session *struct {
-			AccountID string `json:"accountId"`
-		} `json:"session"`
-	}
+	var out interactionData
 	out.UID, out.Prompt = in.UID, st.next()
 	out.Client.ClientID, out.Client.ClientName = c.ID, c.Name
 	out.Params.Scope, out.Params.RedirectURI = strings.Join(in.Request.Scopes, " "), in.Request.RedirectURI
 	if ss.ID != "" {
-		out.Session = &struct {
-			AccountID string `json:"accountId"`
-		}{ss.UserID}
+		out.Session = &dataSession{ss.UserID}
 	}
 	return web.JSON(w, http.StatusOK, out)
+}
+
+// interactionData is an interaction as programs see it.
+type interactionData struct {
+	UID     string       `json:"uid"`
+	Prompt  Step         `json:"prompt"`
+	Client  dataClient   `json:"client"`
+	Params  dataParams   `json:"params"`
+	Session *dataSession `json:"session"`
+}
+
+type dataClient struct {
+	ClientID   string `json:"clientId"`
+	ClientName string `json:"clientName"`
+}
+
+type dataParams struct {
+	Scope       string `json:"scope"`
+	RedirectURI string `json:"redirectUri"`
+}
+
+type dataSession struct {
+	AccountID string `json:"accountId"`
 }

@@ -32,7 +32,7 @@ func (a API) Mount(m *web.Mux) {
 	form, step := a.Screens.Form(), a.Authorize.Step
 	m.Handle("POST /interaction/{uid}/mfa", a.check(false), form...)
 	m.Handle("POST /interaction/{uid}/recovery-code", a.check(true), form...)
-	m.Handle("POST /interaction/{uid}/passkey/options", a.passkeyOptions, web.SameOrigin(), web.Body(1<<10))
+	m.Handle("POST /interaction/{uid}/passkey/options", a.passkeyOptions, web.Page(), web.SameOrigin(), web.Body(1<<10))
 	m.Handle("POST /interaction/{uid}/passkey", step(a.passkey), form...)
 	m.Handle("POST /interaction/{uid}/enroll", step(a.begin), form...)
 	m.Handle("POST /interaction/{uid}/enroll/confirm", step(a.confirm), form...)

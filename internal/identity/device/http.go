@@ -70,9 +70,19 @@ func New(n Needs) *API {
 // Mount registers the routes.
 func (a *API) Mount(m *web.Mux) {
 	page := a.Screens.Page()
-	m.Handle("POST "+Path, a.start, web.Errors(oauth.WriteError), web.Body(64<<10))
+	m.Handle("POST "+Path, a.start, web.Doc("Begin a sign-in on a device without a browser (RFC 8628)"), web.Takes(oauth.MediaForm, oauth.DeviceParams{}), web.Gives(http.StatusOK, "", answer{}), web.Secured(web.SchemeBasic), oauth.Errors(), web.Body(64<<10))
 	m.Handle("GET "+PagePath, a.form, page)
 	m.Handle("POST "+PagePath, oauth.Form(a.enter), a.Screens.Form()...)
+}
+
+// answer is what a device shows its user (RFC 8628 section 3.2).
+type answer struct {
+	DeviceCode string `json:"device_code"`
+	UserCode   string `json:"user_code"`
+	Where      string `json:"verification_uri"`
+	Complete   string `json:"verification_uri_complete"`
+	ExpiresIn  int64  `json:"expires_in"`
+	Interval   int64  `json:"interval"`
 }
 
 // start is the device authorization endpoint (RFC 8628 section 3.1).
@@ -104,14 +114,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	where := a.Server.Issuer + PagePath
-	return web.JSON(w, http.StatusOK, struct {
-		DeviceCode string `json:"device_code"`
-		UserCode   string `json:"user_code"`
-		Where      string `json:"verification_uri"`
-		Complete   string `json:"verification_uri_complete"`
-		ExpiresIn  int64  `json:"expires_in"`
-		Interval   int64  `json:"interval"`
-	}{deviceCode, userCode, where, where + "?user_code=" + url.QueryEscape(userCode), int64(grant.DeviceLife.Seconds()), int64(grant.DevicePause.Seconds())})
+	return web.JSON(w, http.StatusOK, answer{deviceCode, userCode, where, where + "?user_code=" + url.QueryEscape(userCode), int64(grant.DeviceLife.Seconds()), int64(grant.DevicePause.Seconds())})
 }
 
 // form shows the field for the code. A code in the address fills it, but

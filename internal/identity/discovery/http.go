@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -119,6 +120,11 @@ func (a API) metadata() metadata {
 	return m
 }
 
+// keySet describes the keys (RFC 7517 section 5).
+type keySet struct {
+	Keys []map[string]any `json:"keys"`
+}
+
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	document, err := json.Marshal(a.metadata())
@@ -130,10 +136,13 @@ func (a API) Mount(m *web.Mux) {
 			return write(w, r, body())
 		}
 	}
+	public := []web.Option{web.AnyOrigin(), web.Raw(), web.Open(), web.Tag("Discovery")}
+	public = slices.Clip(public)
+	about := append(public, web.Doc("Show the metadata of this server"), web.Gives(http.StatusOK, "", metadata{}))
 	fixed := serve(func() []byte { return document })
-	m.Handle("GET /.well-known/openid-configuration", fixed, web.AnyOrigin(), web.Raw())
-	m.Handle("GET /.well-known/oauth-authorization-server", fixed, web.AnyOrigin(), web.Raw())
-	m.Handle("GET "+JWKSPath, serve(a.Keys.JWKS), web.AnyOrigin(), web.Raw())
+	m.Handle("GET /.well-known/openid-configuration", fixed, about...)
+	m.Handle("GET /.well-known/oauth-authorization-server", fixed, about...)
+	m.Handle("GET "+JWKSPath, serve(a.Keys.JWKS), append(public, web.Doc("Show the keys that tokens are signed with"), web.Gives(http.StatusOK, "", keySet{}))...)
 }
 
 // write sends a public document that may be kept for five minutes.

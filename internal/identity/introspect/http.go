@@ -44,7 +44,7 @@ type API struct {
 
 // Mount registers the route. No browser asks, so no origin is allowed.
 func (a API) Mount(m *web.Mux) {
-	m.Handle("POST "+Path, a.introspect, web.Errors(oauth.WriteError), web.Body(64<<10))
+	m.Handle("POST "+Path, a.introspect, web.Doc("Ask about a token (RFC 7662)"), web.Takes(oauth.MediaForm, oauth.NamedToken{}), web.Gives(http.StatusOK, "", answer{}), web.Gives(http.StatusOK, mediaSigned, nil), web.Secured(web.SchemeBasic), oauth.Errors(), web.Body(64<<10))
 }
 
 // answer is what is known of a token (RFC 7662 section 2.2).

@@ -48,7 +48,7 @@ type API struct {
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	opts := []web.Option{web.Body(64 << 10)}
+	opts := []web.Option{web.Body(64 << 10), web.Page()}
 	if a.Errors != nil {
 		opts = append(opts, web.Errors(a.Errors))
 	}

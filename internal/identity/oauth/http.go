@@ -34,11 +34,20 @@ func WriteError(w http.ResponseWriter, _ *http.Request, f *fault.Error) {
 	if code == "" {
 		code = "invalid_request"
 	}
-	_ = web.JSON(w, f.Kind.Status(), struct { // it always encodes
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{code, ASCII(f.Message)})
+	_ = web.JSON(w, f.Kind.Status(), ErrorBody{code, ASCII(f.Message)}) // it always encodes
 }
+
+// ErrorBody is an error of the OAuth endpoints.
+type ErrorBody struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+// Errors is how routes of OAuth fail.
+func Errors() web.Option { return web.All(web.Errors(WriteError), web.Failures(ErrorBody{})) }
+
+// MediaForm is the media type of requests.
+const MediaForm = "application/x-www-form-urlencoded"
 
 // ReadForm reads the form that r's body is. Parameters of the address are
 // never read: they would end up in logs.

@@ -208,7 +208,7 @@ func (s *Screens) cause(got, want string) string {
 }
 
 // Page returns what a route of a page is registered with.
-func (s *Screens) Page() web.Option { return web.Errors(s.WriteError) }
+func (s *Screens) Page() web.Option { return web.All(web.Page(), web.Errors(s.WriteError)) }
 
 // Form returns what a route is registered with that takes a form of a page.
 func (s *Screens) Form() []web.Option {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,11 +76,12 @@ func (a *API) Mount(m *web.Mux) {
 	if a.Mode == Off {
 		return
 	}
-	policies := []web.Option{web.Errors(writeError), web.Body(maxBody), web.AnyOrigin()}
-	m.Handle("POST "+Path, a.register, policies...)
-	m.Handle("GET "+Path+"/{clientId}", a.read, policies...)
-	m.Handle("PUT "+Path+"/{clientId}", a.replace, policies...)
-	m.Handle("DELETE "+Path+"/{clientId}", a.remove, policies...)
+	policies := []web.Option{web.Errors(writeError), web.Failures(oauth.ErrorBody{}), web.Body(maxBody), web.AnyOrigin(), web.Secured(web.SchemeToken)}
+	policies = slices.Clip(policies)
+	m.Handle("POST "+Path, a.register, append(policies, web.Doc("Register a client (RFC 7591)"), web.Takes("", Metadata{}), web.Gives(http.StatusCreated, "", answer{}))...)
+	m.Handle("GET "+Path+"/{clientId}", a.read, append(policies, web.Doc("Show the registration of a client (RFC 7592)"), web.Gives(http.StatusOK, "", answer{}))...)
+	m.Handle("PUT "+Path+"/{clientId}", a.replace, append(policies, web.Doc("Replace the registration of a client"), web.Takes("", Metadata{}), web.Gives(http.StatusOK, "", answer{}))...)
+	m.Handle("DELETE "+Path+"/{clientId}", a.remove, append(policies, web.Doc("Remove a client"), web.Gives(http.StatusNoContent, "-", nil))...)
 }
 
 // writeError adds the challenge that goes with a refused token.

@@ -29,7 +29,7 @@ func (a API) mountSecurity(m *web.Mux, page web.Option, form []web.Option) {
 	change("/totp/remove", a.removeFactor)
 	change("/codes", a.newCodes)
 	m.Handle("GET "+securityPath+"/passkeys/new", a.with(true, securityPath+"/passkeys/new", a.newPasskey), page)
-	m.Handle("POST "+securityPath+"/passkeys/options", a.with(true, securityPath, a.passkeyOptions), web.SameOrigin(), web.Body(1<<10))
+	m.Handle("POST "+securityPath+"/passkeys/options", a.with(true, securityPath, a.passkeyOptions), web.Page(), web.SameOrigin(), web.Body(1<<10))
 	change("/passkeys", a.addPasskey)
 	m.Handle("POST "+securityPath+"/sessions/end", a.with(false, securityPath, a.endSession), form...)
 	m.Handle("POST "+securityPath+"/sessions/end-others", a.with(false, securityPath, a.endOthers), form...)

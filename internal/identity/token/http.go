@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -29,9 +30,10 @@ type API struct {
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	policies := []web.Option{web.Errors(oauth.WriteError), web.Body(maxBody), web.Origins(a.Tokens.Clients.Origins)}
-	m.Handle("POST "+Path, a.limited(a.token), policies...)
-	m.Handle("POST "+RevokePath, a.limited(a.revoke), policies...)
+	policies := []web.Option{oauth.Errors(), web.Body(maxBody), web.Origins(a.Tokens.Clients.Origins), web.Secured(web.SchemeBasic)}
+	policies = slices.Clip(policies)
+	m.Handle("POST "+Path, a.limited(a.token), append(policies, web.Doc("Get tokens"), web.Takes(oauth.MediaForm, oauth.TokenParams{}), web.Gives(http.StatusOK, "", Answer{}))...)
+	m.Handle("POST "+RevokePath, a.limited(a.revoke), append(policies, web.Doc("End a token (RFC 7009)"), web.Takes(oauth.MediaForm, oauth.NamedToken{}), web.Gives(http.StatusOK, "-", nil))...)
 }
 
 // limited refuses addresses that have failed too often, and counts failures.

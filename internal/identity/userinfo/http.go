@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/fault"
@@ -40,9 +41,10 @@ type API struct {
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
-	policies := []web.Option{web.Errors(oauth.WriteError), web.Body(64 << 10), web.Origins(a.Origins)}
-	m.Handle("GET "+Path, a.userinfo, policies...)
-	m.Handle("POST "+Path, a.userinfo, policies...)
+	policies := []web.Option{oauth.Errors(), web.Body(64 << 10), web.Origins(a.Origins), web.Gives(http.StatusOK, "", oauth.UserInfo{}), web.Scopes(oauth.ScopeOpenID), web.Secured(web.SchemeToken)}
+	policies = slices.Clip(policies)
+	m.Handle("GET "+Path, a.userinfo, append(policies, web.Doc("Show the claims about the user of the token"))...)
+	m.Handle("POST "+Path, a.userinfo, append(policies, web.Doc("Show the claims about the user of the token, by a form"))...)
 }
 
 func (a API) userinfo(w http.ResponseWriter, r *http.Request) error {

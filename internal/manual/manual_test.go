@@ -25,7 +25,7 @@ import (
 	"github.com/rephlo/rephlo/internal/web"
 )
 
-var update = flag.Bool("update", false, "rewrite docs/errors.md")
+var update = flag.Bool("update", false, "rewrite docs/errors.md and the documents in api")
 
 // kinds are the names of package fault's constants.
 var kinds = map[string]fault.Kind{

@@ -86,6 +86,22 @@ func Check(a Actor, scopes ...string) error {
 	return nil
 }
 
+// CheckRecent returns nil when the person that ctx carries signed in no longer
+// than d ago.
+func CheckRecent(ctx context.Context, d time.Duration, now time.Time) error {
+	a, err := From(ctx)
+	if err != nil {
+		return err
+	}
+	if a.KeyID != "" {
+		return ErrNotByKey
+	}
+	if now.Sub(a.AuthTime) > d {
+		return ErrSignInAgain.With("maxAgeSeconds", int(d.Seconds()))
+	}
+	return nil
+}
+
 type key struct{}
 
 type result struct {

@@ -44,15 +44,8 @@ func Allows(p Permission) web.Option {
 func Recent(d time.Duration, now func() time.Time) web.Option {
 	return web.All(web.People(), web.With(func(next web.Handler) web.Handler {
 		return func(w http.ResponseWriter, r *http.Request) error {
-			a, err := From(r.Context())
-			if err != nil {
+			if err := CheckRecent(r.Context(), d, now()); err != nil {
 				return err
-			}
-			if a.KeyID != "" {
-				return ErrNotByKey
-			}
-			if now().Sub(a.AuthTime) > d {
-				return ErrSignInAgain.With("maxAgeSeconds", int(d.Seconds()))
 			}
 			return next(w, r)
 		}

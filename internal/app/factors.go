@@ -127,6 +127,7 @@ func (s *Server) addPasskeys(p *identityParts) error {
 			return core.Mail.Send(ctx, passkeyMail(u.Email, e))
 		},
 	})
+	factors.Forget = func(ctx context.Context, userID string) error { return p.passkeys.Reset(ctx, userID) }
 	factors.Elsewhere = func(ctx context.Context, userID string) (bool, error) {
 		n, err := p.passkeys.Usable(ctx, userID)
 		return n > 0, err

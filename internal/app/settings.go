@@ -6,8 +6,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/mail"
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/setting"
 )
 
@@ -33,6 +37,41 @@ func (c *Core) allowedOrigin(origin string) bool {
 // days is a setting in days, as the slices take it.
 func days(s *setting.Service, k setting.Key[int64]) func() time.Duration {
 	return func() time.Duration { return time.Duration(k.Of(s)) * 24 * time.Hour }
+}
+
+// allowance is what an administrator may give away alone: the most that one of
+// their roles may. Who may it by a role of this instance's own, or by an
+// override, gives what support does; a super_admin has no bounds.
+func (c *Core) allowance(a access.Actor) (credit.Allowance, bool) {
+	of := func(grant, day, month setting.Key[int64]) credit.Allowance {
+		whole := func(k setting.Key[int64]) money.Credits { return money.Credits(k.Of(c.Settings)) * money.Credit }
+		return credit.Allowance{Grant: whole(grant), Day: whole(day), Month: whole(month)}
+	}
+	out := of(setting.SupportGrant, setting.SupportDay, setting.SupportMonth)
+	for _, name := range a.Roles {
+		more := credit.Allowance{}
+		switch name {
+		case access.RoleSuperAdmin:
+			return credit.Allowance{}, false
+		case access.RoleAdmin:
+			more = of(setting.AdminGrant, setting.AdminDay, setting.AdminMonth)
+		case access.RoleOps:
+			more = of(setting.OpsGrant, setting.OpsDay, setting.OpsMonth)
+		}
+		out = credit.Allowance{Grant: max(out.Grant, more.Grant), Day: max(out.Day, more.Day), Month: max(out.Month, more.Month)}
+	}
+	return out, true
+}
+
+// grantsLeft is what an administrator may give away alone now; nil has no
+// bounds.
+func (s *Server) grantsLeft(ctx context.Context, a access.Actor) (*role.GrantsLeft, error) {
+	bounds, bounded := s.core.allowance(a)
+	if !bounded {
+		return nil, nil
+	}
+	left, err := s.domains.Credits.Allowed(ctx, a.UserID, bounds)
+	return &role.GrantsLeft{Grant: left.Grant, Day: left.Day, Month: left.Month}, err
 }
 
 func (c *Core) testMail(ctx context.Context, to string) error {

@@ -10,8 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/account"
+	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/mail"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/setting"
 )
 
@@ -91,6 +94,22 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 		if got := days(core.Settings, key)().Hours(); got != 7*24 {
 			t.Errorf("%s: %v hours", name, got)
 		}
+	}
+
+	caps := map[string]any{"supportDay": 20, "supportMonth": 30, "opsGrant": 5, "opsDay": 50, "opsMonth": 60, "adminGrant": 7, "adminDay": 8, "adminMonth": 9}
+	caps["supportGrant"] = 10
+	put("grant_caps", caps)
+	for roles, want := range map[string]credit.Allowance{
+		"support":     {Grant: 10 * money.Credit, Day: 20 * money.Credit, Month: 30 * money.Credit},
+		"support ops": {Grant: 10 * money.Credit, Day: 50 * money.Credit, Month: 60 * money.Credit},
+		"custom":      {Grant: 10 * money.Credit, Day: 20 * money.Credit, Month: 30 * money.Credit},
+	} {
+		if got, bounded := core.allowance(access.Actor{Roles: strings.Fields(roles)}); got != want || !bounded {
+			t.Errorf("%s may give away %+v, %t", roles, got, bounded)
+		}
+	}
+	if _, bounded := core.allowance(access.Actor{Roles: []string{access.RoleSuperAdmin}}); bounded {
+		t.Error("a super_admin has bounds")
 	}
 
 	// A mail goes to the folder, and to the server when there is one.

@@ -25,6 +25,11 @@ func (s *Service) Asks() web.Option {
 // moment ago.
 func (s *Service) Fresh() web.Option { return access.Recent(freshFactor, s.Now) }
 
+// CheckFresh is what Fresh demands, for a request of which only some need it.
+func (s *Service) CheckFresh(ctx context.Context) error {
+	return access.CheckRecent(ctx, freshFactor, s.Now())
+}
+
 // PendingOutput answers who asked for what somebody else has to approve.
 type PendingOutput struct {
 	Body struct {

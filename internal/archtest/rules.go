@@ -31,7 +31,7 @@ var Rules = map[string][]string{
 	"tier":     {},
 	"account":  {"approval"},
 	"trail":    {},
-	"mfa":      {"account"},
+	"mfa":      {"account", "approval"},
 	"passkey":  {"account"},
 
 	// Domains of the Resource API.
@@ -46,7 +46,7 @@ var Rules = map[string][]string{
 	"authn":           {"account", "apikey", "identity/oauth", "role"},
 	"webhook":         {},
 	"branding":        {},
-	"setting":         {},
+	"setting":         {"approval"},
 	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":   {"llm"},
 

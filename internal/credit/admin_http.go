@@ -18,10 +18,8 @@ import (
 // errAmbiguous answers a request id that names several calls.
 var errAmbiguous = ErrConflict.Saying("This request id names several calls. Name one by its call id.")
 
-// bonusLife is how long a bonus lasts when nothing else is said.
-const bonusLife = 90 * 24 * time.Hour // and no setting
-
 func (a API) mountAdmin(m *web.Mux) {
+	a.bonus = approval.Define(a.Approvals, a.bonuses())
 	a.deduction = approval.Define(a.Approvals, a.deductions())
 	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
 	web.Route(m, "GET /admin/credits/balance/{userId}", a.balanceOf, balance, web.Doc("Show a user's credits"))
@@ -30,7 +28,7 @@ func (a API) mountAdmin(m *web.Mux) {
 	web.Route(m, "GET /admin/credits/rollover/{userId}", a.rolloverOf, history, web.Doc("Show what the end of a user's cycle will carry over"))
 	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
 	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
-	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user credits"))
+	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user credits, or ask for that when it is much"))
 	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), a.Approvals.Asks(), web.Once(), web.Doc("Ask for credits to be taken from a user"))
 	web.Route(m, "PATCH /admin/credits/grants/{id}", a.moveExpiry, access.Allows(access.AdjustExpiry), web.Doc("Move the end of a grant"))
 	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Once(), web.Doc("Give back what a model call was charged"))
@@ -142,58 +140,6 @@ func reused(err error) error {
 		return web.ErrKeyReuse.Because(err)
 	}
 	return outage(err)
-}
-
-type bonusInput struct {
-	OnceInput
-	Body struct {
-		UserID    string     `json:"userId" minLength:"1" maxLength:"64"`
-		Amount    web.Amount `json:"amount"`
-		ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"90 days from now when absent"`
-		Reason    string     `json:"reason" minLength:"10" maxLength:"500"`
-	}
-}
-
-type bonusOutput struct {
-	Replayed string `header:"Idempotency-Replayed"`
-	Body     struct {
-		GrantID string        `json:"grantId"`
-		UserID  string        `json:"userId"`
-		Amount  money.Credits `json:"amount"`
-	}
-}
-
-func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, error) {
-	actor, ref, err := a.begin(ctx, access.GrantCredits, in.OnceInput, in.Body.UserID)
-	if err != nil {
-		return nil, err
-	}
-	out := &bonusOutput{}
-	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
-		return nil, err
-	}
-	life := bonusLife
-	if a.BonusLife != nil {
-		life = a.BonusLife()
-	}
-	expires := a.Credits.now().Add(life)
-	if in.Body.ExpiresAt != nil {
-		expires = *in.Body.ExpiresAt
-	}
-	id, err := a.Credits.Grant(ctx, NewGrant{
-		User: in.Body.UserID, Source: Bonus, Ref: ref, Amount: in.Body.Amount.Credits, ExpiresAt: expires, Actor: actor.UserID, Cause: "admin",
-		Then: func(ctx context.Context, id GrantID) error {
-			return a.Audit.Write(ctx, audit.Change{
-				Action: "credits.grant", Type: typeUser, ID: in.Body.UserID, Reason: in.Body.Reason,
-				After: map[string]any{"grantId": id.String(), "amount": in.Body.Amount.Credits, "expiresAt": expires.UTC(), "ref": ref},
-			})
-		},
-	})
-	if err != nil {
-		return nil, reused(err)
-	}
-	out.Body.GrantID, out.Body.UserID, out.Body.Amount = id.String(), in.Body.UserID, in.Body.Amount.Credits
-	return out, nil
 }
 
 // begin checks who asks, under which key, and for whom.

@@ -102,5 +102,5 @@
 //
 // Tables: credit_lane, credit_grant, credit_lease, credit_hold, credit_recall,
 // credit_transfer, credit_batch, credit_root, credit_root_key,
-// credit_uncollected, credit_cap, credit_cap_lease.
+// credit_uncollected, credit_cap, credit_cap_lease, credit_given.
 package credit

@@ -29,7 +29,12 @@ type API struct {
 	// Approvals keeps what two administrators have to agree on.
 	Approvals *approval.Service
 
+	// Allowance returns what an administrator may give away without an approval;
+	// false, and a nil function: everything.
+	Allowance func(a access.Actor) (Allowance, bool)
+
 	deduction approval.Operation[deduction]
+	bonus     approval.Operation[bonus]
 }
 
 // Mount registers the routes.

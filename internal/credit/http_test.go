@@ -51,7 +51,11 @@ func (requests) CallsOf(_ context.Context, id string) ([]string, error) {
 func actAs(next web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if u := r.Header.Get("User"); u != "" {
-			a := access.Actor{UserID: u, AuthTime: time.Now().Add(time.Hour), Scopes: strings.Fields(r.Header.Get("Scope")), Roles: strings.Fields(r.Header.Get("Roles")), KeyID: r.Header.Get("Key")}
+			signedIn := time.Now().Add(24 * time.Hour) // later than any clock of the tests
+			if r.Header.Get("Signed-In") != "" {
+				signedIn = time.Time{}
+			}
+			a := access.Actor{UserID: u, AuthTime: signedIn, Scopes: strings.Fields(r.Header.Get("Scope")), Roles: strings.Fields(r.Header.Get("Roles")), KeyID: r.Header.Get("Key")}
 			r = r.WithContext(access.With(r.Context(), a, nil))
 		}
 		return next(w, r)
@@ -111,12 +115,12 @@ func httpWorld(t *testing.T, db *sqldb.DB) (*world, caller) {
 		t.Fatal(err)
 	}
 	approvals := approval.New(approval.Needs{DB: db, Box: box, Now: w.clock.now, Holding: func(context.Context, ...access.Permission) ([]string, error) {
-		return []string{"other", "root"}, nil
+		return []string{"other", "root", "sam"}, nil
 	}})
 	approval.AdminAPI{Approvals: approvals}.Mount(m)
 	credit.API{
-		Approvals: approvals,
-		Credits:   w.Service, Cursors: list.NewCursors([]byte("k")), Requests: requests{},
+		Approvals: approvals, Allowance: bounds,
+		Credits: w.Service, Cursors: list.NewCursors([]byte("k")), Requests: requests{},
 		Known: func(_ context.Context, id string) error {
 			if id != "ada" && id != "bob" {
 				return account.ErrUnknown

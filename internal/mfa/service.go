@@ -37,6 +37,9 @@ type Needs struct {
 	// Elsewhere reports whether the user has a factor that is kept elsewhere: a
 	// passkey.
 	Elsewhere func(ctx context.Context, userID string) (bool, error)
+	// Forget removes those that are kept elsewhere, in the transaction that ctx
+	// carries; nil: there are none.
+	Forget func(ctx context.Context, userID string) error
 	// Happened is called in the transaction of each change: other sign-ins end
 	// there, and the owner is told.
 	Happened func(ctx context.Context, u account.User, e Event) error
@@ -348,19 +351,6 @@ func (s *Service) remove(ctx context.Context, u account.User) error {
 		}
 		return s.Happened(ctx, u, Removed)
 	}))
-}
-
-// Reset removes the factors of u without a proof: it is for administrators,
-// after an approval.
-func (s *Service) Reset(ctx context.Context, u account.User) error {
-	err := s.DB.InTx(ctx, func(ctx context.Context) error {
-		had, err := s.store.forget(ctx, u.ID)
-		if err != nil || !had {
-			return err
-		}
-		return s.Happened(ctx, u, Removed)
-	})
-	return unavailable(err)
 }
 
 // codes makes recovery codes and their hashes by selector. Hashing waits for

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -15,6 +16,17 @@ type AdminAPI struct {
 	// Waiting counts the approvals that wait for somebody: for their decision,
 	// and those that they asked for; nil: there are none.
 	Waiting func(ctx context.Context, a access.Actor) (toDecide, own int, err error)
+	// Left returns what somebody who may grant credits gives away without an
+	// approval; nil has no bounds.
+	Left func(ctx context.Context, a access.Actor) (*GrantsLeft, error)
+}
+
+// GrantsLeft is what somebody may give away alone: with one grant, today, and
+// this month (UTC).
+type GrantsLeft struct {
+	Grant money.Credits `json:"perGrant"`
+	Day   money.Credits `json:"today"`
+	Month money.Credits `json:"thisMonth"`
 }
 
 // freshFactor is how long ago the sign-in may be of who changes rights.
@@ -52,6 +64,7 @@ type adminMeOutput struct {
 		Permissions []access.Permission `json:"permissions"`
 		IdleLimit   int64               `json:"idleLimitSeconds" doc:"After so long without a request a new sign-in is needed"`
 		Approvals   waitingBody         `json:"pendingApprovals"`
+		GrantsLeft  *GrantsLeft         `json:"grantCapsLeft" doc:"Credits that you give away alone; null: no bounds, or you may not grant any"`
 	}
 }
 
@@ -65,7 +78,12 @@ func (a AdminAPI) me(ctx context.Context, _ *struct{}) (*adminMeOutput, error) {
 	out.Body.Permissions = append([]access.Permission{}, actor.Permissions()...)
 	out.Body.IdleLimit = int64(IdleLimit(actor.Roles) / time.Second)
 	if a.Waiting != nil {
-		out.Body.Approvals.ToDecide, out.Body.Approvals.Own, err = a.Waiting(ctx, actor)
+		if out.Body.Approvals.ToDecide, out.Body.Approvals.Own, err = a.Waiting(ctx, actor); err != nil {
+			return nil, err
+		}
+	}
+	if a.Left != nil && actor.May(access.GrantCredits) {
+		out.Body.GrantsLeft, err = a.Left(ctx, actor)
 	}
 	return out, err
 }

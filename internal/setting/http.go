@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -16,19 +17,25 @@ import (
 type AdminAPI struct {
 	Settings *Service
 	Cursors  list.Cursors
+	// Approvals keeps the changes that a second person has to agree to.
+	Approvals *approval.Service
 	// TestMail sends a mail to an address over what the settings say, without a
 	// queue, and returns what the server says.
 	TestMail func(ctx context.Context, to string) error
+
+	change approval.Operation[edit]
 }
 
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
+	a.change = approval.Define(a.Approvals, a.changes())
 	view, edit := access.Allows(access.ViewSettings), access.Allows(access.EditSettings)
+	fresh := web.All(edit, a.Approvals.Fresh())
 	web.Route(m, "GET /admin/settings", a.all, view, web.Doc("List the settings"))
 	web.Route(m, "GET /admin/settings/{category}", a.one, view, web.Doc("Show the settings of a category"))
 	web.Route(m, "GET /admin/settings/{category}/history", a.history, view, web.Doc("List the versions of a category, newest first"))
-	web.Route(m, "PUT /admin/settings/{category}", a.put, edit, web.Doc("Change the settings of a category, all at once"))
-	web.Route(m, "POST /admin/settings/{category}/restore", a.restore, edit, web.Doc("Bring back the settings of an earlier version"))
+	web.Route(m, "PUT /admin/settings/{category}", a.put, fresh, web.Doc("Change the settings of a category, all at once"))
+	web.Route(m, "POST /admin/settings/{category}/restore", a.restore, fresh, web.Doc("Bring back the settings of an earlier version"))
 	web.Route(m, "POST /admin/settings/test-email", a.testMail, edit, web.Doc("Send a mail now and show what the mail server says"))
 }
 
@@ -135,18 +142,15 @@ type putInput struct {
 	}
 }
 
-func (a AdminAPI) put(ctx context.Context, in *putInput) (*oneOutput, error) {
-	actor, err := access.From(ctx)
-	if err != nil {
-		return nil, err
-	}
+func (a AdminAPI) put(ctx context.Context, in *putInput) (*changedOutput, error) {
 	onto := in.Body.Version
 	if in.Match != "" {
+		var err error
 		if onto, err = strconv.ParseInt(strings.Trim(in.Match, `"`), 10, 64); err != nil {
 			return nil, ErrEdited
 		}
 	}
-	return answer(a.Settings.Put(ctx, in.Category, onto, in.Body.Values, Who{actor.UserID, in.Body.Reason}))
+	return a.make(ctx, edit{Category: in.Category, Onto: onto, Values: in.Body.Values}, in.Body.Reason)
 }
 
 type restoreInput struct {
@@ -157,12 +161,12 @@ type restoreInput struct {
 	}
 }
 
-func (a AdminAPI) restore(ctx context.Context, in *restoreInput) (*oneOutput, error) {
-	actor, err := access.From(ctx)
+func (a AdminAPI) restore(ctx context.Context, in *restoreInput) (*changedOutput, error) {
+	old, onto, err := a.Settings.old(ctx, in.Category, in.Body.Version)
 	if err != nil {
 		return nil, err
 	}
-	return answer(a.Settings.Restore(ctx, in.Category, in.Body.Version, Who{actor.UserID, in.Body.Reason}))
+	return a.make(ctx, edit{Category: in.Category, Onto: onto, Values: old.values, Version: in.Body.Version}, in.Body.Reason)
 }
 
 type testMailInput struct {

@@ -16,11 +16,21 @@ var (
 
 	AllowedOrigins = words("security", "allowedOrigins", origin, "Sites whose scripts may read answers (CORS), exactly as the browser sends them.")
 
-	CreditValue     = whole("pricing", "valueMicroUsd", 10_000, 1, 1_000_000_000, "What a credit is worth, in millionths of a dollar; for new charges only.")
+	CreditValue     = guarded(whole("pricing", "valueMicroUsd", 10_000, 1, 1_000_000_000, "What a credit is worth, in millionths of a dollar; for new charges only. A second person agrees to a change."))
 	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1_000, 1_000_000, "Charges are rounded up to a multiple of this many millionths of a credit: 1000, 10000, 100000 or 1000000; for new charges only.")
 	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")
 
 	BonusDays = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
+
+	SupportGrant = grantCap("supportGrant", 5_000, "with one grant", "support")
+	SupportDay   = grantCap("supportDay", 20_000, "in a UTC day", "support")
+	SupportMonth = grantCap("supportMonth", 100_000, "in a UTC month", "support")
+	OpsGrant     = grantCap("opsGrant", 10_000, "with one grant", "ops")
+	OpsDay       = grantCap("opsDay", 50_000, "in a UTC day", "ops")
+	OpsMonth     = grantCap("opsMonth", 200_000, "in a UTC month", "ops")
+	AdminGrant   = grantCap("adminGrant", 50_000, "with one grant", "admin")
+	AdminDay     = grantCap("adminDay", 250_000, "in a UTC day", "admin")
+	AdminMonth   = grantCap("adminMonth", 1_000_000, "in a UTC month", "admin")
 
 	MailHost     = word("email", "host", "", 253, nothing, "Mail server; empty: mails are written to files in the data folder.")
 	MailPort     = whole("email", "port", 587, 1, 65_535, "Its port.")
@@ -33,6 +43,11 @@ var (
 
 	DiagnosticsDays = whole("retention", "diagnosticsDays", 90, 1, 365, "How long diagnostics that people send are kept.")
 )
+
+// grantCap is how many credits somebody with a role gives away alone.
+func grantCap(name string, standard int64, when, role string) Key[int64] {
+	return whole("grant_caps", name, standard, 0, 1_000_000_000, "Credits that somebody with the role "+role+" gives away "+when+"; more needs a second person.")
+}
 
 // together checks what keys of a category say about each other.
 var together = map[string]func(values map[string]any) *Wrong{

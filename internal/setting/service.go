@@ -194,22 +194,47 @@ type Who struct{ Actor, Reason string }
 // setting that is not a secret is there, a secret only when it changes, null to
 // clear it. ErrEdited: somebody was quicker. ErrWrong lists what is wrong.
 func (s *Service) Put(ctx context.Context, category string, onto int64, values map[string]json.RawMessage, by Who) (Category, error) {
-	list := defsOf(category)
-	if len(list) == 0 {
-		return Category{}, ErrCategory
-	}
-	if err := s.Load(ctx); err != nil {
-		return Category{}, err
-	}
-	n := s.now.Load()
-	if n.rows[category].number != onto {
-		return Category{}, ErrEdited
-	}
-	next, err := s.merge(n, list, values)
+	next, err := s.checked(ctx, category, onto, values)
 	if err != nil {
 		return Category{}, err
 	}
 	return s.write(ctx, category, onto, next, by)
+}
+
+// checked returns what Put writes, or its fault.
+func (s *Service) checked(ctx context.Context, category string, onto int64, values map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	list := defsOf(category)
+	if len(list) == 0 {
+		return nil, ErrCategory
+	}
+	if err := s.Load(ctx); err != nil {
+		return nil, err
+	}
+	n := s.now.Load()
+	if n.rows[category].number != onto {
+		return nil, ErrEdited
+	}
+	return s.merge(n, list, values)
+}
+
+// guards reports whether values change something of a category that a second
+// person has to agree to. What is not among them gets its default.
+func (s *Service) guards(category string, values map[string]json.RawMessage) bool {
+	n := s.now.Load()
+	return slices.ContainsFunc(defsOf(category), func(d *def) bool {
+		if !d.guarded || n.origins[d] == FromEnvironment {
+			return false
+		}
+		v := d.standard
+		if raw, ok := values[d.name]; ok {
+			read, wrong := d.read(raw)
+			if wrong != "" {
+				return false // it is refused anyway
+			}
+			v = read
+		}
+		return !reflect.DeepEqual(v, n.values[d])
+	})
 }
 
 func (s *Service) write(ctx context.Context, category string, onto int64, values map[string]json.RawMessage, by Who) (Category, error) {
@@ -234,7 +259,14 @@ func (s *Service) write(ctx context.Context, category string, onto int64, values
 	if err != nil {
 		return Category{}, err
 	}
-	if err := s.Load(ctx); err != nil {
+	// Not in the transaction that ctx may carry: what it wrote may never be
+	// committed.
+	s.DB.AfterCommit(ctx, func() {
+		limit, cancel := context.WithTimeout(context.Background(), again)
+		defer cancel()
+		err = s.Load(limit)
+	})
+	if err != nil {
 		return Category{}, err
 	}
 	return s.Category(category)
@@ -317,66 +349,4 @@ func refuse(wrong []Wrong) error {
 		fields = append(fields, map[string]string{"field": w.Name, "code": "invalid", "message": w.Text})
 	}
 	return ErrWrong.Saying("The setting %s %s.", wrong[0].Name, wrong[0].Text).At(wrong[0].Name).With("fields", fields)
-}
-
-// History returns up to limit versions of a category, the newest first, below a
-// version if it is not 0.
-func (s *Service) History(ctx context.Context, category string, below int64, limit int) ([]Change, error) {
-	if len(defsOf(category)) == 0 {
-		return nil, ErrCategory
-	}
-	rows, err := s.store.history(ctx, category, below, limit)
-	if err != nil {
-		return nil, err
-	}
-	var out []Change
-	for _, r := range rows {
-		out = append(out, Change{Version: r.number, ChangedBy: r.by, ChangedAt: r.at, Reason: r.reason, Values: s.words(r)})
-	}
-	return out, nil
-}
-
-// words are the values of a version as they may be shown.
-func (s *Service) words(r version) map[string]any {
-	out := map[string]any{}
-	for _, d := range defsOf(r.category) {
-		raw, ok := r.values[d.name]
-		v, hint, err := any(nil), "", error(nil)
-		if ok {
-			if v, hint, err = s.stored(d, raw); err != nil {
-				continue // of a key that was lost
-			}
-		}
-		switch {
-		case d.kind == "secret":
-			out[d.name] = shownSecret(ok, hint)
-		case ok:
-			out[d.name] = v
-		}
-	}
-	return out
-}
-
-// Restore writes the values of an earlier version as the newest. What was not a
-// setting then gets its default.
-func (s *Service) Restore(ctx context.Context, category string, number int64, by Who) (Category, error) {
-	list := defsOf(category)
-	if len(list) == 0 {
-		return Category{}, ErrCategory
-	}
-	old, err := s.store.version(ctx, category, number)
-	if err != nil {
-		return Category{}, err
-	}
-	if err := s.Load(ctx); err != nil {
-		return Category{}, err
-	}
-	for _, d := range list { // an old value may break a rule of today
-		if raw, ok := old.values[d.name]; ok {
-			if _, _, err := s.stored(d, raw); err != nil {
-				return Category{}, refuse([]Wrong{{d.name, "cannot be restored: " + err.Error()}})
-			}
-		}
-	}
-	return s.write(ctx, category, s.now.Load().rows[category].number, old.values, by)
 }

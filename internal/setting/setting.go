@@ -38,6 +38,7 @@ type def struct {
 	kind                string // flag, whole, word, words, secret
 	standard            any
 	min, max            int64
+	guarded             bool // a second person agrees to a change
 	// read makes a value of JSON, or says what is wrong with it.
 	read func(raw json.RawMessage) (any, string)
 }
@@ -68,6 +69,12 @@ func whole(category, name string, standard, low, high int64, doc string) Key[int
 		}
 		return *v, ""
 	}})
+}
+
+// guarded is k for which a change needs a second person.
+func guarded[T any](k Key[T]) Key[T] {
+	k.guarded = true
+	return k
 }
 
 //nolint:unparam // like its siblings

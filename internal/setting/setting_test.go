@@ -2,6 +2,7 @@ package setting_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/seal"
@@ -26,6 +28,8 @@ type office struct {
 	*testing.T
 	s   *setting.Service
 	mux *web.Mux
+
+	approvals *approval.Service
 }
 
 func newOffice(t *testing.T, db *sqldb.DB, fixed ...setting.Fixed) *office {
@@ -47,11 +51,17 @@ func newOffice(t *testing.T, db *sqldb.DB, fixed ...setting.Fixed) *office {
 	t.Cleanup(func() { o.s.Stop(); b.Stop() })
 	o.mux = web.NewMux(web.Config{Use: []web.Middleware{func(next web.Handler) web.Handler {
 		return func(rw http.ResponseWriter, r *http.Request) error {
-			actor := access.Actor{UserID: "usr_" + r.Header.Get("Role"), Scopes: []string{access.ScopeAdmin}, Roles: []string{r.Header.Get("Role")}}
+			actor := access.Actor{UserID: "usr_" + r.Header.Get("Role"), Scopes: []string{access.ScopeAdmin}, Roles: []string{r.Header.Get("Role")}, AuthTime: time.Now()}
+			if who := r.Header.Get("User"); who != "" {
+				actor.UserID = who
+			}
 			return next(rw, r.WithContext(access.With(r.Context(), actor, nil)))
 		}
 	}}})
-	setting.AdminAPI{Settings: o.s, Cursors: list.Cursors{}}.Mount(o.mux)
+	o.approvals = approval.New(approval.Needs{DB: db, Box: box, Now: time.Now, Holding: func(context.Context, ...access.Permission) ([]string, error) {
+		return []string{"usr_super_admin", "usr_other"}, nil
+	}})
+	setting.AdminAPI{Settings: o.s, Approvals: o.approvals, Cursors: list.Cursors{}}.Mount(o.mux)
 	return o
 }
 

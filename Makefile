@@ -44,6 +44,22 @@ lint: ## the linter, formatting, go.mod and the dependency rules
 	go mod tidy -diff
 	go test ./internal/archtest
 	$(TOOL) golangci-lint run ./...
+	@$(MAKE) --no-print-directory contract
+
+# The comparison is a tool of its own: what it needs would change the linter.
+OASDIFF := go tool -modfile=tools/contract.mod oasdiff
+
+.PHONY: contract
+contract: ## the OpenAPI documents are valid and break nobody since the last release, but as api/breaking.txt says
+	@set -e; for name in resource identity; do \
+		$(OASDIFF) validate api/$$name.json; \
+		$(OASDIFF) breaking api/released/$$name.json api/$$name.json --fail-on ERR --format singleline --err-ignore api/breaking.txt; \
+	done
+
+.PHONY: contract-release
+contract-release: ## take the OpenAPI documents as released
+	cp api/resource.json api/identity.json api/released/
+	grep '^#' api/breaking.txt >api/breaking.tmp; mv api/breaking.tmp api/breaking.txt
 
 .PHONY: fmt
 fmt: ## format the source

@@ -78,6 +78,7 @@ func (m *Mux) refine(rt *route, op *huma.Operation) {
 		explain(p)
 	}
 	if op.Method != http.MethodGet && len(m.cfg.Inside) > 0 && !rt.raw {
+		op.Parameters = slices.DeleteFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && strings.EqualFold(p.Name, KeyHeader) })
 		op.Parameters = append(op.Parameters, m.key(rt.once))
 	}
 	failure := rt.contract.failure

@@ -50,6 +50,9 @@ type Needs struct {
 	// Closing is called in the transaction that locks somebody out, after that;
 	// its error keeps them in. It guards who administers others.
 	Closing func(ctx context.Context, userID string) error
+	// Turned is called in the transaction that brings somebody into another state,
+	// after that: what they hold follows.
+	Turned func(ctx context.Context, u User, t Turn) error
 	// Audit remembers what administrators do with accounts.
 	Audit *audit.Log
 	// IDPURL is the address of the Identity Provider; links in mails begin
@@ -85,6 +88,9 @@ func New(n Needs) *Service {
 	}
 	if n.Closing == nil {
 		n.Closing = func(context.Context, string) error { return nil }
+	}
+	if n.Turned == nil {
+		n.Turned = func(context.Context, User, Turn) error { return nil }
 	}
 	if n.Failed == nil {
 		n.Failed = func(context.Context, string) {}

@@ -31,10 +31,11 @@ type Turn struct {
 	Reason string       // 10 to 500 characters
 	Until  time.Time    // of a suspension; zero: until somebody ends it
 	Notify bool         // tell the person by mail
+	From   string       // the state before, for the Turned hook
 }
 
-// who names who makes the change.
-func (t Turn) who() string {
+// Who names who makes the change.
+func (t Turn) Who() string {
 	if t.By.UserID == "" {
 		return audit.System
 	}
@@ -137,7 +138,11 @@ func (s *Service) turn(ctx context.Context, userID, to, action string, t Turn, f
 				return fmt.Errorf("end the sign-ins of %s: %w", userID, err)
 			}
 		}
-		c := audit.Change{Action: action, Type: "user", ID: userID, Reason: t.Reason, Actor: t.who(), Before: shownState(before), After: shownState(u.User)}
+		t.From = before.State
+		if err := s.Turned(ctx, u.User, t); err != nil {
+			return fmt.Errorf("what %s holds: %w", userID, err)
+		}
+		c := audit.Change{Action: action, Type: "user", ID: userID, Reason: t.Reason, Actor: t.Who(), Before: shownState(before), After: shownState(u.User)}
 		if err := s.Audit.Write(ctx, c); err != nil {
 			return err
 		}
@@ -151,7 +156,7 @@ func (s *Service) turn(ctx context.Context, userID, to, action string, t Turn, f
 
 // remember writes the history: the line of the state that ends is lifted.
 func (s *Service) remember(ctx context.Context, before, after User, t Turn, now time.Time) error {
-	by := t.who()
+	by := t.Who()
 	if err := s.store.liftState(ctx, after.ID, by, now); err != nil {
 		return err
 	}

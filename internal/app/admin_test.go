@@ -20,6 +20,7 @@ import (
 	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/role"
+	"github.com/rephlo/rephlo/internal/subscription"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -39,7 +40,12 @@ const why = "a reason that is long enough"
 
 func newStaff(t *testing.T) *staff {
 	t.Helper()
-	f := &staff{T: t, Server: start(t), users: map[string]account.User{}, acr: "mfa"}
+	return staffOn(t, start(t))
+}
+
+func staffOn(t *testing.T, s *Server) *staff {
+	t.Helper()
+	f := &staff{T: t, Server: s, users: map[string]account.User{}, acr: "mfa"}
 	var err error
 	if f.mux, err = f.newAPI(t.Context()); err != nil {
 		t.Fatal(err)
@@ -102,6 +108,20 @@ func (f *staff) ask(pattern, credential string) (int, string) {
 	return rec.Code, rec.Body.String()
 }
 
+// post sends a change by a super_admin, which has to succeed.
+func (f *staff) post(path, body string) {
+	f.Helper()
+	r := httptest.NewRequestWithContext(f.Context(), http.MethodPost, path, strings.NewReader(body))
+	r.Host = strings.TrimPrefix(f.core.Config.APIURL, "http://")
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+f.token(f.users[access.RoleSuperAdmin].ID, "admin", 0))
+	rec := httptest.NewRecorder()
+	f.mux.ServeHTTP(rec, r)
+	if rec.Code >= http.StatusMultipleChoices {
+		f.Fatalf("POST %s: %d %s", path, rec.Code, rec.Body)
+	}
+}
+
 // adminRoutes are the patterns of administration with their permissions.
 func (f *staff) adminRoutes() (patterns []string, permissions map[string]string) {
 	permissions = f.mux.Permissions()
@@ -122,6 +142,7 @@ func TestAdministration(t *testing.T) {
 	// In this order: what is remembered gives somebody another role.
 	t.Run("who may do what", func(t *testing.T) { whoMayDoWhat(t, f) })
 	t.Run("what is remembered", func(t *testing.T) { isRemembered(t, f) })
+	t.Run("what people hold", func(t *testing.T) { holdingsFollow(t, f) })
 	t.Run("nobody else", func(t *testing.T) { nobodyElse(t, f) }) // it locks people out, so it is the last
 }
 
@@ -179,6 +200,36 @@ func whoMayDoWhat(t *testing.T, f *staff) {
 	want, err := os.ReadFile(file)
 	if err != nil || string(want) != got {
 		t.Errorf("%s is stale (%v); look at what changed and run the test with -update:\n%s", file, err, got)
+	}
+}
+
+// What somebody holds follows the state of their account.
+func holdingsFollow(t *testing.T, f *staff) {
+	t.Helper()
+	d, ada := f.domains, f.users[""]
+	turn := account.Turn{By: access.Actor{UserID: f.users[access.RoleSuperAdmin].ID, Roles: []string{access.RoleSuperAdmin}}, Reason: why}
+	ctx := access.With(t.Context(), turn.By, nil)
+	if err := d.Plans.StartFree(ctx, ada.ID, f.core.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name         string
+		do           func(context.Context, string, account.Turn) (account.User, error)
+		live, paused bool
+	}{
+		{"suspended", d.Accounts.Suspend, true, true},
+		{"unsuspended", d.Accounts.Unsuspend, true, false},
+		{"suspended again", d.Accounts.Suspend, true, true},
+		{"banned", d.Accounts.Ban, false, false},
+		{"unbanned", d.Accounts.Unban, true, false},
+	} {
+		if _, err := step.do(ctx, ada.ID, turn); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		list, err := d.Plans.List(ctx, subscription.Filter{User: ada.ID, State: "active"}, 2)
+		if err != nil || (len(list) == 1) != step.live || step.live && list[0].PausedAt.IsZero() == step.paused {
+			t.Errorf("%s: %+v, %v", step.name, list, err)
+		}
 	}
 }
 

@@ -81,6 +81,7 @@ func NewDomains(core *Core, node string) *Domains {
 		Closed:   func() bool { return !setting.SignupOpen.Of(core.Settings) },
 		Verified: func(ctx context.Context, u account.User) error { return d.welcome(ctx, u) },
 		Admin:    func(ctx context.Context, u account.User) error { return d.equip(ctx, core, u) },
+		Turned:   d.turned,
 	})
 	d.Accounts.Changed = signOutApps(core)
 	d.Factors = mfa.New(mfa.Needs{
@@ -108,6 +109,23 @@ func signOutApps(core *Core) func(context.Context, account.Change) error {
 // transaction that proves it.
 func (d *Domains) welcome(ctx context.Context, u account.User) error {
 	return d.Plans.StartFree(ctx, u.ID, u.CreatedAt)
+}
+
+// turned lets what somebody holds follow the state of their account. Credits
+// stay as they are: who is locked out cannot use them, and they expire as always.
+func (d *Domains) turned(ctx context.Context, u account.User, t account.Turn) error {
+	why := subscription.Why{Actor: t.Who(), Reason: t.Reason}
+	switch {
+	case u.State == account.StateSuspended:
+		return d.Plans.Pause(ctx, u.ID, why)
+	case u.State == account.StateBanned:
+		return d.Plans.Close(ctx, u.ID, why)
+	case t.From == account.StateSuspended:
+		return d.Plans.Resume(ctx, u.ID, why)
+	case t.From == account.StateBanned && u.Verified:
+		return d.Plans.Open(ctx, u.ID)
+	}
+	return nil
 }
 
 // allowance is what a user's plan shows of their usage.

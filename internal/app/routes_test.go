@@ -29,6 +29,12 @@ func start(t *testing.T) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, core)
+}
+
+// run starts a server until the test ends.
+func run(t *testing.T, core *Core) *Server {
+	t.Helper()
 	s, err := NewServer(t.Context(), core)
 	if err != nil {
 		t.Fatal(err)

@@ -26,6 +26,7 @@ type body struct {
 	CancelAtPeriodEnd  bool          `json:"cancelAtPeriodEnd"`
 	Scheduled          *scheduled    `json:"scheduledChange"`
 	Dunning            *dunning      `json:"dunning"`
+	PausedAt           *time.Time    `json:"pausedAt" doc:"Since when nothing is collected, because the account is suspended"`
 	CreatedAt          time.Time     `json:"createdAt"`
 	EndedAt            *time.Time    `json:"endedAt"`
 }
@@ -58,7 +59,7 @@ func (s *Service) show(v Subscription) body {
 	b := body{
 		ID: v.ID, UserID: v.UserID, Tier: v.Tier, Status: v.State, Cycle: v.Cycle, Mode: v.Mode, Price: v.Paid, Currency: Currency,
 		CreditCycleStart: v.CreditCycle().Start, CreditCycleEnd: v.CreditCycle().End, TrialEndsAt: optional(v.TrialEnd),
-		EndsAt: optional(v.EndsAt), CancelAtPeriodEnd: v.CancelAtEnd, CreatedAt: v.CreatedAt, EndedAt: optional(v.EndedAt),
+		EndsAt: optional(v.EndsAt), CancelAtPeriodEnd: v.CancelAtEnd, CreatedAt: v.CreatedAt, EndedAt: optional(v.EndedAt), PausedAt: optional(v.PausedAt),
 	}
 	if t := s.Tiers.Tier(v.Tier); t != nil {
 		b.CreditsPerMonth = t.CreditsPerMonth

@@ -104,7 +104,9 @@ func (s *Service) step(ctx context.Context, v Subscription, what step) error {
 // due alters a subscription if a step is still what has to happen to it.
 func (s *Service) due(ctx context.Context, id string, what step, why Why, do func(ctx context.Context, v *Subscription) error) error {
 	_, err := s.change(ctx, id, why, func(ctx context.Context, v *Subscription) error {
-		if is, at := v.next(); is != what || at.After(s.now()) {
+		begun := *v
+		begun.PausedAt = time.Time{} // what was collected before a pause counts
+		if is, at := begun.next(); is != what || at.After(s.now()) {
 			return errRaced
 		}
 		return do(ctx, v)

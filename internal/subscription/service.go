@@ -154,6 +154,8 @@ func (s *Service) Balance(ctx context.Context, user string) (int64, error) {
 type Why struct {
 	Cause, Actor, Reason string
 	Admin                bool
+
+	last bool // no free subscription follows
 }
 
 // change reads a subscription, lets do alter it and saves it, in one
@@ -181,7 +183,7 @@ func (s *Service) change(ctx context.Context, id string, why Why, do func(ctx co
 		if err := s.audited(ctx, &before, v, why); err != nil {
 			return err
 		}
-		if before.Live() && !v.Live() {
+		if before.Live() && !v.Live() && !why.last {
 			return s.startFree(ctx, v.UserID, s.now())
 		}
 		return nil
@@ -222,7 +224,7 @@ func shownTo(v Subscription) map[string]any {
 		"userId": v.UserID, "tier": v.Tier, "billingCycle": v.Cycle, "billingMode": v.Mode, "status": v.State, "cancelAtPeriodEnd": v.CancelAtEnd,
 		"scheduledTier": v.NextTier, "scheduledCycle": v.NextCycle,
 	}
-	for name, at := range map[string]time.Time{"endsAt": v.EndsAt, "endedAt": v.EndedAt, "trialEnd": v.TrialEnd} {
+	for name, at := range map[string]time.Time{"endsAt": v.EndsAt, "endedAt": v.EndedAt, "trialEnd": v.TrialEnd, "pausedAt": v.PausedAt} {
 		if !at.IsZero() {
 			out[name] = at
 		}

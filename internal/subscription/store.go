@@ -18,7 +18,7 @@ type store struct{ db *sqldb.DB }
 var errRaced = errors.New("the subscription was changed meanwhile")
 
 const columns = `id, user_id, tier, cycle, mode, state, anchor, allocated, plan_grant, period_anchor, period_at, paid,
-	trial_end, ends_at, failed_at, attempts, cancel_at_end, next_tier, next_cycle, due_at, version, created_at, ended_at`
+	trial_end, ends_at, failed_at, attempts, cancel_at_end, next_tier, next_cycle, due_at, version, created_at, ended_at, paused_at`
 
 func micros(t time.Time) int64 {
 	if t.IsZero() {
@@ -36,13 +36,14 @@ func fromMicros(us int64) time.Time {
 
 func scan(row interface{ Scan(...any) error }) (Subscription, error) {
 	var (
-		s                                                        Subscription
-		anchor, period, trial, ends, failed, due, created, ended int64
+		s                                                                Subscription
+		anchor, period, trial, ends, failed, due, created, ended, paused int64
 	)
 	err := row.Scan(&s.ID, &s.UserID, &s.Tier, &s.Cycle, &s.Mode, &s.State, &anchor, &s.Allocated, (*int64)(&s.PlanGrant), &period, &s.PeriodAt, &s.Paid,
-		&trial, &ends, &failed, &s.Attempts, &s.CancelAtEnd, &s.NextTier, &s.NextCycle, &due, &s.Version, &created, &ended)
+		&trial, &ends, &failed, &s.Attempts, &s.CancelAtEnd, &s.NextTier, &s.NextCycle, &due, &s.Version, &created, &ended, &paused)
 	s.Anchor, s.PeriodAnchor, s.TrialEnd, s.EndsAt = fromMicros(anchor), fromMicros(period), fromMicros(trial), fromMicros(ends)
 	s.FailedAt, s.DueAt, s.CreatedAt, s.EndedAt = fromMicros(failed), fromMicros(due), fromMicros(created), fromMicros(ended)
+	s.PausedAt = fromMicros(paused)
 	return s, err
 }
 
@@ -50,12 +51,12 @@ func scan(row interface{ Scan(...any) error }) (Subscription, error) {
 // v would be the second.
 func (s store) add(ctx context.Context, v Subscription) (bool, error) {
 	const q = `INSERT INTO subscription_plan (` + columns + `)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 		ON CONFLICT DO NOTHING`
 	_, v.DueAt = v.next()
 	res, err := s.db.Q(ctx).ExecContext(ctx, q, v.ID, v.UserID, v.Tier, v.Cycle, v.Mode, v.State, micros(v.Anchor), v.Allocated, int64(v.PlanGrant),
 		micros(v.PeriodAnchor), v.PeriodAt, v.Paid, micros(v.TrialEnd), micros(v.EndsAt), micros(v.FailedAt), v.Attempts, v.CancelAtEnd,
-		v.NextTier, v.NextCycle, micros(v.DueAt), v.Version, micros(v.CreatedAt), micros(v.EndedAt))
+		v.NextTier, v.NextCycle, micros(v.DueAt), v.Version, micros(v.CreatedAt), micros(v.EndedAt), micros(v.PausedAt))
 	if err != nil {
 		return false, fmt.Errorf("add subscription: %w", err)
 	}
@@ -67,12 +68,12 @@ func (s store) add(ctx context.Context, v Subscription) (bool, error) {
 func (s store) save(ctx context.Context, v Subscription) error {
 	const q = `UPDATE subscription_plan SET tier = $3, cycle = $4, mode = $5, state = $6, anchor = $7, allocated = $8, plan_grant = $9,
 			period_anchor = $10, period_at = $11, paid = $12, trial_end = $13, ends_at = $14, failed_at = $15, attempts = $16,
-			cancel_at_end = $17, next_tier = $18, next_cycle = $19, due_at = $20, ended_at = $21, version = version + 1
+			cancel_at_end = $17, next_tier = $18, next_cycle = $19, due_at = $20, ended_at = $21, paused_at = $22, version = version + 1
 		WHERE id = $1 AND version = $2`
 	_, v.DueAt = v.next()
 	res, err := s.db.Q(ctx).ExecContext(ctx, q, v.ID, v.Version, v.Tier, v.Cycle, v.Mode, v.State, micros(v.Anchor), v.Allocated, int64(v.PlanGrant),
 		micros(v.PeriodAnchor), v.PeriodAt, v.Paid, micros(v.TrialEnd), micros(v.EndsAt), micros(v.FailedAt), v.Attempts,
-		v.CancelAtEnd, v.NextTier, v.NextCycle, micros(v.DueAt), micros(v.EndedAt))
+		v.CancelAtEnd, v.NextTier, v.NextCycle, micros(v.DueAt), micros(v.EndedAt), micros(v.PausedAt))
 	if err != nil {
 		return fmt.Errorf("save subscription: %w", err)
 	}

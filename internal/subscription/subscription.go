@@ -63,6 +63,7 @@ type Subscription struct {
 	EndsAt       time.Time // set by an administrator; zero: it goes on
 	FailedAt     time.Time // when the open invoice was declined first; zero: none is open
 	Attempts     int       // to collect it since
+	PausedAt     time.Time // since when nothing is collected; zero: it is
 	CancelAtEnd  bool
 	NextTier     string // from the next period on; "" is no change
 	NextCycle    Cycle
@@ -131,16 +132,22 @@ func (s Subscription) next() (step, time.Time) {
 		}
 	}
 	at(stepEnd, s.EndsAt)
+	paused := !s.PausedAt.IsZero() && !s.CancelAtEnd
 	switch s.State {
 	case Trial:
-		at(stepTrialEnd, s.TrialEnd)
+		if !paused || s.Mode == ModeManual {
+			at(stepTrialEnd, s.TrialEnd)
+		}
 	case Active:
-		if s.Billed() {
+		given := calendar.Add(s.Anchor, s.Allocated+1)
+		if s.Billed() && !paused {
 			at(stepRenew, s.Period().End)
 		}
-		at(stepAllocate, calendar.Add(s.Anchor, s.Allocated+1))
+		if !s.Billed() || !paused || given.Before(s.Period().End) { // not for a period that nobody paid
+			at(stepAllocate, given)
+		}
 	case PastDue, Suspended:
-		if s.Attempts < len(attemptDays) {
+		if s.Attempts < len(attemptDays) && !paused {
 			at(stepAttempt, s.FailedAt.AddDate(0, 0, attemptDays[s.Attempts]))
 		}
 	}

@@ -157,6 +157,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
+		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
 		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting, Left: s.grantsLeft},

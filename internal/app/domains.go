@@ -36,6 +36,7 @@ type Domains struct {
 	Keys     *apikey.Service
 	Factors  *mfa.Service
 	Tiers    *tier.Table
+	Levels   *tier.Service // keeps Tiers in step with what administrators change
 	Plans    *subscription.Service
 	Roles    *role.Service
 	Webhooks *webhook.Service
@@ -59,10 +60,12 @@ func NewDomains(core *Core, node string) *Domains {
 		Async:  core.Config.LedgerAck == "async", Metrics: core.Metrics,
 		Granted: d.granted,
 	})
-	d.Tiers = tier.NewTable(tier.Defaults(core.Config.FreeCredits)...)
+	d.Levels = tier.New(tier.Needs{DB: core.DB, Bus: core.Bus, Audit: core.Audit, Log: core.Log, Now: core.Now, Base: tier.Defaults(core.Config.FreeCredits)})
+	d.Tiers = d.Levels.Table
 	d.Plans = subscription.New(subscription.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
 		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born, Happened: d.planHappened,
+		Notice: days(core.Settings, setting.PriceNoticeDays),
 	})
 	d.Roles = role.New(role.Needs{
 		DB: core.DB, Bus: core.Bus, Audit: core.Audit, Now: core.Now,

@@ -44,6 +44,9 @@ func (s *Server) schedule() {
 	jobs.Schedule("usage.summarise", job.Every{Period: 5 * time.Minute}, d.Usage.Summarise)
 	jobs.Schedule("usage.rebuild", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, d.Usage.Rebuild)
 	jobs.Schedule("subscription.due", job.Every{Period: 5 * time.Minute}, d.Plans.Due)
+	jobs.Schedule("tier.rollout", job.Every{Period: time.Minute, Offset: 20 * time.Second}, func(ctx context.Context) error {
+		return d.Levels.RollOut(ctx, d.Plans.RollOut(d.tellPrice(core)))
+	})
 	jobs.Schedule("credit.expire", job.Every{Period: 5 * time.Minute}, func(ctx context.Context) error {
 		for {
 			n, err := d.Credits.Expire(ctx, core.Now().Add(-expireAfter), expireBatch)

@@ -78,6 +78,9 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.node = node
 	s.domains = NewDomains(s.core, node)
+	if err := s.domains.Levels.Load(ctx); err != nil {
+		return err
+	}
 	s.keys = idempotency.New(idempotency.Needs{DB: s.core.DB, Log: s.core.Log, Now: s.core.Now, Box: s.core.Box, User: userOf})
 	s.branding = branding.New(branding.Needs{
 		DB: s.core.DB, Box: s.core.Box, Log: s.core.Log, Now: s.core.Now, Mail: s.core.Mail, Address: s.domains.addressOf,
@@ -111,6 +114,8 @@ func (s *Server) begin(ctx context.Context) error {
 	s.onStop(func(context.Context) error { s.core.Bus.Stop(); return nil })
 	s.core.Settings.Start(ctx)
 	s.onStop(func(context.Context) error { s.core.Settings.Stop(); return nil })
+	s.domains.Levels.Start(ctx)
+	s.onStop(func(context.Context) error { s.domains.Levels.Stop(); return nil })
 	if err := s.domains.Credits.Start(ctx); err != nil {
 		return err
 	}

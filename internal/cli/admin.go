@@ -21,7 +21,11 @@ func withDomains(ctx context.Context, cfg config.Config, stderr io.Writer, f fun
 	if err != nil {
 		return classify(err)
 	}
-	return errors.Join(classify(f(core, app.NewDomains(core, "command"))), core.Close())
+	d := app.NewDomains(core, "command")
+	if err = d.Levels.Load(ctx); err == nil {
+		err = f(core, d)
+	}
+	return errors.Join(classify(err), core.Close())
 }
 
 // createAdmin makes an administrator with the password on stdin, or prints a

@@ -41,6 +41,7 @@ func on(statuses ...int) []int { return statuses }
 
 // Codes are all codes that an answer can carry, by topic and then by name.
 var Codes = []Code{
+	{"confirmation_required", TopicRequest, on(422), "The change is a large one, so it is made only when it is asked for twice.", "Look at what its preview says, then send it again with confirm: true."},
 	{"conflict", TopicRequest, on(409), "What you asked for does not fit what is there: it exists already with other values, or you have the most that is possible.", "Read the message, look at the present state, then change the request or delete something first."},
 	{"cross_site_request", TopicRequest, on(403), "A form was sent from the page of another site.", "Open the page of this service itself and send the form from there."},
 	{"edited_elsewhere", TopicRequest, on(412), "Somebody else changed the thing after you had read it, so your change is based on what is no longer there.", "Read it again, repeat your change on what it is now, and send the new ETag as If-Match."},

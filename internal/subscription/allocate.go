@@ -20,6 +20,11 @@ func (s *Service) give(ctx context.Context, v *Subscription, n int) error {
 	if t == nil {
 		return fmt.Errorf("allocate: there is no tier %s", v.Tier)
 	}
+	paid := time.Time{}
+	if v.Billed() {
+		paid = v.Period().Start
+	}
+	amount, _ := s.Tiers.Allocation(v.Tier, paid)
 	cycle := calendar.Nth(v.Anchor, n, 1)
 	if v.PlanGrant != 0 {
 		_, err := s.Credits.Roll(ctx, credit.Roll{
@@ -30,20 +35,20 @@ func (s *Service) give(ctx context.Context, v *Subscription, n int) error {
 		}
 	}
 	v.Allocated, v.PlanGrant = n, 0
-	if t.CreditsPerMonth > 0 {
+	if amount > 0 {
 		expires := cycle.End
 		if soon := s.now().Add(lateLife); expires.Before(soon) && !expires.After(s.now()) {
 			expires = soon
 		}
 		grant, err := s.Credits.Grant(ctx, credit.NewGrant{
-			User: v.UserID, Source: credit.Plan, Ref: fmt.Sprintf("plan:%s:%d", v.ID, n), Amount: t.CreditsPerMonth, ExpiresAt: expires,
+			User: v.UserID, Source: credit.Plan, Ref: fmt.Sprintf("plan:%s:%d", v.ID, n), Amount: amount, ExpiresAt: expires,
 		})
 		if err != nil {
 			return err
 		}
 		v.PlanGrant = grant
 	}
-	first, err := s.store.allocate(ctx, v.ID, n, v.PlanGrant, int64(t.CreditsPerMonth), s.Now())
+	first, err := s.store.allocate(ctx, v.ID, n, v.PlanGrant, int64(amount), s.Now())
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/rephlo/rephlo/internal/calendar"
-	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/id"
 )
 
@@ -175,8 +173,10 @@ func (s *Service) changeNow(ctx context.Context, v Subscription, q quote, why Wh
 			ID: id.New("pro", s.now()), SubscriptionID: v.ID, UserID: v.UserID, FromTier: v.Tier, FromCycle: v.Cycle,
 			ToTier: q.Tier, ToCycle: q.Cycle, Proration: q.Proration, Payment: payment, At: s.Now(),
 		}
-		if err := s.extra(ctx, v, q, ref); err != nil {
-			return err
+		if q.Proration.Extra > 0 {
+			if err := s.addToCycle(ctx, v, q.Proration.Extra, ref); err != nil {
+				return err
+			}
 		}
 		trial := v.State == Trial
 		v.alter(q)
@@ -185,20 +185,6 @@ func (s *Service) changeNow(ctx context.Context, v Subscription, q quote, why Wh
 		}
 		return s.store.addProration(ctx, r)
 	})
-}
-
-// extra gives the running credit cycle what the new plan has more.
-func (s *Service) extra(ctx context.Context, v *Subscription, q quote, ref string) (err error) {
-	switch {
-	case q.Proration.Extra == 0:
-		return nil
-	case v.PlanGrant != 0:
-		return s.Credits.Add(ctx, v.PlanGrant, q.Proration.Extra, ref, "")
-	}
-	v.PlanGrant, err = s.Credits.Grant(ctx, credit.NewGrant{
-		User: v.UserID, Source: credit.Plan, Ref: ref, Amount: q.Proration.Extra, ExpiresAt: calendar.Nth(v.Anchor, v.Allocated, 1).End,
-	})
-	return err
 }
 
 // Withdraw takes a change back that waits for the end of the period.

@@ -143,7 +143,7 @@ func (s *Service) upcoming(v Subscription) (Subscription, Plan, error) {
 	}
 	v.Paid = 0
 	if v.Mode == ModeVendor {
-		v.Paid = t.Price(v.Cycle.Months())
+		v.Paid, _ = s.Tiers.RenewalPrice(v.Tier, v.Cycle.Months(), s.now(), s.notice())
 	}
 	return v, Plan{t, v.Cycle}, nil
 }

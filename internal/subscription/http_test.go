@@ -27,6 +27,7 @@ func newAPI(w *world) api {
 		"ada":   {UserID: user, Scopes: []string{access.ScopeUser, access.ScopeBilling}},
 		"read":  {UserID: user, Scopes: []string{access.ScopeUser, access.ScopeCredits}},
 		"admin": {UserID: "usr_root", Scopes: []string{access.ScopeAdmin}, Roles: []string{"ops"}},
+		"root":  {UserID: "usr_root", Scopes: []string{access.ScopeAdmin}, Roles: []string{"admin"}},
 		"help":  {UserID: "usr_help", Scopes: []string{access.ScopeAdmin}, Roles: []string{"support"}},
 	}
 	m := web.NewMux(web.Config{Use: []web.Middleware{func(next web.Handler) web.Handler {

@@ -47,7 +47,7 @@ func TestRolloverGivesTheNumbersOfTheSpecification(t *testing.T) {
 		w.spentFree()
 		seeds := tier.Defaults(200)
 		seeds[1].RolloverMonths = 2 // so that there is older rollover at an end of cycle
-		w.tiers.Set(seeds)
+		w.tiers.Set(seeds, nil, w.clock.now())
 		w.buy(plan("pro", monthly), false)
 		w.wantCredits(credits{credit.Plan: 1500})
 		w.spend(1100)

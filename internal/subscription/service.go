@@ -50,6 +50,9 @@ type Needs struct {
 	Default string
 	// Born returns when a user signed up and whether the address is proven.
 	Born func(ctx context.Context, user string) (at time.Time, verified bool, err error)
+	// Notice is how long before a renewal somebody was told of a higher price for
+	// it to hold; nil: 30 days.
+	Notice func() time.Duration
 	// Happened is told of each event, with the subscription as it is after it, in
 	// the transaction that writes it; nil: nobody is.
 	Happened func(ctx context.Context, v Subscription, e Event) error
@@ -74,6 +77,14 @@ func New(n Needs) *Service {
 
 // now is in whole seconds, like all arithmetic with periods.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Second) }
+
+// notice is how long a higher price is told ahead.
+func (s *Service) notice() time.Duration {
+	if s.Notice != nil {
+		return s.Notice()
+	}
+	return 30 * 24 * time.Hour
+}
 
 // StartFree gives a user without a subscription the free one, counted from when
 // they signed up, in the transaction that ctx carries or in its own. Who has one

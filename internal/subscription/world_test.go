@@ -94,12 +94,17 @@ func newWorld(t *testing.T, db *sqldb.DB, start string) *world {
 	w := &world{T: t, db: db, clock: &clock{at: at(start)}, bank: &bank{paid: map[string]subscription.Invoice{}}, tiers: tier.Seeds()}
 	log := slog.New(slog.DiscardHandler)
 	w.credits = credit.New(credit.Needs{DB: db, Log: log, Now: w.clock.now, Node: "node"})
-	w.subs = subscription.New(subscription.Needs{
-		DB: db, Bus: bus.New(db, log, w.clock.now), Log: log, Now: w.clock.now, Credits: w.credits, Tiers: w.tiers,
-		Previews: list.NewCursors(make([]byte, 32)), Payments: w.bank, Default: tier.Free,
-		Born: func(context.Context, string) (time.Time, bool, error) { return at(start), true, nil },
-	})
+	w.subs = subscription.New(w.needs(bus.New(db, log, w.clock.now)))
 	return w
+}
+
+func (w *world) needs(b *bus.Bus) subscription.Needs {
+	start := w.clock.now()
+	return subscription.Needs{
+		DB: w.db, Bus: b, Log: slog.New(slog.DiscardHandler), Now: w.clock.now, Credits: w.credits, Tiers: w.tiers,
+		Previews: list.NewCursors(make([]byte, 32)), Payments: w.bank, Default: tier.Free,
+		Born: func(context.Context, string) (time.Time, bool, error) { return start, true, nil },
+	}
 }
 
 func (w *world) must(err error) {

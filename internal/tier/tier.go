@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/money"
 )
@@ -17,40 +18,39 @@ const Unlimited = "unlimited"
 // Free is the tier of those who pay nothing.
 const Free = "free"
 
-// Tier is what one tier costs and allows. A limit of 0 is none. The JSON is what
-// is stored of a changed tier.
+// Tier is what one tier costs and allows. A limit of 0 is none.
 type Tier struct {
-	Name string `json:"name"`
+	Name string
 	// Rank orders the tiers.
-	Rank int `json:"rank"`
+	Rank int
 	// Calls and tokens in a minute, calls at once, credits in a UTC day.
-	RequestsPerMinute  int64         `json:"requestsPerMinute"`
-	TokensPerMinute    int64         `json:"tokensPerMinute"`
-	ConcurrentRequests int64         `json:"concurrentRequests"`
-	CreditsPerDay      money.Credits `json:"creditsPerDay"`
+	RequestsPerMinute  int64
+	TokensPerMinute    int64
+	ConcurrentRequests int64
+	CreditsPerDay      money.Credits
 
 	// Prices of a month and of a year, in minor units of the currency.
-	MonthlyPrice int64 `json:"monthlyPrice"`
-	AnnualPrice  int64 `json:"annualPrice"`
+	MonthlyPrice int64
+	AnnualPrice  int64
 	// CreditsPerMonth are given at the start of each credit cycle; a multiple
 	// of a credit.
-	CreditsPerMonth money.Credits `json:"creditsPerMonth"`
+	CreditsPerMonth money.Credits
 	// RolloverCap is the most that a user keeps of ended cycles, for
 	// RolloverMonths.
-	RolloverCap    money.Credits `json:"rolloverCap"`
-	RolloverMonths int           `json:"rolloverMonths"`
-	TrialDays      int           `json:"trialDays"`
-	TrialCredits   money.Credits `json:"trialCredits"`
+	RolloverCap    money.Credits
+	RolloverMonths int
+	TrialDays      int
+	TrialCredits   money.Credits
 	// HistoryDays is how far back users see their usage.
-	HistoryDays int `json:"historyDays"`
+	HistoryDays int
 	// AdvancedAnalytics allows statistics by hour, key and app, and the export.
-	AdvancedAnalytics bool `json:"advancedAnalytics"`
+	AdvancedAnalytics bool
 	// WebhookEndpoints is how many of them a user may have.
-	WebhookEndpoints int `json:"webhookEndpoints"`
+	WebhookEndpoints int
 	// Active tiers can be bought.
-	Active bool `json:"active"`
+	Active bool
 	// Highlights are lines for the price page.
-	Highlights []string `json:"highlights"`
+	Highlights []string
 }
 
 // Price is what a billing period of the given number of months, 1 or 12, costs.
@@ -61,35 +61,79 @@ func (t *Tier) Price(months int) int64 {
 	return t.MonthlyPrice
 }
 
-// Table is a set of tiers. It is safe for concurrent use: Set replaces all of
-// it at once, and a *Tier that was taken from it never changes.
+// Table is a set of tiers and what they were before. It is safe for concurrent
+// use: Set replaces all of it at once, and a *Tier that was taken from it never
+// changes.
 type Table struct{ now atomic.Pointer[content] }
 
 type content struct {
 	byName map[string]*Tier
 	sorted []*Tier
+	states map[string][]state
 }
 
 // NewTable returns a Table of tiers and the tier Unlimited.
 func NewTable(tiers ...Tier) *Table {
 	t := &Table{}
-	t.Set(tiers)
+	t.Set(tiers, nil, time.Time{})
 	return t
 }
 
-// Set replaces the tiers.
-func (t *Table) Set(tiers []Tier) {
-	c := &content{byName: map[string]*Tier{}}
+// Set replaces the tiers: base as changed by those versions that are valid by
+// now.
+func (t *Table) Set(base []Tier, versions []Version, now time.Time) {
+	c := &content{byName: map[string]*Tier{}, states: map[string][]state{}}
 	highest := 0
-	for _, tier := range tiers {
-		c.sorted = append(c.sorted, &tier)
-		highest = max(highest, tier.Rank)
+	for _, b := range base {
+		states := unfold(b, slices.DeleteFunc(slices.Clone(versions), func(v Version) bool { return v.Tier != b.Name }))
+		c.states[b.Name] = states
+		c.sorted = append(c.sorted, at(states, now))
+		highest = max(highest, b.Rank)
 	}
 	slices.SortStableFunc(c.sorted, func(a, b *Tier) int { return cmp.Compare(a.Rank, b.Rank) })
 	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, AdvancedAnalytics: true, WebhookEndpoints: 20}) {
 		c.byName[tier.Name] = tier
 	}
 	t.now.Store(c)
+}
+
+// Allocation returns the credits of a cycle that begins now in a period that was
+// paid for at some time: what the tier gives, or what it gave then if that was
+// more. It is false for a name that no tier has.
+func (t *Table) Allocation(name string, paid time.Time) (money.Credits, bool) {
+	c := t.now.Load()
+	now := c.byName[name]
+	if now == nil {
+		return 0, false
+	}
+	most := now.CreditsPerMonth
+	if states := c.states[name]; len(states) > 0 && !paid.IsZero() {
+		most = max(most, at(states, paid).CreditsPerMonth)
+	}
+	return most, true
+}
+
+// RenewalPrice returns what those who have a tier pay for a period of 1 or 12
+// months that begins at some time: the lowest price of the notice before, so
+// that a higher one holds from the first renewal that is as long after it.
+func (t *Table) RenewalPrice(name string, months int, begins time.Time, notice time.Duration) (int64, bool) {
+	c := t.now.Load()
+	now := c.byName[name]
+	if now == nil {
+		return 0, false
+	}
+	states := c.states[name]
+	if len(states) == 0 {
+		return now.Price(months), true
+	}
+	since := begins.Add(-notice)
+	lowest := min(at(states, begins).Price(months), at(states, since).Price(months))
+	for _, s := range states[1:] {
+		if s.from.After(since) && !s.from.After(begins) {
+			lowest = min(lowest, s.tier.Price(months))
+		}
+	}
+	return lowest, true
 }
 
 // Seeds is the table of a fresh installation.

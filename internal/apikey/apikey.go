@@ -54,6 +54,7 @@ var (
 	ErrRevoked     = fault.New(fault.Unauthenticated, "api_key_revoked", "The API key was revoked. Create a new one.")
 	ErrPaused      = fault.New(fault.Forbidden, "api_key_paused", "The API key is paused. Resume it, or use another.").Final()
 	ErrUnavailable = fault.ErrUnavailable
+	ErrPlan        = fault.New(fault.Forbidden, "feature_not_in_plan", "Your plan does not include this API key. A higher plan brings it back, or revoke an older key.").Final()
 	ErrTooMany     = fault.New(fault.Conflict, "conflict", "You have 100 API keys, the most that is possible. Delete one that you no longer need.")
 
 	errField = fault.New(fault.Unprocessable, "validation_error", "A field is wrong.")
@@ -95,6 +96,9 @@ type Key struct {
 	PausedAt   time.Time // zero: not paused
 	RevokedAt  time.Time // zero: not revoked
 	LastUsedAt time.Time // zero: never; up to a minute and a half late
+	// Older counts the user's keys of the same mode that were made before it and
+	// are neither revoked nor expired: a plan allows the oldest.
+	Older int
 	// Policy is what Models and Limits say, for the way of every call; nil when
 	// they say nothing.
 	Policy *access.Policy

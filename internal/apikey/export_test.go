@@ -10,7 +10,7 @@ func Checksum(s string) string { sum := checksum(s); return string(sum[:]) }
 func (s *Service) LateRead(ctx context.Context, text string, between func()) error {
 	h, _ := parse(text)
 	generation := s.cache.started()
-	k, _, err := s.store.byHash(ctx, h)
+	k, _, err := s.store.byHash(ctx, h, s.now())
 	between()
 	s.cache.keep(h, &entry{key: k, loaded: s.now()}, generation, s.now())
 	return err

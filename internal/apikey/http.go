@@ -37,17 +37,25 @@ type shown struct {
 	ModelIDs   []string   `json:"modelIds" doc:"The models it may call; empty: all"`
 	Limits     Limits     `json:"limits"`
 	Status     Status     `json:"status" enum:"active,paused,expired,revoked"`
+	PausedBy   *string    `json:"pausedBy" enum:"user,plan" doc:"plan: it allows fewer keys; the oldest go on"`
 	CreatedAt  time.Time  `json:"createdAt"`
 	ExpiresAt  *time.Time `json:"expiresAt"`
 	LastUsedAt *time.Time `json:"lastUsedAt"`
 }
 
 func (a API) show(k Key) shown {
-	return shown{
+	out := shown{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
 		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
 	}
+	switch {
+	case out.Status == StatusPaused:
+		out.PausedBy = new("user")
+	case out.Status == StatusActive && a.Keys.Surplus(k):
+		out.Status, out.PausedBy = StatusPaused, new("plan")
+	}
+	return out
 }
 
 func optional(t time.Time) *time.Time {

@@ -103,8 +103,8 @@ func (s *Service) Cached(presented string) (k Key, decided bool, err error) {
 
 // Lookup returns the key that was presented, and notes its use. It asks the
 // database only for a well-formed key that is not in memory, once for all who
-// ask at the same time. Its faults are ErrInvalid, ErrExpired, ErrRevoked and
-// ErrUnavailable.
+// ask at the same time. Its faults are ErrInvalid, ErrExpired, ErrRevoked, ErrPlan
+// and ErrUnavailable.
 func (s *Service) Lookup(ctx context.Context, presented string) (Key, error) {
 	k, decided, err := s.Cached(presented)
 	if decided {
@@ -134,7 +134,7 @@ func (s *Service) load(ctx context.Context, h hash) (*entry, error) {
 		return nil, ErrUnavailable.Because(ctx.Err())
 	}
 	generation := s.cache.started()
-	k, found, err := s.store.byHash(ctx, h)
+	k, found, err := s.store.byHash(ctx, h, s.now())
 	if err != nil {
 		return nil, ErrUnavailable.Because(fmt.Errorf("read api key: %w", err))
 	}
@@ -151,6 +151,9 @@ func (s *Service) load(ctx context.Context, h hash) (*entry, error) {
 func (s *Service) use(e *entry, now time.Time) (Key, error) {
 	if err := e.key.check(now); err != nil {
 		return Key{}, err
+	}
+	if s.Surplus(e.key) {
+		return Key{}, ErrPlan
 	}
 	second := now.Unix()
 	if last := e.noted.Load(); second-last >= noteEvery && e.noted.CompareAndSwap(last, second) {

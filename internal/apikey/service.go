@@ -22,6 +22,9 @@ type Needs struct {
 	Bus *bus.Bus
 	Log *slog.Logger
 	Now func() time.Time
+	// Plan returns how many keys of a mode a user's plan allows, from memory; nil:
+	// as many as there may be.
+	Plan func(userID string, mode Mode) int
 	// Happened is told of keys that were made, and of those that were revoked,
 	// in the transaction that does it; nil: nobody is.
 	Happened func(ctx context.Context, k Key, revoked bool) error
@@ -35,6 +38,7 @@ type Service struct {
 	now   func() time.Time
 
 	happened func(ctx context.Context, k Key, revoked bool) error
+	plan     func(userID string, mode Mode) int
 
 	cache *cache
 	uses  *uses
@@ -43,14 +47,17 @@ type Service struct {
 // New returns a Service. Lookup works before Start; what Start adds is writing
 // down when keys were used.
 func New(n Needs) *Service {
-	s := &Service{store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, happened: n.Happened, cache: newCache(), uses: newUses()}
+	s := &Service{store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, happened: n.Happened, plan: n.Plan, cache: newCache(), uses: newUses()}
+	if s.plan == nil {
+		s.plan = func(string, Mode) int { return MaxKeys }
+	}
 	n.Bus.Subscribe(changed, s.cache.forget)
 	return s
 }
 
 // Create makes a key. The text is its secret and cannot be had again. Fields
 // that break a rule are validation_error; a user with MaxKeys keys gets
-// ErrTooMany.
+// ErrTooMany, one with as many as the plan allows ErrPlan.
 func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, error) {
 	now := s.now()
 	if err := n.complete(now); err != nil {
@@ -67,9 +74,17 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 		if err := s.store.lockOwner(ctx, n.UserID, now); err != nil {
 			return err
 		}
-		if count, err := s.store.count(ctx, n.UserID, now); err != nil || count >= MaxKeys {
-			return firstError(err, ErrTooMany)
+		of, all, err := s.store.count(ctx, n.UserID, n.Mode, now)
+		if err != nil {
+			return err
 		}
+		if all >= MaxKeys {
+			return ErrTooMany
+		}
+		if allowed := s.plan(n.UserID, n.Mode); of >= allowed {
+			return ErrPlan.Saying("Your plan allows %d %s API keys. Revoke one that you no longer need, or choose a higher plan.", allowed, n.Mode)
+		}
+		k.Older = of
 		if err := s.store.add(ctx, k, h); err != nil {
 			return err
 		}
@@ -87,7 +102,7 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 
 // ByID returns the user's key; somebody else's is fault.ErrNotFound.
 func (s *Service) ByID(ctx context.Context, userID, keyID string) (Key, error) {
-	k, err := s.store.byID(ctx, userID, keyID)
+	k, err := s.store.byID(ctx, userID, keyID, s.now())
 	return k, unavailable(err)
 }
 
@@ -123,7 +138,7 @@ func (s *Service) Change(ctx context.Context, userID, keyID string, e Edit) (Key
 		if err := s.store.lockOwner(ctx, userID, s.now()); err != nil {
 			return err
 		}
-		if k, err = s.store.byID(ctx, userID, keyID); err != nil {
+		if k, err = s.store.byID(ctx, userID, keyID, s.now()); err != nil {
 			return err
 		}
 		if err := k.apply(e, s.now()); err != nil {
@@ -133,7 +148,7 @@ func (s *Service) Change(ctx context.Context, userID, keyID string, e Edit) (Key
 		if err != nil {
 			return err
 		}
-		return s.bus.Publish(ctx, changed, hex.EncodeToString(h))
+		return s.publish(ctx, userID, keyID, h)
 	})
 	return k, unavailable(err)
 }
@@ -180,7 +195,7 @@ func (s *Service) Revoke(ctx context.Context, userID, keyID string) error {
 		if err := s.store.lockOwner(ctx, userID, s.now()); err != nil {
 			return err
 		}
-		k, err := s.store.byID(ctx, userID, keyID)
+		k, err := s.store.byID(ctx, userID, keyID, s.now())
 		if err != nil {
 			return err
 		}
@@ -193,25 +208,35 @@ func (s *Service) Revoke(ctx context.Context, userID, keyID string) error {
 				return err
 			}
 		}
-		return s.bus.Publish(ctx, changed, hex.EncodeToString(h))
+		return s.publish(ctx, userID, keyID, h)
 	})
 	return unavailable(err)
 }
+
+// publish tells every process of a changed key, and of those made after it,
+// whose place among the user's keys may be another now.
+func (s *Service) publish(ctx context.Context, userID, keyID string, h []byte) error {
+	later, err := s.store.later(ctx, userID, keyID)
+	if err != nil {
+		return err
+	}
+	for _, h := range append(later, h) {
+		if err := s.bus.Publish(ctx, changed, hex.EncodeToString(h)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Surplus reports whether k's owner has as many older keys as the plan allows,
+// so that k rests until there are fewer or the plan allows more.
+func (s *Service) Surplus(k Key) bool { return k.Older >= s.plan(k.UserID, k.Mode) }
 
 func (s *Service) tell(ctx context.Context, k Key, revoked bool) error {
 	if s.happened == nil {
 		return nil
 	}
 	return s.happened(ctx, k, revoked)
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // unavailable turns "the database cannot be asked" into its fault.

@@ -16,13 +16,33 @@ import (
 // store holds this package's SQL.
 type store struct{ db *sqldb.DB }
 
-const columns = `id, user_id, name, mode, prefix, scopes, models, limits, created_at, expires_at, paused_at, revoked_at, last_used_at`
+// columns are of apikey_key k; now is the text of the parameter with the time.
+func columns(now string) string {
+	return `k.id, k.user_id, k.name, k.mode, k.prefix, k.scopes, k.models, k.limits, k.created_at, k.expires_at, k.paused_at, k.revoked_at, k.last_used_at,
+		(SELECT COUNT(*) FROM apikey_key o WHERE o.user_id = k.user_id AND o.mode = k.mode AND o.id < k.id
+			AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > ` + now + `))`
+}
+
+var (
+	byHashSQL = `SELECT ` + columns("$2") + ` FROM apikey_key k WHERE k.hash = $1`
+	byIDSQL   = `SELECT ` + columns("$3") + ` FROM apikey_key k WHERE k.id = $1 AND k.user_id = $2`
+	listSQL   = `SELECT ` + columns("$5") + ` FROM apikey_key k
+		WHERE k.user_id = $1
+		  AND (CAST($2 AS TEXT) = '' OR k.id < $2)
+		  AND (CAST($3 AS TEXT) = '' OR k.mode = $3)
+		  AND (CAST($4 AS TEXT) = '' OR $4 = CASE
+		    WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+		    WHEN k.expires_at <= $5 THEN 'expired'
+		    WHEN k.paused_at IS NOT NULL THEN 'paused'
+		    ELSE 'active' END)
+		ORDER BY k.id DESC LIMIT $6`
+)
 
 func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
 	var k Key
 	var scopes, models, limits string
 	var created, expires, paused, revoked, used sqldb.Time
-	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &created, &expires, &paused, &revoked, &used)
+	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &created, &expires, &paused, &revoked, &used, &k.Older)
 	if err != nil {
 		return k, err
 	}
@@ -50,14 +70,25 @@ func (s store) lockOwner(ctx context.Context, userID string, now time.Time) erro
 	return nil
 }
 
-func (s store) count(ctx context.Context, userID string, now time.Time) (n int, err error) {
+// count returns how many keys of a mode the user has, and how many of both.
+func (s store) count(ctx context.Context, userID string, mode Mode, now time.Time) (of, all int, err error) {
 	const q = `
-		SELECT COUNT(*) FROM apikey_key
-		WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)`
-	if err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, now.UnixMicro()).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count api keys: %w", err)
+		SELECT COALESCE(SUM(CASE WHEN mode = $2 THEN 1 ELSE 0 END), 0), COUNT(*) FROM apikey_key
+		WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, mode, now.UnixMicro()).Scan(&of, &all); err != nil {
+		return 0, 0, fmt.Errorf("count api keys: %w", err)
 	}
-	return n, nil
+	return of, all, nil
+}
+
+// later returns the hashes of the user's keys that were made after one.
+func (s store) later(ctx context.Context, userID, keyID string) ([][]byte, error) {
+	const q = `SELECT hash FROM apikey_key WHERE user_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id`
+	scan := func(r sqldb.Row) (h []byte, err error) {
+		err = r.Scan(&h)
+		return h, err
+	}
+	return sqldb.All(ctx, s.db, "list later api keys", scan, q, userID, keyID)
 }
 
 func (s store) add(ctx context.Context, k Key, h hash) error {
@@ -76,18 +107,16 @@ func (s store) add(ctx context.Context, k Key, h hash) error {
 	return nil
 }
 
-func (s store) byHash(ctx context.Context, h hash) (Key, bool, error) {
-	const q = `SELECT ` + columns + ` FROM apikey_key WHERE hash = $1`
-	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, h[:]))
+func (s store) byHash(ctx context.Context, h hash, now time.Time) (Key, bool, error) {
+	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, byHashSQL, h[:], now.UnixMicro()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Key{}, false, nil
 	}
 	return k, err == nil, err
 }
 
-func (s store) byID(ctx context.Context, userID, keyID string) (Key, error) {
-	const q = `SELECT ` + columns + ` FROM apikey_key WHERE id = $1 AND user_id = $2`
-	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, keyID, userID))
+func (s store) byID(ctx context.Context, userID, keyID string, now time.Time) (Key, error) {
+	k, err := scan(s.db.Q(ctx).QueryRowContext(ctx, byIDSQL, keyID, userID, now.UnixMicro()))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Key{}, fault.ErrNotFound
 	}
@@ -99,18 +128,7 @@ func (s store) byID(ctx context.Context, userID, keyID string) (Key, error) {
 
 // list returns keys with ids below f.Before; ids rise with time.
 func (s store) list(ctx context.Context, userID string, f Filter, limit int, now time.Time) ([]Key, error) {
-	const q = `
-		SELECT ` + columns + ` FROM apikey_key
-		WHERE user_id = $1
-		  AND (CAST($2 AS TEXT) = '' OR id < $2)
-		  AND (CAST($3 AS TEXT) = '' OR mode = $3)
-		  AND (CAST($4 AS TEXT) = '' OR $4 = CASE
-		    WHEN revoked_at IS NOT NULL THEN 'revoked'
-		    WHEN expires_at <= $5 THEN 'expired'
-		    WHEN paused_at IS NOT NULL THEN 'paused'
-		    ELSE 'active' END)
-		ORDER BY id DESC LIMIT $6`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)
+	rows, err := s.db.Q(ctx).QueryContext(ctx, listSQL, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("list api keys: %w", err)
 	}

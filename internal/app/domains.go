@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -52,7 +53,7 @@ func NewDomains(core *Core, node string) *Domains {
 		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
 		Trail: trail.New(core.DB, core.Log, core.Now),
 	}
-	d.Keys = apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Happened: d.keyHappened})
+	d.Keys = apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Happened: d.keyHappened, Plan: d.keysAllowed})
 	d.Credits = credit.New(credit.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,
 		Offset: func(ctx context.Context) (time.Duration, error) { return core.DB.ClockOffset(ctx, core.Now) },
@@ -140,6 +141,18 @@ func (d *Domains) allowance(user string) usage.Allowance {
 	return usage.Allowance{HistoryDays: t.HistoryDays, Advanced: t.AdvancedAnalytics}
 }
 
+// keysAllowed is how many API keys of a mode a user's plan allows.
+func (d *Domains) keysAllowed(user string, mode apikey.Mode) int {
+	t := d.Tiers.Tier(d.Plans.TierOf(user))
+	switch {
+	case t == nil:
+		return 0 // of a tier that is not there any more
+	case mode == apikey.ModeTest:
+		return t.TestKeys
+	}
+	return t.LiveKeys
+}
+
 // born says when a user signed up and whether the address is proven.
 func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified bool, err error) {
 	u, err := d.Accounts.ByID(ctx, id)
@@ -150,6 +163,12 @@ func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified b
 func (d *Domains) equip(ctx context.Context, core *Core, u account.User) error {
 	if err := d.Roles.Found(ctx, u.ID); err != nil {
 		return err
+	}
+	if core.Config.DefaultTier != tier.Unlimited { // else a plan would take something away
+		order := subscription.Order{User: u.ID, Tier: "pro_max", Cycle: subscription.Monthly, Actor: u.ID, Reason: "an administrator"}
+		if _, err := d.Plans.Start(ctx, order); err != nil && !errors.Is(err, subscription.ErrHasOne) {
+			return err
+		}
 	}
 	_, err := d.Credits.Grant(ctx, credit.NewGrant{
 		User: u.ID, Source: credit.Bonus, Ref: "adm:start:" + u.ID,

@@ -61,6 +61,10 @@ type planBody struct {
 	Features struct {
 		HistoryDays       int  `json:"historyDays"`
 		AdvancedAnalytics bool `json:"advancedAnalytics"`
+		WebhookEndpoints  int  `json:"webhookEndpoints"`
+		APIAccess         bool `json:"apiAccess"`
+		LiveKeys          int  `json:"liveApiKeys"`
+		TestKeys          int  `json:"testApiKeys"`
 	} `json:"features"`
 	Highlights []string `json:"highlights"`
 }
@@ -74,6 +78,8 @@ func showPlan(t *tier.Tier) planBody {
 	b.Limits.RequestsPerMinute, b.Limits.TokensPerMinute = t.RequestsPerMinute, t.TokensPerMinute
 	b.Limits.ConcurrentRequests, b.Limits.CreditsPerDay = t.ConcurrentRequests, t.CreditsPerDay
 	b.Features.HistoryDays, b.Features.AdvancedAnalytics = t.HistoryDays, t.AdvancedAnalytics
+	b.Features.WebhookEndpoints, b.Features.APIAccess = t.WebhookEndpoints, t.LiveKeys > 0
+	b.Features.LiveKeys, b.Features.TestKeys = t.LiveKeys, t.TestKeys
 	return b
 }
 

@@ -52,6 +52,8 @@ type configBody struct {
 	HistoryDays        int            `json:"historyDays"`
 	AdvancedAnalytics  bool           `json:"advancedAnalytics"`
 	WebhookEndpoints   int            `json:"webhookEndpoints"`
+	LiveKeys           int            `json:"liveApiKeys"`
+	TestKeys           int            `json:"testApiKeys"`
 	Highlights         []string       `json:"highlights"`
 	Active             bool           `json:"active"`
 	Margin             *marginBody    `json:"marginAtFullUse" doc:"Of the price in minor units when all credits are used; null: it cannot be computed"`
@@ -94,6 +96,7 @@ func (a AdminAPI) showTier(t *Tier) configBody {
 		RolloverCap: t.RolloverCap, RolloverMonths: t.RolloverMonths, TrialDays: t.TrialDays, TrialCredits: t.TrialCredits,
 		RequestsPerMinute: t.RequestsPerMinute, TokensPerMinute: t.TokensPerMinute, ConcurrentRequests: t.ConcurrentRequests,
 		CreditsPerDay: t.CreditsPerDay, HistoryDays: t.HistoryDays, AdvancedAnalytics: t.AdvancedAnalytics, WebhookEndpoints: t.WebhookEndpoints,
+		LiveKeys: t.LiveKeys, TestKeys: t.TestKeys,
 		Highlights: t.Highlights, Active: t.Active, Waiting: []*versionBody{},
 	}
 	if b.Highlights == nil {

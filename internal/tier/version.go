@@ -48,6 +48,8 @@ type Features struct {
 	HistoryDays        *int   `json:"historyDays,omitempty" minimum:"1" maximum:"3650"`
 	AdvancedAnalytics  *bool  `json:"advancedAnalytics,omitempty"`
 	WebhookEndpoints   *int   `json:"webhookEndpoints,omitempty" minimum:"0" maximum:"1000"`
+	LiveKeys           *int   `json:"liveApiKeys,omitempty" minimum:"0" maximum:"100" doc:"0: models can be called by apps only"`
+	TestKeys           *int   `json:"testApiKeys,omitempty" minimum:"0" maximum:"100"`
 }
 
 // apply makes p's changes to t.
@@ -62,6 +64,8 @@ func (p Patch) apply(t *Tier) {
 	put(&t.HistoryDays, p.HistoryDays)
 	put(&t.AdvancedAnalytics, p.AdvancedAnalytics)
 	put(&t.WebhookEndpoints, p.WebhookEndpoints)
+	put(&t.LiveKeys, p.LiveKeys)
+	put(&t.TestKeys, p.TestKeys)
 	put(&t.Highlights, p.Highlights)
 	put(&t.Active, p.Active)
 	credits(&t.CreditsPerMonth, p.CreditsPerMonth)
@@ -228,6 +232,6 @@ func shown(t *Tier) map[string]any {
 		"requestsPerMinute": t.RequestsPerMinute, "tokensPerMinute": t.TokensPerMinute, "concurrentRequests": t.ConcurrentRequests,
 		"creditsPerDay": t.CreditsPerDay, "rolloverCap": t.RolloverCap, "rolloverMonths": t.RolloverMonths,
 		"trialDays": t.TrialDays, "trialCredits": t.TrialCredits, "historyDays": t.HistoryDays, "advancedAnalytics": t.AdvancedAnalytics,
-		"webhookEndpoints": t.WebhookEndpoints, "highlights": t.Highlights, "active": t.Active,
+		"webhookEndpoints": t.WebhookEndpoints, "liveApiKeys": t.LiveKeys, "testApiKeys": t.TestKeys, "highlights": t.Highlights, "active": t.Active,
 	}
 }

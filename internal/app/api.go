@@ -38,6 +38,7 @@ import (
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/passkey"
+	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/setting"
@@ -109,6 +110,11 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.newPrivacy(id)
+	data, err := privacy.NewAPI(s.privacy, "Rephlo")
+	if err != nil {
+		return nil, err
+	}
 	errorPages, err := manual.New("Rephlo")
 	if err != nil {
 		return nil, err
@@ -151,6 +157,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		mfa.AdminAPI{Factors: d.Factors, Accounts: d.Accounts, Approvals: d.Approvals, Audit: core.Audit},
 		sso.API{Sessions: id.sessions},
 		trail.API{Trail: d.Trail, Cursors: core.Cursors},
+		data,
 		self.Apps{Grants: id.grants, Clients: id.clients},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance},

@@ -98,6 +98,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		"GET /docs", "GET /docs/operations/{operation}", "GET /openapi.json", "GET /llms.txt", "GET /docs/errors", "GET /docs/errors/{code}", "GET /v1/subscription-plans", "GET /v1/webhooks/event-types",
 		"POST /api/track-download", "GET /api/version", "GET /api/versions", "POST /api/feedback", "POST /api/diagnostics",
 		"POST /auth/register", "POST /auth/verify-email", "POST /auth/resend-verification",
+		"GET /exports/{id}", "GET /exports/{id}/file", // they ask for the key of the mailed link
 		"POST /auth/forgot-password", "POST /auth/reset-password", "POST /v1/users/me/change-email/confirm",
 	}
 	s := start(t)

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/idempotency"
 	"github.com/rephlo/rephlo/internal/obs"
+	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -33,6 +34,7 @@ type Server struct {
 	keys    *idempotency.Service
 
 	branding *branding.Service
+	privacy  *privacy.Service
 	chores   []chore
 
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for

@@ -9,7 +9,7 @@ var Kernel = []string{"calendar", "fault", "id", "list", "money", "secret", "sim
 
 // Platform is how we talk to the world; it knows no domain and may import the
 // kernel and what Rules adds.
-var Platform = []string{"bus", "cache", "cache/redistest", "config", "egress", "idempotency", "job", "mail", "obs", "seal", "spool", "sqldb", "sqldb/dbtest", "throttle", "web"}
+var Platform = []string{"bus", "cache", "cache/redistest", "config", "egress", "idempotency", "job", "mail", "obs", "personal", "seal", "spool", "sqldb", "sqldb/dbtest", "throttle", "web"}
 
 // Rules says which further packages each package may import. A package that is
 // not listed may not exist. Kernel and platform are open to every domain;
@@ -20,7 +20,7 @@ var Rules = map[string][]string{
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
 	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "cache": {}, "cache/redistest": {}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"idempotency": {"fault", "id", "seal", "sqldb", "web"},
-	"job":         {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "job", "seal", "secret"}, "obs": {}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
+	"job":         {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "job", "seal", "secret"}, "obs": {}, "personal": {"money", "sqldb"}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
 
 	// Domains of both services.
 	"access":   {},
@@ -28,6 +28,7 @@ var Rules = map[string][]string{
 	"approval": {},
 	"role":     {},
 	"health":   {},
+	"privacy":  {"ui"},
 	"tier":     {},
 	"account":  {"approval"},
 	"trail":    {},

@@ -17,6 +17,7 @@ const (
 	SubscriptionPastDue   = "subscription.past_due"
 	CreditsGranted        = "credits.granted"
 	UsageAlert            = "usage.alert"
+	ExportReady           = "export.ready"
 	KeyCreated            = "api_key.created"
 	KeyRevoked            = "api_key.revoked"
 	Test                  = "webhook.test"
@@ -33,6 +34,7 @@ var Types = []Type{
 	{KeyCreated, "An API key was made. Its secret is not part of the event.", json.RawMessage(exampleKey)},
 	{KeyRevoked, "An API key was revoked.", json.RawMessage(exampleKey)},
 	{CreditsGranted, "Credits were given: by the plan, a purchase or the operator.", json.RawMessage(`{"id":"grt_01k8x4m2p9q5r","source":"plan","amount":1500,"remaining":1500,"expiresAt":"2026-04-01T00:00:00Z","createdAt":"2026-03-01T00:00:00Z"}`)},
+	{ExportReady, "The export of your data can be downloaded. Its link is mailed to you.", json.RawMessage(`{"id":"exp_01k8x4","expiresAt":"2026-03-21T09:46:40Z"}`)},
 	{SubscriptionCancelled, "A subscription ended because it was cancelled.", json.RawMessage(`{"status":"cancelled",` + exampleSubscription)},
 	{SubscriptionCreated, "A subscription began.", json.RawMessage(`{"status":"active",` + exampleSubscription)},
 	{SubscriptionExpired, "A subscription ended because nothing was paid or its time was over.", json.RawMessage(`{"status":"expired",` + exampleSubscription)},

@@ -84,11 +84,7 @@ func (s store) count(ctx context.Context, userID string, mode Mode, now time.Tim
 // later returns the hashes of the user's keys that were made after one.
 func (s store) later(ctx context.Context, userID, keyID string) ([][]byte, error) {
 	const q = `SELECT hash FROM apikey_key WHERE user_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id`
-	scan := func(r sqldb.Row) (h []byte, err error) {
-		err = r.Scan(&h)
-		return h, err
-	}
-	return sqldb.All(ctx, s.db, "list later api keys", scan, q, userID, keyID)
+	return sqldb.All(ctx, s.db, "list later api keys", sqldb.Value[[]byte], q, userID, keyID)
 }
 
 func (s store) add(ctx context.Context, k Key, h hash) error {

@@ -78,7 +78,7 @@ func (s store) waiting(ctx context.Context, now time.Time) ([]Request, error) {
 // overdue returns what has expired and is pending still.
 func (s store) overdue(ctx context.Context, now time.Time) ([]string, error) {
 	const q = `SELECT id FROM approval_request WHERE status = 'pending' AND expires_at <= $1 ORDER BY id LIMIT 1000`
-	return sqldb.All(ctx, s.db, "list approvals", func(row sqldb.Row) (v string, err error) { return v, row.Scan(&v) }, q, now.UnixMicro())
+	return sqldb.All(ctx, s.db, "list approvals", sqldb.Value[string], q, now.UnixMicro())
 }
 
 func (s store) expire(ctx context.Context, requestID string, now time.Time) (bool, error) {

@@ -47,7 +47,7 @@ func (s store) replied(ctx context.Context, id string, at time.Time) error {
 }
 
 func (s store) storedBytes(ctx context.Context) (int64, error) {
-	return one(ctx, s, "sum diagnostics", func(r sqldb.Row) (n int64, err error) { return n, r.Scan(&n) },
+	return one(ctx, s, "sum diagnostics", sqldb.Value[int64],
 		`SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM branding_diagnostic`)
 }
 
@@ -85,7 +85,7 @@ func (s store) diagnostics(ctx context.Context, before string, limit int, now ti
 }
 
 func (s store) file(ctx context.Context, id string) ([]byte, error) {
-	return one(ctx, s, "read file", func(r sqldb.Row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT content FROM branding_file WHERE diagnostic_id = $1`, id)
+	return one(ctx, s, "read file", sqldb.Value[[]byte], `SELECT content FROM branding_file WHERE diagnostic_id = $1`, id)
 }
 
 func (s store) forget(ctx context.Context, id string) error {
@@ -100,7 +100,7 @@ func (s store) forget(ctx context.Context, id string) error {
 func (s store) sweepDiagnostics(ctx context.Context, now time.Time) error {
 	const q = `SELECT id FROM branding_diagnostic WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT 50`
 	for {
-		ids, err := sqldb.All(ctx, s.db, "list expired diagnostics", func(r sqldb.Row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro())
+		ids, err := sqldb.All(ctx, s.db, "list expired diagnostics", sqldb.Value[string], q, now.UnixMicro())
 		if err != nil || len(ids) == 0 {
 			return err
 		}

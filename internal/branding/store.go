@@ -95,7 +95,7 @@ func (s store) monthSecret(ctx context.Context, month string, sealed []byte) ([]
 	if err := s.exec(ctx, "add month", `INSERT INTO branding_month (month, secret) VALUES ($1, $2) ON CONFLICT (month) DO NOTHING`, month, sealed); err != nil {
 		return nil, err
 	}
-	return one(ctx, s, "read month", func(r sqldb.Row) (b []byte, err error) { return b, r.Scan(&b) }, `SELECT secret FROM branding_month WHERE month = $1`, month)
+	return one(ctx, s, "read month", sqldb.Value[[]byte], `SELECT secret FROM branding_month WHERE month = $1`, month)
 }
 
 func (s store) forgetVisitors(ctx context.Context, today, month string) error {

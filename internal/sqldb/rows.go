@@ -30,3 +30,10 @@ func All[T any](ctx context.Context, d *DB, what string, scan func(Row) (T, erro
 	}
 	return out, nil
 }
+
+// Value is the scan of rows with one column.
+func Value[T any](r Row) (T, error) {
+	var v T
+	err := r.Scan(&v)
+	return v, err
+}

@@ -54,7 +54,7 @@ func (s store) add(ctx context.Context, v Version) (bool, error) {
 // ends.
 func (s store) lock(ctx context.Context, v Version) (string, error) {
 	const q = `UPDATE tier_version SET done = done WHERE tier = $1 AND version = $2 AND NOT done RETURNING done_to`
-	rows, err := sqldb.All(ctx, s.db, "continue a change of a tier", scanText, q, v.Tier, v.Number)
+	rows, err := sqldb.All(ctx, s.db, "continue a change of a tier", sqldb.Value[string], q, v.Tier, v.Number)
 	if err != nil {
 		return "", err
 	}
@@ -71,9 +71,4 @@ func (s store) advance(ctx context.Context, v Version, to string, done bool) err
 		return fmt.Errorf("continue a change of a tier: %w", err)
 	}
 	return nil
-}
-
-func scanText(r sqldb.Row) (text string, err error) {
-	err = r.Scan(&text)
-	return text, err
 }

@@ -141,7 +141,7 @@ func (s store) late(ctx context.Context, now, before time.Time) ([]string, error
 	const q = `
 		SELECT DISTINCT endpoint_id FROM webhook_delivery
 		WHERE state = 'waiting' AND due_at <= $2 AND claimed_until < $1 ORDER BY endpoint_id LIMIT 1000`
-	return sqldb.All(ctx, s.db, "look for late deliveries", func(r sqldb.Row) (id string, err error) { return id, r.Scan(&id) }, q, now.UnixMicro(), before.UnixMicro())
+	return sqldb.All(ctx, s.db, "look for late deliveries", sqldb.Value[string], q, now.UnixMicro(), before.UnixMicro())
 }
 
 // sweep forgets what ended before a time, in portions.

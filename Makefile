@@ -69,7 +69,7 @@ fmt: ## format the source
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; kept=$$(go env GOCACHE)/fuzz/$$(go list -m); \
 	grep -rlE '^func Fuzz' --include='*_test.go' internal | xargs -n 1 dirname | sort -u | while read -r pkg; do \
-		go test -vet off -c -fuzz Fuzz -o "$$dir/fuzz.test" "./$$pkg"; \
+		go test -vet off -ldflags=-w -c -fuzz Fuzz -o "$$dir/fuzz.test" "./$$pkg"; \
 		grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$$pkg"/*_test.go | cut -c6- | while read -r name; do \
 			echo "fuzz $$pkg $$name"; \
 			(cd "$$pkg" && "$$dir/fuzz.test" -test.run '^$$' -test.fuzz "^$$name\$$" -test.fuzztime $(FUZZTIME) \

@@ -31,8 +31,8 @@ test: ## all tests, on SQLite and PostgreSQL
 
 # SQLite itself is C that was translated to Go and keeps its memory outside Go's:
 # watched by the race detector it runs several times slower, and nothing of ours
-# is in it.
-RACE := -race -gcflags='modernc.org/sqlite/lib=-race=false'
+# is in it. The linter has vetted the tests, and nobody opens them in a debugger.
+RACE := -race -vet=off -ldflags=-w -gcflags='modernc.org/sqlite/lib=-race=false'
 
 .PHONY: race
 race: ## all tests with the race detector

@@ -65,6 +65,10 @@ contract-release: ## take the OpenAPI documents as released
 fmt: ## format the source
 	$(TOOL) golangci-lint fmt ./...
 
+.PHONY: fuzz-contract
+fuzz-contract: ## 10,000 requests to every operation, also broken ones: no failure of ours, no answer that is not as described
+	REPHLO_REQUESTS=$(or $(REQUESTS),10000) REPHLO_SEED=$(filter-out 0,$(SEED)) go test -count 1 -timeout 30m -v -run TestAnswersAreAsDescribed ./internal/app
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (5s)
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; kept=$$(go env GOCACHE)/fuzz/$$(go list -m); \
@@ -125,4 +129,4 @@ generate: ## rewrite generated pages and golden files; the tree must be clean af
 	done
 
 .PHONY: check
-check: lint race fuzz e2e ## what CI runs
+check: lint race fuzz fuzz-contract e2e ## what CI runs

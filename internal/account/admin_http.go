@@ -38,7 +38,8 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "DELETE /admin/users/{id}/sessions", a.signOut, access.Allows(access.SuspendUsers), web.Doc("End all sign-ins and tokens of a person"))
 }
 
-type personBody struct {
+// PersonBody is an account as administrators see it.
+type PersonBody struct {
 	ID            string     `json:"id"`
 	Email         string     `json:"email" doc:"Masked without users.view_pii, as are the names"`
 	EmailVerified bool       `json:"emailVerified"`
@@ -54,8 +55,8 @@ type personBody struct {
 }
 
 // showPerson shows u to a reader; who may not see personal data gets a mask.
-func showPerson(u User, reader access.Actor) personBody {
-	b := personBody{
+func showPerson(u User, reader access.Actor) PersonBody {
+	b := PersonBody{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified, Username: u.Username, FirstName: optional(u.FirstName), LastName: optional(u.LastName),
 		Status: u.State, StatusReason: optional(u.Reason), StatusUntil: moment(u.Until), Staff: u.Staff,
 		CreatedAt: u.CreatedAt.UTC().Truncate(time.Second), LastLoginAt: moment(u.LastLoginAt),
@@ -100,7 +101,7 @@ type peopleInput struct {
 	Cursor string    `query:"cursor" maxLength:"500"`
 }
 
-type peopleOutput struct{ Body list.Page[personBody] }
+type peopleOutput struct{ Body list.Page[PersonBody] }
 
 // place is where a page of people ended.
 type place struct {
@@ -135,7 +136,7 @@ func (a AdminAPI) list(ctx context.Context, in *peopleInput) (*peopleOutput, err
 	if err != nil {
 		return nil, err
 	}
-	out := &peopleOutput{Body: list.Page[personBody]{Data: []personBody{}}}
+	out := &peopleOutput{Body: list.Page[PersonBody]{Data: []PersonBody{}}}
 	if len(users) > in.Limit {
 		users = users[:in.Limit]
 		cursor, err := a.Cursors.Encode(name, users[in.Limit-1].place(f.Sort))
@@ -185,7 +186,7 @@ type stateBody struct {
 
 type personOutput struct {
 	Body struct {
-		personBody
+		PersonBody
 		Roles   []string    `json:"roles"`
 		History []stateBody `json:"history" doc:"The latest changes of the status, newest first"`
 	}
@@ -219,7 +220,7 @@ func (a AdminAPI) person(ctx context.Context, u User, reader access.Actor) (*per
 		return nil, err
 	}
 	out := &personOutput{}
-	out.Body.personBody, out.Body.Roles, out.Body.History = showPerson(u, reader), append([]string{}, roles...), []stateBody{}
+	out.Body.PersonBody, out.Body.Roles, out.Body.History = showPerson(u, reader), append([]string{}, roles...), []stateBody{}
 	for _, s := range states {
 		out.Body.History = append(out.Body.History, stateBody{
 			From: s.From, To: s.To, Reason: s.Reason, By: s.By, At: s.At, Until: moment(s.Until), LiftedAt: moment(s.LiftedAt), LiftedBy: optional(s.LiftedBy),

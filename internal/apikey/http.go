@@ -27,8 +27,8 @@ func (a API) Mount(m *web.Mux) {
 	web.Route(m, "DELETE /v1/api-keys/{id}", a.revoke, needs, web.Status(http.StatusNoContent), web.Doc("Revoke an API key"))
 }
 
-// shown is a key as the API shows it.
-type shown struct {
+// Shown is a key as the API shows it.
+type Shown struct {
 	ID         string     `json:"id"`
 	Name       string     `json:"name"`
 	Prefix     string     `json:"prefix" doc:"The first 12 characters"`
@@ -43,8 +43,8 @@ type shown struct {
 	LastUsedAt *time.Time `json:"lastUsedAt"`
 }
 
-func (a API) show(k Key) shown {
-	out := shown{
+func (a API) show(k Key) Shown {
+	out := Shown{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
 		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
@@ -72,7 +72,7 @@ type listInput struct {
 	Status string `query:"status" enum:"active,paused,expired,revoked"`
 }
 
-type listOutput struct{ Body list.Page[shown] }
+type listOutput struct{ Body list.Page[Shown] }
 
 const listName = "api-keys"
 
@@ -91,7 +91,7 @@ func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{Body: list.Page[shown]{Data: []shown{}}}
+	out := &listOutput{Body: list.Page[Shown]{Data: []Shown{}}}
 	if len(keys) > in.Limit {
 		keys = keys[:in.Limit]
 		cursor, err := a.Cursors.Encode(listName, keys[in.Limit-1].ID)
@@ -110,7 +110,7 @@ type oneInput struct {
 	ID string `path:"id" maxLength:"64"`
 }
 
-type oneOutput struct{ Body shown }
+type oneOutput struct{ Body Shown }
 
 func (a API) one(ctx context.Context, in *oneInput) (*oneOutput, error) {
 	actor, err := access.From(ctx)
@@ -142,7 +142,7 @@ type createOutput struct {
 }
 
 type created struct {
-	shown
+	Shown
 	Key string `json:"key" doc:"The secret. It is shown only here."`
 }
 
@@ -170,7 +170,7 @@ func (a API) create(ctx context.Context, in *createInput) (*createOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	return &createOutput{Location: "/v1/api-keys/" + k.ID, Body: created{shown: a.show(k), Key: text.Reveal()}}, nil
+	return &createOutput{Location: "/v1/api-keys/" + k.ID, Body: created{Shown: a.show(k), Key: text.Reveal()}}, nil
 }
 
 type editInput struct {

@@ -33,7 +33,8 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	m.Handle("GET /admin/audit-logs/export", a.export, access.Allows(access.ExportAudit), web.Doc("Take a copy of the audit log"), web.Gives(http.StatusOK, "application/jsonl", nil), web.Params(auditSpanInput{}))
 }
 
-type entryBody struct {
+// EntryBody is an entry as the API shows it.
+type EntryBody struct {
 	Seq       int64                      `json:"seq"`
 	At        time.Time                  `json:"at"`
 	ActorID   string                     `json:"actorId"`
@@ -51,8 +52,8 @@ type entryBody struct {
 	Hash      string                     `json:"hash"`
 }
 
-func show(e Entry) entryBody {
-	return entryBody{
+func show(e Entry) EntryBody {
+	return EntryBody{
 		Seq: e.Seq, At: e.At, ActorID: e.Actor, Roles: append([]string{}, e.Roles...), Action: e.Action, Type: e.Type, ID: e.ID, Outcome: e.Outcome,
 		Reason: orNull(e.Reason), IP: orNull(e.IP), Client: orNull(e.Client), RequestID: orNull(e.RequestID),
 		Before: e.Before, After: e.After, Hash: e.Hash,
@@ -85,7 +86,7 @@ type auditListInput struct {
 	Before    time.Time `query:"created_before"`
 }
 
-type auditListOutput struct{ Body list.Page[entryBody] }
+type auditListOutput struct{ Body list.Page[EntryBody] }
 
 func (a AdminAPI) list(ctx context.Context, in *auditListInput) (*auditListOutput, error) {
 	return a.page(ctx, in.PageInput, Filter{
@@ -123,7 +124,7 @@ func (a AdminAPI) page(ctx context.Context, in PageInput, f Filter) (*auditListO
 	if err != nil {
 		return nil, err
 	}
-	out := &auditListOutput{Body: list.Page[entryBody]{Data: []entryBody{}}}
+	out := &auditListOutput{Body: list.Page[EntryBody]{Data: []EntryBody{}}}
 	if reader.Bounded(access.ViewAudit) {
 		if f.Actor != "" && f.Actor != reader.UserID {
 			return out, nil
@@ -148,7 +149,7 @@ type auditOneInput struct {
 	Seq int64 `path:"seq" minimum:"1"`
 }
 
-type auditOneOutput struct{ Body entryBody }
+type auditOneOutput struct{ Body EntryBody }
 
 func (a AdminAPI) one(ctx context.Context, in *auditOneInput) (*auditOneOutput, error) {
 	reader, err := access.From(ctx)
@@ -206,7 +207,7 @@ func timeOf(t *time.Time) time.Time {
 // exported is a line of the export: what anybody can read, and what the chain
 // is made of.
 type exported struct {
-	entryBody
+	EntryBody
 	Prev   string `json:"prevHash"`
 	Record string `json:"record"`
 }

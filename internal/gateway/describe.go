@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/access"
@@ -29,7 +30,9 @@ type anthropicFields struct {
 	Type    string `json:"type"`
 	Message string `json:"message"`
 	Code    string `json:"code"`
-	Details object `json:"details"`
+	Param   string `json:"param,omitempty"`
+	Details object `json:"details,omitempty"`
+	DocURL  string `json:"doc_url,omitempty"`
 }
 
 type googleFailure struct {
@@ -255,8 +258,9 @@ func described(path string) web.Option {
 	case "/v1/moderations":
 		return gives("Judge a text", moderationBody{}, open{}, failure)
 	}
-	return gives("Call a model by Google's methods", generateBody{}, open{}, streams, web.Failures(GoogleFailure), web.As(
-		"/v1beta/models/{model}:generateContent", "/v1beta/models/{model}:streamGenerateContent", "/v1beta/models/{model}:countTokens",
-		"/v1beta/models/{model}:embedContent", "/v1beta/models/{model}:batchEmbedContents",
-	))
+	return gives("Call a model by Google's methods", generateBody{}, json.RawMessage{}, // a stream without alt=sse is an array
+		streams, web.Failures(GoogleFailure), web.As(
+			"/v1beta/models/{model}:generateContent", "/v1beta/models/{model}:streamGenerateContent", "/v1beta/models/{model}:countTokens",
+			"/v1beta/models/{model}:embedContent", "/v1beta/models/{model}:batchEmbedContents",
+		))
 }

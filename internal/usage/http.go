@@ -42,7 +42,7 @@ type listInput struct {
 	ClientID  string `query:"client_id" maxLength:"200"`
 }
 
-type listOutput struct{ Body list.Page[record] }
+type listOutput struct{ Body list.Page[Record] }
 
 func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	actor, err := access.From(ctx)
@@ -62,7 +62,7 @@ func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{Body: list.Page[record]{Data: make([]record, len(entries)), NextCursor: next}}
+	out := &listOutput{Body: list.Page[Record]{Data: make([]Record, len(entries)), NextCursor: next}}
 	for i, e := range entries {
 		out.Body.Data[i] = show(e)
 	}
@@ -106,7 +106,7 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	if err != nil {
 		return nil, outage(err)
 	}
-	out := &getOutput{Body: explained{record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}, GrantsUsed: []grantUsed{}}}
+	out := &getOutput{Body: explained{Record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}, GrantsUsed: []grantUsed{}}}
 	for _, p := range parts {
 		out.Body.GrantsUsed = append(out.Body.GrantsUsed, grantUsed{GrantID: p.Grant.String(), Credits: p.Charged})
 	}
@@ -116,9 +116,9 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	return out, nil
 }
 
-// record is an Entry as its user sees it. Input tokens include the cached and
+// Record is an Entry as its user sees it. Input tokens include the cached and
 // written ones, output tokens the reasoning, as in the answers' usage objects.
-type record struct {
+type Record struct {
 	ID               string        `json:"id"`
 	RequestID        string        `json:"requestId"`
 	ModelID          string        `json:"modelId"`
@@ -139,7 +139,7 @@ type record struct {
 }
 
 type explained struct {
-	record
+	Record
 	EndReason  string      `json:"endReason"`
 	PriceLines []priceLine `json:"priceLines"`
 	GrantsUsed []grantUsed `json:"grantsUsed" doc:"Which grants paid, in the order in which they were used"`
@@ -157,9 +157,9 @@ type priceLine struct {
 	Credits    money.Credits `json:"credits"`
 }
 
-func show(e Entry) record {
+func show(e Entry) Record {
 	c := e.Counts
-	return record{
+	return Record{
 		ID: e.ID, RequestID: e.RequestID, ModelID: e.ModelID, Operation: e.Operation, Status: e.Status,
 		CreditsUsed: e.Charged, InputTokens: c.TotalInput(), CachedTokens: c.CacheRead,
 		CacheWriteTokens: c.CacheWrite + c.CacheWriteLong, OutputTokens: c.TotalOutput(), ReasoningTokens: c.Reasoning,

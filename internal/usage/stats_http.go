@@ -192,7 +192,7 @@ func (a API) export(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-func csvLine(r record) []string {
+func csvLine(r Record) []string {
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	text := func(s *string) string {
 		if s == nil {

@@ -184,7 +184,8 @@ func tagOf(path string) string {
 // fields. The schemas that it changes check nothing. What huma would write for
 // its own errors goes.
 func (m *Mux) grow() {
-	all := m.api.OpenAPI().Components.Schemas.Map()
+	registry := m.api.OpenAPI().Components.Schemas
+	all := registry.Map()
 	sent, used := map[string]bool{}, map[string]bool{}
 	for _, rt := range m.routes {
 		for _, op := range rt.contract.described {
@@ -209,6 +210,32 @@ func (m *Mux) grow() {
 		}
 		if !sent[name] && !used[name] {
 			delete(all, name)
+		}
+	}
+	for name, s := range all {
+		if !sent[name] {
+			orNull(s, registry.TypeFromRef(refPrefix+name))
+		}
+	}
+}
+
+// orNull says which fields of an answer may be null: pointers and maps that are
+// not left out when they are nil. t is the type that s describes.
+func orNull(s *huma.Schema, t reflect.Type) {
+	if t == nil || t.Kind() != reflect.Struct {
+		return
+	}
+	for _, f := range reflect.VisibleFields(t) {
+		name, how, _ := strings.Cut(f.Tag.Get("json"), ",")
+		p := s.Properties[name]
+		if p == nil || strings.Contains(how, "omit") || f.Tag.Get("nullable") == "false" {
+			continue
+		}
+		switch {
+		case f.Type.Kind() == reflect.Pointer && p.Ref != "":
+			s.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: p.Ref}, {Type: "null", Enum: []any{nil}}}, Description: p.Description}
+		case f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Map:
+			p.Nullable = p.Type != ""
 		}
 	}
 }

@@ -89,7 +89,7 @@ type errorFields struct {
 	Message   string         `json:"message" doc:"What went wrong and what to do, for people"`
 	Type      string         `json:"type" enum:"invalid_request_error,authentication_error,insufficient_quota,permission_error,conflict_error,rate_limit_error,server_error"`
 	Param     *string        `json:"param" doc:"The field or header that is wrong"`
-	Details   map[string]any `json:"details" doc:"What a program may want to know further"`
+	Details   map[string]any `json:"details" nullable:"true" doc:"What a program may want to know further"`
 	DocURL    string         `json:"docUrl" doc:"Where the code is explained"`
 	RequestID string         `json:"requestId"`
 }

@@ -69,6 +69,7 @@ func newAPI(m *Mux) huma.API {
 		NoFormatFallback: false,
 	}
 	cfg.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[money.Credits](), reflect.TypeFor[anyCredits]())
+	cfg.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[json.Number](), reflect.TypeFor[float64]())
 	takeErrors()
 	return huma.NewAPI(cfg, adapter{m})
 }

@@ -19,7 +19,7 @@ type ErrorFields struct {
 	Message   string         `json:"message"`
 	Type      string         `json:"type"`
 	Param     *string        `json:"param"`
-	Details   map[string]any `json:"details"`
+	Details   map[string]any `json:"details" nullable:"true"`
 	DocURL    string         `json:"doc_url"`
 	RequestID string         `json:"request_id"`
 }

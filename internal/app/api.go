@@ -98,7 +98,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Counters: counters,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
-		TagKey: core.Box.Subkey("account-tag/v1"),
+		TagKey: core.Box.Subkey("account-tag/v1"), Tracer: s.tracer(),
 	})
 	setup, err := console.New(console.Needs{
 		Accounts: d.Accounts, Name: "Rephlo", Version: Version(), APIURL: cfg.APIURL, IDPURL: cfg.IDPURL, Model: "test-echo",

@@ -30,6 +30,7 @@ type Server struct {
 	idp     *web.Server
 	ops     *web.Server // nil when it is off
 	calls   *gateway.Service
+	traces  *obs.Tracer // nil where nobody wants them
 	parts   *identityParts
 	keys    *idempotency.Service
 
@@ -95,6 +96,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.calls.Observe(s.core.Metrics)
 	idp, err := s.newIdentity(ctx)
 	if err != nil {
 		return err

@@ -49,6 +49,10 @@ type Config struct {
 	SMTPTLS      string        `setting:"smtp_tls" kind:"enum" enum:"starttls,tls,none" default:"starttls" help:"How the connection to the mail server is protected. starttls: a server that does not offer it is refused. tls: from the first byte, as on port 465. none: only for a server on this machine."`
 	MailFrom     string        `setting:"mail_from" kind:"mailbox" default:"" example:"Rephlo <no-reply@example.com>" help:"Sender of mails. Required with smtp_addr."`
 
+	OTLPEndpoint string        `setting:"otlp_endpoint" kind:"base" default:"" example:"http://127.0.0.1:4318" help:"Where traces of model calls are sent: the address of an OTLP receiver that takes HTTP with JSON, without /v1/traces. Empty traces nothing."`
+	OTLPToken    secret.String `setting:"otlp_token" kind:"secret" default:"" help:"The token that the receiver of traces wants, sent as Authorization: Bearer."`
+	TraceOneIn   int64         `setting:"trace_one_in" kind:"int" max:"1000000" default:"100" help:"One model call in so many is traced; 1 traces all. Calls whose traceparent header says that they are sampled are traced always."`
+
 	LedgerHold  string `setting:"ledger_hold" kind:"enum" enum:"overlap,before" default:"overlap" help:"overlap: a call goes to its provider while its credits are being set aside; nothing reaches the client before that is on disk. before: the provider waits too, so that no crash leaves a call that we pay for without a record; it costs a commit more."`
 	LedgerAck   string `setting:"ledger_ack" kind:"enum" enum:"durable,async" default:"durable" help:"durable: the last byte of an answer waits until its charge is on disk. async: it does not wait; a crash may charge the calls of the last moment by their last progress report."`
 	FreeCredits int64  `setting:"free_credits" kind:"int" max:"1000000" default:"200" help:"Credits that the free plan gives each month, the first time when the e-mail address is verified."`

@@ -55,6 +55,7 @@ type call struct {
 	hold    *credit.Hold // nil for a call that cannot cost anything
 	heldAt  int64        // on the pulse's clock
 	entry   usage.Entry
+	traced  *traced // nil for most
 
 	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
 	cancel        context.CancelFunc
@@ -105,7 +106,7 @@ func (s *Service) handler(op *operation) web.Handler {
 
 // call carries one call: its steps are in the order that decides which refusal
 // comes first.
-func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) error {
+func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (err error) {
 	s.begin.Do(s.startPulse)
 	h := w.Header()
 	h["Request-Id"] = h["X-Request-Id"]
@@ -128,6 +129,10 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) er
 	if !s.open.add(c) {
 		return ErrShutdown
 	}
+	if t := s.needs.Tracer.Begin(r.Header["Traceparent"], c.began); t != nil {
+		c.traced = &traced{Trace: t}
+	}
+	defer func() { s.timed.observe(c, err) }()
 	defer c.leave()
 	if err := s.readBody(c, r); err != nil {
 		return err

@@ -1,6 +1,12 @@
 package gateway
 
-import "github.com/rephlo/rephlo/internal/money"
+import (
+	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/obs"
+)
+
+// Trace sends the spans of calls to t; before the first call.
+func (s *Service) Trace(t *obs.Tracer) { s.needs.Tracer = t }
 
 // WithCredits is withCredits for a charge that is durable.
 func WithCredits(body []byte, charged, remaining money.Credits) []byte {

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/usage"
@@ -62,6 +63,8 @@ type Needs struct {
 	// HoldFirst lets the vendor wait until the hold is durable, so that no call
 	// costs us anything without a record; else both happen at the same time.
 	HoldFirst bool
+	// Tracer sends the spans of some calls; nil traces none.
+	Tracer *obs.Tracer
 	// HideVendor leaves out the header that names who served a call.
 	HideVendor bool
 
@@ -129,6 +132,7 @@ type Service struct {
 	begin  sync.Once
 	free   pricing.Prices // what a test key pays
 	short  shortfalls
+	timed  timed
 }
 
 // New returns a Service that takes calls until Drain.

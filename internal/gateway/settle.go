@@ -89,6 +89,9 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 		e.VendorModel, e.Provider = c.route.VendorModel, c.route.Provider.Name
 		e.CostPico = c.vendorCost(u.counts)
 	}
+	if c.traced != nil {
+		c.traced.settled = e
+	}
 	c.note(e)
 	if c.hold == nil {
 		e.Charged = 0

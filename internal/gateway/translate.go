@@ -30,6 +30,9 @@ const (
 	laneTranslated
 )
 
+// String names l for spans.
+func (l lane) String() string { return [...]string{"none", "same", "translated"}[l] }
+
 // laneOf returns how r can serve the call.
 func (c *call) laneOf(r *catalog.Route) lane {
 	v := c.s.needs.Vendors[r.Provider.Vendor]

@@ -143,7 +143,14 @@ func (c *call) tryAt(r *catalog.Route, try route.Try, again bool, f func(llm.Rep
 			c.s.needs.Routes.DoneRetry()
 		}
 	}()
+	var start time.Time
+	if c.traced != nil {
+		start = c.s.needs.Now()
+	}
 	err = c.send(f)
+	if c.traced != nil {
+		c.traced.tried(c, start, err)
+	}
 	result = route.Result{
 		Kind: llm.KindOf(err),
 		// What the client or we ended says nothing of the deployment, nor does a

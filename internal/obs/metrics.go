@@ -28,7 +28,7 @@ func NewMetrics(version string) *Metrics {
 
 // Handler shows the metrics in the formats of Prometheus.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second, MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second, MaxRequestsInFlight: 4, EnableOpenMetrics: true})
 }
 
 // Histogram counts how often a value fell where; observing takes no lock and
@@ -37,6 +37,16 @@ type Histogram struct{ prometheus.Observer }
 
 // Seconds observes a duration.
 func (h Histogram) Seconds(d time.Duration) { h.Observe(d.Seconds()) }
+
+// Exemplar observes a duration, of which the trace with this id is an example;
+// "" for none.
+func (h Histogram) Exemplar(d time.Duration, trace string) {
+	if o, ok := h.Observer.(prometheus.ExemplarObserver); ok && trace != "" {
+		o.ObserveWithExemplar(d.Seconds(), prometheus.Labels{"trace_id": trace})
+		return
+	}
+	h.Seconds(d)
+}
 
 // Latencies are the bounds of a histogram in seconds, from a microsecond to ten
 // seconds.

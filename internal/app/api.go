@@ -23,6 +23,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/job"
+	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/dialect"
 	anthropicdialect "github.com/rephlo/rephlo/internal/llm/dialect/anthropic"
@@ -95,7 +96,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Counters: counters,
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, Counters: counters,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"), Tracer: s.tracer(),
@@ -170,6 +171,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting, Left: s.grantsLeft},
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
 		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
+		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},

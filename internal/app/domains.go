@@ -12,6 +12,7 @@ import (
 	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/role"
@@ -44,6 +45,7 @@ type Domains struct {
 	Trail    *trail.Service
 
 	Approvals *approval.Service
+	Limits    *limit.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -63,6 +65,7 @@ func NewDomains(core *Core, node string) *Domains {
 	})
 	d.Levels = tier.New(tier.Needs{DB: core.DB, Bus: core.Bus, Audit: core.Audit, Log: core.Log, Now: core.Now, Base: tier.Defaults(core.Config.FreeCredits)})
 	d.Tiers = d.Levels.Table
+	d.Limits = limit.New(limit.Needs{DB: core.DB, Bus: core.Bus, Audit: core.Audit, Log: core.Log, Now: core.Now})
 	d.Plans = subscription.New(subscription.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,
 		Audit: core.Audit, Previews: core.Cursors, Default: core.Config.DefaultTier, Born: d.born, Happened: d.planHappened,

@@ -120,6 +120,11 @@ func (s *Server) begin(ctx context.Context) error {
 	s.onStop(func(context.Context) error { s.core.Settings.Stop(); return nil })
 	s.domains.Levels.Start(ctx)
 	s.onStop(func(context.Context) error { s.domains.Levels.Stop(); return nil })
+	if err := s.domains.Limits.Load(ctx); err != nil {
+		return err
+	}
+	s.domains.Limits.Start(ctx)
+	s.onStop(func(context.Context) error { s.domains.Limits.Stop(); return nil })
 	if err := s.domains.Credits.Start(ctx); err != nil {
 		return err
 	}

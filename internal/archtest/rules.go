@@ -31,6 +31,7 @@ var Rules = map[string][]string{
 	"privacy":  {"ui"},
 	"tier":     {},
 	"account":  {"approval"},
+	"limit":    {"tier"},
 	"trail":    {},
 	"mfa":      {"account", "approval"},
 	"passkey":  {"account"},

@@ -49,6 +49,9 @@ type Needs struct {
 	Terms   func() money.Terms    // how vendor prices become credits, of a call that begins now
 	Tiers   *tier.Table           // what there is to buy; nil: nothing
 	Plans   Plans                 // who has what; nil: all have tier.Unlimited
+	// Own returns a tier with the limits of its own that somebody has, from
+	// memory; nil: nobody has any.
+	Own func(userID string, t *tier.Tier) *tier.Tier
 	// Counters keep the limits; nil: those of this process alone.
 	Counters *cache.Counters
 	Log      *slog.Logger

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/money"
 )
 
@@ -48,6 +49,29 @@ func TestTheLimitsOfATierAreKept(t *testing.T) {
 		}
 		if r := w.post(chat("single", ""), "Authorization", "Bearer poor"); r.status != 402 {
 			t.Errorf("another user: %d %s", r.status, r.body)
+		}
+	})
+}
+
+func TestSomebodysOwnLimitsAreKept(t *testing.T) {
+	t.Parallel()
+	run(t, quick(), 1000*money.Credit, func(t *testing.T, w *world) {
+		w.one.does(says(200, okAnswer))
+		w.plans.set("free")
+		w.own.Store(&limit.Override{UserID: user, CreditsPerDay: 1})
+		if r := w.post(chat("single", "")); r.status != 429 || r.code() != "daily_credit_limit" {
+			t.Errorf("with a millionth of a credit for the day: %d %s", r.status, r.body)
+		}
+		w.own.Store(&limit.Override{UserID: user, RequestsPerMinute: 3})
+		for n := range 5 {
+			r := w.post(chat("single", ""))
+			if want := n < 3; (r.status == 200) != want || !want && limitOf(r) != "user requests" || r.header.Get("X-Ratelimit-Limit-Requests") != "3" {
+				t.Errorf("call %d: %d %s of %s", n+1, r.status, r.body, r.header.Get("X-Ratelimit-Limit-Requests"))
+			}
+		}
+		w.own.Store(nil)
+		if r := w.post(chat("single", "")); r.header.Get("X-Ratelimit-Limit-Requests") != "10" {
+			t.Errorf("with those of the tier again: %v", r.header)
 		}
 	})
 }

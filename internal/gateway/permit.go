@@ -21,12 +21,16 @@ type Everybody string
 // TierOf implements Plans.
 func (e Everybody) TierOf(string) string { return string(e) }
 
-// plan returns the caller's tier; without one that is known nothing is allowed.
+// plan returns the caller's tier, with the limits that are the caller's own; without one that is known nothing is allowed.
 func (c *call) plan() *tier.Tier {
-	if t := c.s.needs.Tiers.Tier(c.s.needs.Plans.TierOf(c.actor.UserID)); t != nil {
-		return t
+	t := c.s.needs.Tiers.Tier(c.s.needs.Plans.TierOf(c.actor.UserID))
+	switch {
+	case t == nil:
+		return &nobody
+	case c.s.needs.Own != nil:
+		return c.s.needs.Own(c.actor.UserID, t)
 	}
-	return &nobody
+	return t
 }
 
 // nobody is the tier of a user whose tier is not in the table.

@@ -25,6 +25,7 @@ import (
 	"github.com/rephlo/rephlo/internal/egress"
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
+	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/llm/vendors/anthropic"
@@ -217,6 +218,13 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 	return access.Actor{}, access.ErrNoCredential
 }
 
+func (w *world) ownLimits(_ string, t *tier.Tier) *tier.Tier {
+	if o := w.own.Load(); o != nil {
+		return o.Over(t)
+	}
+	return t
+}
+
 // plans says who has which tier; others have no limits.
 type plans struct {
 	mu sync.Mutex
@@ -250,6 +258,7 @@ type world struct {
 	watched *watched      // forwards to one and two
 	models  *catalog.Service
 	plans   plans
+	own     atomic.Pointer[limit.Override] // of user; nil: those of the tier
 	credits *credit.Service
 	calls   *gateway.Service
 	routes  *route.Table
@@ -355,7 +364,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	client := egress.NewClient(egress.Options{})
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
-		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
+		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Own: w.ownLimits, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
 		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "azure": azure.New(client, time.Now), "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})

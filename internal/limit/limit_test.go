@@ -143,16 +143,12 @@ func TestWhatIsNoLimitIsRefused(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		n := newNode(t, db, false)
-		for body, status := range map[string]int{
-			`{` + because + `}`:                                                          422,
-			`{"requestsPerMinute":0,` + because + `}`:                                    422,
-			`{"tokensPerMinute":-1,` + because + `}`:                                     422,
-			`{"creditsPerDay":0,` + because + `}`:                                        422,
-			`{"requestsPerMinute":5}`:                                                    422,
-			`{"requestsPerMinute":5,"expiresAt":"2020-01-01T00:00:00Z",` + because + `}`: 422,
+		for _, fields := range []string{
+			``, `"requestsPerMinute":0,`, `"tokensPerMinute":-1,`, `"creditsPerDay":0,`, `"requestsPerMinute":5,"expiresAt":"2020-01-01T00:00:00Z",`,
 		} {
-			n.ask("admin", "PUT", "/admin/users/ada/limits", body, status)
+			n.ask("admin", "PUT", "/admin/users/ada/limits", `{`+fields+because+`}`, 422)
 		}
+		n.ask("admin", "PUT", "/admin/users/ada/limits", `{"requestsPerMinute":5}`, 422)
 		n.ask("admin", "PUT", "/admin/users/eve/limits", `{"requestsPerMinute":5,`+because+`}`, 404)
 		n.ask("ops", "PUT", "/admin/users/ada/limits", `{"requestsPerMinute":5,`+because+`}`, 403)
 	})

@@ -31,6 +31,15 @@ func (s store) overdue(ctx context.Context, now time.Time) ([]string, error) {
 	return s.ids(ctx, `SELECT id FROM account_user WHERE state = 'suspended' AND state_until <= $1 ORDER BY id`, now.UnixMicro())
 }
 
+// leavers returns whom nothing keeps from being erased any more.
+func (s store) leavers(ctx context.Context, until time.Time, limit int) ([]User, error) {
+	const q = selectUser + `WHERE state = 'deleted' AND state_until IS NOT NULL AND state_until <= $1 ORDER BY state_until, id LIMIT $2`
+	return sqldb.All(ctx, s.db, "find accounts to erase", func(row sqldb.Row) (User, error) {
+		u, err := scanUser(row)
+		return u.User, err
+	}, q, until.UnixMicro(), limit)
+}
+
 func (s store) addState(ctx context.Context, c StateChange) error {
 	const q = `INSERT INTO account_state (id, user_id, from_state, to_state, reason, created_by, created_at, until, lifted_at, lifted_by)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, '')`

@@ -16,7 +16,8 @@ const (
 	PasswordReset   Event = "password_reset"
 	PasswordChanged Event = "password_changed"
 	EmailChanged    Event = "email_changed"
-	Closed          Event = "closed" // an administrator ended the sign-ins
+	Closed          Event = "closed"  // an administrator ended the sign-ins
+	Leaving         Event = "leaving" // the account was deleted
 )
 
 // Change is what follows when somebody's way to sign in has changed.
@@ -46,7 +47,7 @@ func (s *Service) Forgot(ctx context.Context, email, address, back string) error
 	}
 	return s.deliver(ctx, func(ctx context.Context) (mail.Message, error) {
 		to := ""
-		if err == nil && Usable(u.User, s.Now()) == nil {
+		if err == nil && MaySignIn(u.User, s.Now()) == nil {
 			to = u.ID
 		}
 		link, err := s.link(ctx, purposeReset, to, email, back, resetLife)
@@ -83,7 +84,7 @@ func (s *Service) resetUser(ctx context.Context, text string) (user, error) {
 		return user{}, err
 	}
 	u, err := s.store.byID(ctx, t.userID)
-	if errors.Is(err, ErrUnknown) || err == nil && (Usable(u.User, s.Now()) != nil || emailKey(u.Email) != emailKey(t.email)) {
+	if errors.Is(err, ErrUnknown) || err == nil && (MaySignIn(u.User, s.Now()) != nil || emailKey(u.Email) != emailKey(t.email)) {
 		return user{}, errNoToken
 	}
 	return u, err
@@ -125,7 +126,7 @@ func (s *Service) resetUserNow(ctx context.Context, t token) (user, error) {
 	if err != nil {
 		return u, err
 	}
-	if emailKey(u.Email) != emailKey(t.email) || u.State == StateDeleted {
+	if emailKey(u.Email) != emailKey(t.email) || u.State == StateDeleted && !u.Leaving(s.Now()) {
 		return u, errNoToken
 	}
 	if u.Verified {

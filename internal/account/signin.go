@@ -86,7 +86,7 @@ func (s *Service) verify(ctx context.Context, u user, password string) (ok, rene
 
 // welcome is what follows the right password.
 func (s *Service) welcome(ctx context.Context, u user, password string, renew bool) (User, error) {
-	if err := Usable(u.User, s.Now()); err != nil {
+	if err := MaySignIn(u.User, s.Now()); err != nil {
 		return User{}, unavailable(errors.Join(err, s.tried(ctx, u.ID, "password", err)))
 	}
 	u.LastLoginAt = s.Now()
@@ -112,7 +112,7 @@ func (s *Service) welcome(ctx context.Context, u user, password string, renew bo
 // SignedIn records that u proved who they are by other means than a password.
 // ErrSuspended, ErrBanned: they may not sign in.
 func (s *Service) SignedIn(ctx context.Context, u User) error {
-	if err := Usable(u, s.Now()); err != nil {
+	if err := MaySignIn(u, s.Now()); err != nil {
 		return unavailable(errors.Join(err, s.tried(ctx, u.ID, "passkey", err)))
 	}
 	return unavailable(s.DB.InTx(ctx, func(ctx context.Context) error {

@@ -32,6 +32,8 @@ type Turn struct {
 	Until  time.Time    // of a suspension; zero: until somebody ends it
 	Notify bool         // tell the person by mail
 	From   string       // the state before, for the Turned hook
+
+	own bool // they do it to themselves
 }
 
 // Who names who makes the change.
@@ -104,7 +106,7 @@ func (s *Service) Unban(ctx context.Context, userID string, t Turn) (User, error
 
 // turn brings somebody from one of the states to another.
 func (s *Service) turn(ctx context.Context, userID, to, action string, t Turn, from ...string) (User, error) {
-	if t.By.UserID == userID {
+	if t.By.UserID == userID && !t.own {
 		return User{}, ErrOwn
 	}
 	var u user
@@ -134,7 +136,7 @@ func (s *Service) turn(ctx context.Context, userID, to, action string, t Turn, f
 			if err := s.Closing(ctx, userID); err != nil {
 				return err
 			}
-			if err := s.Changed(ctx, Change{User: u.User, Event: Closed, SignOut: true}); err != nil {
+			if err := s.Changed(ctx, Change{User: u.User, Event: closing(to), SignOut: true}); err != nil {
 				return fmt.Errorf("end the sign-ins of %s: %w", userID, err)
 			}
 		}
@@ -152,6 +154,14 @@ func (s *Service) turn(ctx context.Context, userID, to, action string, t Turn, f
 		return s.Bus.Publish(ctx, busKind, userID)
 	})
 	return u.User, unavailable(err)
+}
+
+// closing names what ends the sign-ins of somebody in a new state.
+func closing(state string) Event {
+	if state == StateDeleted {
+		return Leaving
+	}
+	return Closed
 }
 
 // remember writes the history: the line of the state that ends is lifted.

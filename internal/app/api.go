@@ -153,6 +153,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 			AnthropicErrors: dialect.WriteError(anthropicdialect.Errors{}, docURL(cfg)), GoogleErrors: dialect.WriteError(googledialect.Gemini{}, docURL(cfg)),
 		},
 		account.API{Accounts: d.Accounts},
+		account.LeaveAPI{Accounts: d.Accounts, Grace: days(core.Settings, setting.GraceDays)},
 		account.PreferenceAPI{Accounts: d.Accounts, Model: usableModel(models, tiers, plans, cfg.APIURL+"/"), Plan: d.planShown},
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		mfa.AdminAPI{Factors: d.Factors, Accounts: d.Accounts, Approvals: d.Approvals, Audit: core.Audit},

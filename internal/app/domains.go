@@ -125,8 +125,13 @@ func (d *Domains) turned(ctx context.Context, u account.User, t account.Turn) er
 	switch {
 	case u.State == account.StateSuspended:
 		return d.Plans.Pause(ctx, u.ID, why)
-	case u.State == account.StateBanned:
+	case u.State == account.StateBanned || u.State == account.StateDeleted:
 		return d.Plans.Close(ctx, u.ID, why)
+	case t.From == account.StateDeleted:
+		if err := d.Trail.Record(ctx, u.ID, trail.Restored, ""); err != nil || !u.Verified {
+			return err
+		}
+		return d.Plans.Return(ctx, u.ID, u.CreatedAt)
 	case t.From == account.StateSuspended:
 		return d.Plans.Resume(ctx, u.ID, why)
 	case t.From == account.StateBanned && u.Verified:
@@ -159,7 +164,7 @@ func (d *Domains) keysAllowed(user string, mode apikey.Mode) int {
 // born says when a user signed up and whether the address is proven.
 func (d *Domains) born(ctx context.Context, id string) (at time.Time, verified bool, err error) {
 	u, err := d.Accounts.ByID(ctx, id)
-	return u.CreatedAt, u.Verified, err
+	return u.CreatedAt, u.Verified && u.State != account.StateDeleted, err
 }
 
 // equip gives a new administrator every right and the start grant.

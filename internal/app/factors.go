@@ -57,7 +57,7 @@ func (s *Server) accountChanged(p *identityParts) func(context.Context, account.
 				return err
 			}
 		}
-		if c.Event == account.EmailChanged || c.Event == account.Closed { // they are told already, or are not to be
+		if c.Event == account.EmailChanged || c.Event == account.Closed || c.Event == account.Leaving { // they are told already, or are not to be
 			return nil
 		}
 		return s.core.Mail.Send(ctx, notice(c.User.Email, "Your password was changed",

@@ -39,6 +39,23 @@ func (s *Server) newPrivacy(p *identityParts) {
 			u, err := d.Accounts.ByID(ctx, userID)
 			return whoIs(u), err
 		},
+		Leavers: func(ctx context.Context, limit int) ([]personal.Person, error) {
+			users, err := d.Accounts.Leavers(ctx, limit)
+			var out []personal.Person
+			for _, u := range users {
+				out = append(out, whoIs(u))
+			}
+			return out, err
+		},
+		Erased: func(ctx context.Context, p personal.Person) error {
+			if err := core.Audit.Write(ctx, audit.Change{Action: "users.erase", Type: "user", ID: p.ID, Actor: audit.System}); err != nil {
+				return err
+			}
+			if err := d.Accounts.Forgotten(ctx, p.ID); err != nil || p.Email == "" {
+				return err
+			}
+			return core.Mail.Send(ctx, account.ErasedMail(p.Email))
+		},
 		Asked: func(ctx context.Context, e privacy.Export) error {
 			return d.Trail.Record(ctx, e.UserID, trail.DataExported, e.ID)
 		},

@@ -88,7 +88,7 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 	if got := core.terms(); got.CreditValue != 20_000 || got.Increment != 100_000 || got.Multiplier != 13_000 {
 		t.Errorf("new charges are by %v", got)
 	}
-	for key, name := range map[setting.Key[int64]]string{setting.BonusDays: "credits bonusExpiryDays", setting.WebhookLogDays: "webhooks logDays", setting.DiagnosticsDays: "retention diagnosticsDays"} {
+	for key, name := range map[setting.Key[int64]]string{setting.BonusDays: "credits bonusExpiryDays", setting.WebhookLogDays: "webhooks logDays", setting.DiagnosticsDays: "retention diagnosticsDays", setting.GraceDays: "privacy deletionGraceDays"} {
 		category, name, _ := strings.Cut(name, " ")
 		put(category, map[string]any{name: 7})
 		if got := days(core.Settings, key)().Hours(); got != 7*24 {

@@ -22,7 +22,7 @@ var (
 	}
 	accountKinds = map[account.Event]trail.Kind{
 		account.PasswordReset: trail.PasswordReset, account.PasswordChanged: trail.PasswordChanged, account.EmailChanged: trail.EmailChanged,
-		account.Closed: trail.SignedOut,
+		account.Closed: trail.SignedOut, account.Leaving: trail.Deleted,
 	}
 )
 
@@ -40,6 +40,11 @@ func (d *Domains) signedIn(ctx context.Context, a sso.Arrival) error {
 	kind := trail.SignIn
 	if a.NewDevice {
 		kind = trail.NewDevice
+	}
+	if a.User.State == account.StateDeleted {
+		if err := d.Accounts.ComeBack(ctx, a.User.ID); err != nil {
+			return err
+		}
 	}
 	if err := d.Trail.Record(ctx, a.User.ID, kind, strings.Join(a.Session.AMR, " ")); err != nil || !a.NewDevice {
 		return err

@@ -9,5 +9,10 @@
 // does not fetch it, and ends with the file after 24 hours. A job that is cut off
 // begins again, and what it wrote before is removed.
 //
+// An erasure follows a deletion that was not undone in time. The parts forget one
+// after the other, each in a transaction and each so that doing it again changes
+// nothing; the account is the last. A process that ends in between loses nothing:
+// the next run finds the account and begins again.
+//
 // Tables: privacy_export, privacy_chunk.
 package privacy

@@ -67,12 +67,16 @@ type Needs struct {
 	Parts []personal.Part
 	// Person returns somebody with an account, or a fault that is fault.NotFound.
 	Person func(ctx context.Context, userID string) (personal.Person, error)
+	// Leavers returns up to limit people to forget; Erased is called in the
+	// transaction in which the last part has forgotten somebody.
+	Leavers func(ctx context.Context, limit int) ([]personal.Person, error)
+	Erased  func(ctx context.Context, p personal.Person) error
 	// Asked is called in the transaction that takes an order; Done in the one that
 	// finishes an export.
 	Asked, Done func(ctx context.Context, e Export) error
 }
 
-// Service exports what is known about people. It is safe for concurrent use.
+// Service exports what is known about people, and forgets them. It is safe for concurrent use.
 type Service struct {
 	Needs
 	store store
@@ -88,6 +92,7 @@ const (
 func New(n Needs) *Service {
 	s := &Service{Needs: n, store: store{n.DB}, links: n.Box.Subkey("privacy/links/v1")}
 	n.Jobs.Handle(exportJob, s.handle, job.Options{Attempts: attempts, AtOnce: 1})
+	n.Jobs.Schedule("privacy.erase", job.Every{Period: time.Hour, Offset: 47 * time.Minute}, s.Erase)
 	n.Jobs.Schedule("privacy.cleanup", job.Every{Period: time.Hour, Offset: 41 * time.Minute}, s.Sweep)
 	return s
 }

@@ -86,6 +86,12 @@ func (s store) chunk(ctx context.Context, e Export, n int64) (content []byte, er
 	return content, nil
 }
 
+// forget removes the exports of somebody.
+func (s store) forget(ctx context.Context, userID string) error {
+	_, err := s.db.Change(ctx, "remove exports", `DELETE FROM privacy_export WHERE user_id = $1`, userID)
+	return err
+}
+
 func (s store) sweep(ctx context.Context, now time.Time) error {
 	_, err := s.db.Change(ctx, "sweep exports", `DELETE FROM privacy_export WHERE expires_at <= $1`, now.UnixMicro())
 	return err

@@ -18,6 +18,10 @@ func (s *Service) Export(ctx context.Context, p personal.Person, to personal.She
 // Erase implements personal.Part. Who had which rights stays, as
 // what others may answer for, without the words about it.
 func (s *Service) Erase(ctx context.Context, p personal.Person) error {
+	const end = `UPDATE role_assignment SET ended_at = $2, ended_by = 'system' WHERE user_id = $1 AND ended_at IS NULL`
+	if _, err := s.store.db.Change(ctx, "end the roles of a person", end, p.ID, s.Now().UnixMicro()); err != nil {
+		return err
+	}
 	return personal.Erase(ctx, s.store.db, p,
 		`UPDATE role_assignment SET reason = '' WHERE user_id = $1`,
 		`UPDATE role_override SET reason = '' WHERE user_id = $1`,

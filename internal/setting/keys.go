@@ -43,6 +43,7 @@ var (
 
 	WebhookLogDays = whole("webhooks", "logDays", 30, 1, 365, "How long deliveries of webhooks are kept.")
 
+	GraceDays       = whole("privacy", "deletionGraceDays", 14, 1, 90, "How long people who deleted their account can undo it, before everything about them is erased; for new deletions only.")
 	DiagnosticsDays = whole("retention", "diagnosticsDays", 90, 1, 365, "How long diagnostics that people send are kept.")
 )
 

@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/calendar"
+	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/tier"
 )
 
 // Pause stops the collection of a user's money while their account is suspended,
@@ -77,6 +80,28 @@ func (s *Service) Close(ctx context.Context, user string, why Why) error {
 // now, in the transaction that ctx carries or in its own.
 func (s *Service) Open(ctx context.Context, user string) error {
 	return s.StartFree(ctx, user, s.now())
+}
+
+// Return gives a user who deleted their account and came back the free
+// subscription, counted from when they signed up, in the transaction that ctx
+// carries or in its own. Its credits begin with the next cycle: leaving and coming
+// back gives nothing.
+func (s *Service) Return(ctx context.Context, user string, signedUp time.Time) error {
+	return s.DB.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.store.live(ctx, user); !errors.Is(err, ErrUnknown) {
+			return err
+		}
+		now, anchor := s.now(), signedUp.UTC().Truncate(time.Second)
+		v := Subscription{
+			ID: id.New("sub", now), UserID: user, Tier: tier.Free, Cycle: Monthly, Mode: ModeFree, State: Active,
+			Anchor: anchor, Allocated: credit.CycleOf(anchor, now), Version: 1, CreatedAt: now,
+		}
+		added, err := s.store.add(ctx, v)
+		if err != nil || !added {
+			return err // somebody was quicker
+		}
+		return s.record(ctx, v, "", Why{Cause: "returned"})
+	})
 }
 
 // errNothing ends a change that changes nothing.

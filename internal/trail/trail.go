@@ -36,7 +36,9 @@ const (
 	KeyRevoked      Kind = "api_key_revoked"
 	TokenReused     Kind = "token_reused"
 	SignedOut       Kind = "signed_out_by_operator"
-	DataExported    Kind = "data_exported"    // a copy of everything was asked for
+	DataExported    Kind = "data_exported" // a copy of everything was asked for
+	Deleted         Kind = "account_deleted"
+	Restored        Kind = "account_restored"
 	Disowned        Kind = "sign_in_disowned" // its owner says that it was not theirs
 )
 

@@ -65,7 +65,7 @@ func (s *Service) halfway(ctx context.Context, in Interaction) (account.User, Fa
 	if errors.Is(err, account.ErrUnknown) {
 		return account.User{}, Factors{}, nil
 	}
-	if err != nil || account.Usable(u, now) != nil || (in.ProvedAt.Before(u.SignedOutAt) || in.ProvedAt.Before(u.PasswordAt)) {
+	if err != nil || account.MaySignIn(u, now) != nil || (in.ProvedAt.Before(u.SignedOutAt) || in.ProvedAt.Before(u.PasswordAt)) {
 		return account.User{}, Factors{}, err
 	}
 	f, err := s.Factors(ctx, u)

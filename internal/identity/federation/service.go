@@ -188,7 +188,7 @@ func (s *Service) owner(ctx context.Context, p Person) (account.User, bool, erro
 		return account.User{}, false, unavailable(err)
 	}
 	u, err := s.Accounts.ByID(ctx, i.UserID)
-	if errors.Is(err, account.ErrUnknown) || err == nil && u.State == account.StateDeleted {
+	if errors.Is(err, account.ErrUnknown) || err == nil && u.State == account.StateDeleted && !u.Leaving(s.Now()) {
 		_, err := s.store.remove(ctx, i.UserID, i.ID)
 		return account.User{}, false, unavailable(err)
 	}

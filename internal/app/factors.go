@@ -109,6 +109,11 @@ func (s *Server) addPasskeys(p *identityParts) error {
 		DB: core.DB, Box: core.Box, Log: core.Log, Now: core.Now, Name: "Rephlo", Accounts: s.domains.Accounts,
 		Origin: core.Config.IDPURL, Others: []string{core.Config.APIURL},
 		Removable: func(ctx context.Context, u account.User, left int) error {
+			if left == 0 {
+				if err := s.otherWay(ctx, p, u.ID); err != nil {
+					return err
+				}
+			}
 			st, err := factors.Status(ctx, u)
 			if err == nil && st.Required && left == 0 && !st.Enrolled() {
 				err = passkey.ErrMandatory
@@ -133,6 +138,20 @@ func (s *Server) addPasskeys(p *identityParts) error {
 		return n > 0, err
 	}
 	core.Jobs.Schedule("identity.passkeys", job.Every{Period: time.Hour}, p.passkeys.Sweep)
+	return err
+}
+
+// otherWay returns nil when somebody signs in with a password or an account
+// elsewhere, as well as with passkeys.
+func (s *Server) otherWay(ctx context.Context, p *identityParts, userID string) error {
+	has, err := s.domains.Accounts.HasPassword(ctx, userID)
+	if err != nil || has {
+		return err
+	}
+	linked, err := p.federation.List(ctx, userID)
+	if err == nil && len(linked) == 0 {
+		err = passkey.ErrOnlyWay
+	}
 	return err
 }
 

@@ -43,7 +43,8 @@ func (s *Service) Rename(ctx context.Context, userID, passkeyID, name string) er
 }
 
 // Remove takes a passkey away from u. ErrUnknown; ErrMandatory when a role
-// requires a factor and this is the last.
+// requires a factor and this is the last; ErrOnlyWay when nothing else signs u
+// in.
 func (s *Service) Remove(ctx context.Context, u account.User, passkeyID string) error {
 	return unavailable(s.DB.InTx(ctx, func(ctx context.Context) error {
 		ok, err := s.store.remove(ctx, u.ID, passkeyID)

@@ -20,6 +20,7 @@ var (
 	ErrTooMany     = fault.New(fault.Conflict, "too_many_passkeys", "You have 20 passkeys, which is the most. Remove one you do not use.")
 	ErrUnknown     = fault.New(fault.NotFound, "not_found", "You have no such passkey.")
 	ErrMandatory   = fault.New(fault.Forbidden, "forbidden", "Your role requires a second factor. Add another one before you remove this.")
+	ErrOnlyWay     = fault.New(fault.Conflict, "invalid_state", "This passkey is the only way in which you sign in. Set a password first, by the link for a forgotten one, or add another passkey.")
 	errName        = fault.New(fault.Unprocessable, "validation_error", "Use 1 to 60 characters for the name, without line breaks.").At("name")
 )
 

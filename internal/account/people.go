@@ -40,6 +40,12 @@ func (s *Service) People(ctx context.Context, f Filter, limit int) ([]User, erro
 	return out, unavailable(err)
 }
 
+// Staff returns the ids of the active people who have a role.
+func (s *Service) Staff(ctx context.Context) ([]string, error) {
+	out, err := s.store.staff(ctx)
+	return out, unavailable(err)
+}
+
 // like returns a pattern that finds part anywhere.
 func like(part string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(strings.TrimSpace(part))) + "%"

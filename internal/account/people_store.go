@@ -26,6 +26,10 @@ func (s store) setStaff(ctx context.Context, userID string, has bool) (bool, err
 	return changed(res, err, "mark a person with a role")
 }
 
+func (s store) staff(ctx context.Context) ([]string, error) {
+	return s.ids(ctx, `SELECT id FROM account_user WHERE staff AND state = $1 ORDER BY id`, StateActive)
+}
+
 // overdue returns whose suspension was to end before now.
 func (s store) overdue(ctx context.Context, now time.Time) ([]string, error) {
 	return s.ids(ctx, `SELECT id FROM account_user WHERE state = 'suspended' AND state_until <= $1 ORDER BY id`, now.UnixMicro())

@@ -20,6 +20,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 	"github.com/rephlo/rephlo/internal/job"
@@ -173,6 +174,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
 		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
+		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff},
+		keys.AdminAPI{Keys: id.signing},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},

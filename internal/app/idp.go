@@ -68,7 +68,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	core := s.core
 	p := &identityParts{
 		server:  oauth.Server{Issuer: core.Config.IDPURL, Resource: core.Config.APIURL},
-		signing: keys.New(keys.Needs{DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now}),
+		signing: core.SigningKeys(),
 		grants: grant.New(grant.Needs{
 			DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now, Reused: s.tokenReused,
 		}),

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -38,6 +39,8 @@ type Needs struct {
 	Box *seal.Box
 	Log *slog.Logger
 	Now func() time.Time
+	// Audit remembers what administrators do with the keys; nil: nothing does.
+	Audit *audit.Log
 }
 
 // Service signs, and tells which keys are ours. It is safe for concurrent use.
@@ -47,6 +50,7 @@ type Service struct {
 	bus   *bus.Bus
 	log   *slog.Logger
 	now   func() time.Time
+	audit *audit.Log
 
 	ring     atomic.Pointer[ring]
 	loading  sync.Mutex // held while the table is read
@@ -56,7 +60,7 @@ type Service struct {
 
 // New returns a Service without keys; Start loads them.
 func New(n Needs) *Service {
-	s := &Service{db: n.DB, store: store{n.DB, n.Box}, bus: n.Bus, log: n.Log, now: n.Now}
+	s := &Service{db: n.DB, store: store{n.DB, n.Box}, bus: n.Bus, log: n.Log, now: n.Now, audit: n.Audit}
 	s.ring.Store(&ring{byKid: map[string]key{}})
 	n.Bus.Subscribe(busKind, func(string) { s.stale.Store(true) })
 	return s

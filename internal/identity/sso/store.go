@@ -65,6 +65,19 @@ func (s store) end(ctx context.Context, sessionID string, at time.Time) (bool, e
 	return changed(res, err, "end session")
 }
 
+// owner returns whose sign-in that is; ErrUnknown when it has ended.
+func (s store) owner(ctx context.Context, sessionID string) (userID string, err error) {
+	const q = `SELECT user_id FROM sso_session WHERE id = $1 AND ended_at IS NULL`
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, sessionID).Scan(&userID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", ErrUnknown
+	}
+	if err != nil {
+		return "", fmt.Errorf("read session: %w", err)
+	}
+	return userID, nil
+}
+
 // open lists a user's sessions that have not ended, the newest first.
 func (s store) open(ctx context.Context, userID string) ([]string, error) {
 	const q = `SELECT id FROM sso_session WHERE user_id = $1 AND ended_at IS NULL ORDER BY created_at DESC, id DESC`

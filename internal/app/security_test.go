@@ -1,0 +1,68 @@
+package app
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/audit"
+)
+
+// Administrators see where others are signed in, without addresses unless they
+// may see them, and end it; and they change the keys that sign tokens.
+func TestSignInsAndSigningKeysAreAdministered(t *testing.T) {
+	t.Parallel()
+	f := newStaff(t)
+	now := time.Now().UnixMicro()
+	ops := f.users[access.RoleOps].ID
+	sqlRun(t, f.Server, `INSERT INTO sso_session (id, hash, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at)
+		VALUES ('ses_ops', $1, $2, $3, 'mfa', 'pwd otp mfa', '203.0.113.9', 'curl/8', $3, $3)`, []byte("h"), ops, now)
+	send := func(role, method, path, body string) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+		r.Host = strings.TrimPrefix(f.core.Config.APIURL, "http://")
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+f.token(f.users[role].ID, "admin", 0))
+		rec := httptest.NewRecorder()
+		f.mux.ServeHTTP(rec, r)
+		return rec
+	}
+	reason := `{"reason":"` + why + `"}`
+	for _, path := range []string{"/admin/sessions", "/admin/users/" + ops + "/sessions"} {
+		if rec := send(access.RoleAuditor, http.MethodGet, path, ""); rec.Code != 200 || !strings.Contains(rec.Body.String(), "ses_ops") || strings.Contains(rec.Body.String(), "203.0.113.9") {
+			t.Errorf("an auditor sees %s: %d %s", path, rec.Code, rec.Body)
+		}
+		if rec := send(access.RoleSuperAdmin, http.MethodGet, path, ""); !strings.Contains(rec.Body.String(), "203.0.113.9") {
+			t.Errorf("a super_admin sees %s", rec.Body)
+		}
+	}
+	for _, want := range []int{204, 404} {
+		if rec := send(access.RoleSuperAdmin, http.MethodDelete, "/admin/sessions/ses_ops", reason); rec.Code != want {
+			t.Errorf("end it: %d %s, want %d", rec.Code, rec.Body, want)
+		}
+	}
+	if rec := send(access.RoleSuperAdmin, http.MethodGet, "/admin/sessions", ""); strings.Contains(rec.Body.String(), "ses_ops") {
+		t.Errorf("it goes on: %s", rec.Body)
+	}
+	if rec := send(access.RoleSuperAdmin, http.MethodPost, "/admin/signing-keys/rotate", reason); rec.Code != 201 || !strings.Contains(rec.Body.String(), `"state":"pending"`) {
+		t.Errorf("rotate: %d %s", rec.Code, rec.Body)
+	}
+	list, err := f.parts.signing.List(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if rec := send(access.RoleSuperAdmin, http.MethodPost, "/admin/signing-keys/"+list[1].KID+"/revoke", reason); rec.Code != 204 {
+		t.Errorf("revoke: %d %s", rec.Code, rec.Body)
+	}
+	if rec := send(access.RoleAuditor, http.MethodGet, "/admin/signing-keys", ""); rec.Code != 200 || strings.Contains(rec.Body.String(), list[1].KID) || !strings.Contains(rec.Body.String(), list[0].KID) {
+		t.Errorf("the keys are %d %s", rec.Code, rec.Body)
+	}
+	for _, action := range []string{"sessions.end", "signing_keys.rotate", "signing_keys.revoke"} {
+		es, err := f.core.Audit.List(t.Context(), audit.Filter{Action: action}, 2)
+		if err != nil || len(es) != 1 || es[0].Actor != f.users[access.RoleSuperAdmin].ID || es[0].Reason != why {
+			t.Errorf("%s: %+v, %v", action, es, err)
+		}
+	}
+}

@@ -24,6 +24,7 @@ func (a API) Mount(m *web.Mux) {
 		mount(op.path, op, s.handler(op))
 	}
 	web.Route(m, "POST /v1/estimate", a.estimated, access.Needs(access.ScopeInference), web.Status(http.StatusOK), web.Tag(tagCalls), web.Doc("What a call would cost, without making it"))
+	web.Route(m, "GET /v1/rate-limit", a.rate, access.Needs(), web.Doc("Where you stand with every limit"))
 	mount("/v1/messages/count_tokens", opMessages, func(w http.ResponseWriter, r *http.Request) error {
 		return s.count(countMessages, w, r)
 	})

@@ -62,6 +62,10 @@ const (
 	ViewSettings   Permission = "settings.view"
 	EditSettings   Permission = "settings.edit"
 
+	ViewKeys   Permission = "api_keys.view"
+	RevokeKeys Permission = "api_keys.revoke"
+	ViewUsage  Permission = "analytics.view_usage"
+
 	ViewApprovals   Permission = "approvals.view"
 	DecideApprovals Permission = "approvals.decide"
 )
@@ -98,18 +102,18 @@ var table = []struct {
 	},
 	{
 		[]string{RoleAdmin, RoleOps, RoleSupport, RoleAnalyst},
-		[]Permission{"coupons.view", ViewBalance, ViewHistory, ViewModels, ViewProviders, ViewTiers, ViewPrices, "analytics.view_usage"},
+		[]Permission{"coupons.view", ViewBalance, ViewHistory, ViewModels, ViewProviders, ViewTiers, ViewPrices, ViewUsage},
 	},
 	{
 		[]string{RoleAdmin, RoleOps, RoleSupport},
-		[]Permission{GrantCredits, ViewPII, UnsuspendUsers, ViewWebhooks, "api_keys.view", ViewContent, ViewJobs},
+		[]Permission{GrantCredits, ViewPII, UnsuspendUsers, ViewWebhooks, ViewKeys, ViewContent, ViewJobs},
 	},
 	{
 		[]string{RoleAdmin, RoleOps},
 		[]Permission{
 			CreatePlans, EditPlans, CancelPlans, ReactivatePlans, "licenses.create", "licenses.activate", "licenses.deactivate",
 			"coupons.create", "coupons.edit", "coupons.approve_redemption", "campaigns.create", EditUsers, SuspendUsers, EditModels, MoveModels,
-			EditProviders, "billing.manage", ManageWebhooks, "api_keys.revoke", ManageContent, RunJobs,
+			EditProviders, "billing.manage", ManageWebhooks, RevokeKeys, ManageContent, RunJobs,
 		},
 	},
 	{

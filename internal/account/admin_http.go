@@ -20,6 +20,9 @@ type AdminAPI struct {
 	// Roles returns the roles of somebody, and Holders who has a role.
 	Roles   func(ctx context.Context, userID string) ([]string, error)
 	Holders func(ctx context.Context, role string) ([]string, error)
+	// Overview returns what else is known of somebody, as far as a reader may see
+	// it.
+	Overview func(ctx context.Context, reader access.Actor, u User) (Overview, error)
 
 	ban approval.Operation[bans]
 }
@@ -29,6 +32,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	view := access.Allows(access.ViewUsers)
 	web.Route(m, "GET /admin/users", a.list, view, web.Doc("List and search people"))
 	web.Route(m, "GET /admin/users/{id}", a.one, view, web.Doc("Show a person and the history of their account"))
+	web.Route(m, "GET /admin/users/{id}/overview", a.overview, view, a.Accounts.Person(), web.Doc("Show a person, their subscription, credits and limits"))
 	web.Route(m, "PATCH /admin/users/{id}", a.edit, access.Allows(access.EditUsers), withAddress(), web.Doc("Change a person's profile"))
 	web.Route(m, "POST /admin/users/{id}/suspend", a.suspend, access.Allows(access.SuspendUsers), web.Doc("Lock a person out for some time"))
 	web.Route(m, "POST /admin/users/{id}/unsuspend", a.turn(a.Accounts.Unsuspend), access.Allows(access.UnsuspendUsers), web.Doc("End a suspension"))
@@ -94,6 +98,7 @@ type peopleInput struct {
 	Search string    `query:"search" maxLength:"254"`
 	Status string    `query:"status" enum:"active,suspended,banned,deleted"`
 	Role   string    `query:"role" maxLength:"64"`
+	Tier   string    `query:"tier" maxLength:"40" doc:"Of their subscription"`
 	Sort   string    `query:"sort" enum:"created_at,last_login_at" default:"created_at"`
 	After  time.Time `query:"created_after"`
 	Before time.Time `query:"created_before"`
@@ -114,7 +119,7 @@ func (a AdminAPI) list(ctx context.Context, in *peopleInput) (*peopleOutput, err
 	if err != nil {
 		return nil, err
 	}
-	f := Filter{Search: in.Search, State: in.Status, Sort: Sort(in.Sort), After: in.After, Before: in.Before}
+	f := Filter{Search: in.Search, State: in.Status, Tier: in.Tier, Sort: Sort(in.Sort), After: in.After, Before: in.Before}
 	if !reader.May(access.ViewPII) && f.Search != "" && !strings.HasPrefix(f.Search, "usr_") {
 		return nil, access.ErrPermission.Saying("To search by address or name you need the permission %s. Search by id.", access.ViewPII).With("permission", access.ViewPII)
 	}

@@ -22,6 +22,7 @@ const (
 type Filter struct {
 	Search        string   // a part of the address, username or name, or the id
 	State         string   // as it is stored
+	Tier          string   // of their subscription
 	IDs           []string // only these, when not nil
 	After, Before time.Time
 	Sort          Sort
@@ -111,6 +112,12 @@ func (s *Service) SignOut(ctx context.Context, userID, reason string) error {
 		}
 		return s.Bus.Publish(ctx, busKind, userID)
 	}))
+}
+
+// SetTier notes the tier of somebody's subscription, so that people can be found by it, in
+// the transaction that ctx carries or in its own.
+func (s *Service) SetTier(ctx context.Context, userID, tier string) error {
+	return unavailable(s.store.setTier(ctx, userID, tier))
 }
 
 // SetStaff marks whether somebody has a role, in the transaction that ctx

@@ -21,6 +21,10 @@ func (s store) signOut(ctx context.Context, userID string, at time.Time) error {
 	return s.exec(ctx, "sign out", `UPDATE account_user SET signed_out_at = $2 WHERE id = $1`, userID, at.UnixMicro())
 }
 
+func (s store) setTier(ctx context.Context, userID, tier string) error {
+	return s.exec(ctx, "note a tier", `UPDATE account_user SET tier = $2 WHERE id = $1 AND tier <> $2`, userID, tier)
+}
+
 func (s store) setStaff(ctx context.Context, userID string, has bool) (bool, error) {
 	res, err := s.db.Q(ctx).ExecContext(ctx, `UPDATE account_user SET staff = $2 WHERE id = $1 AND staff <> $2`, userID, has)
 	return changed(res, err, "mark a person with a role")
@@ -88,6 +92,7 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		byNewest  = `ORDER BY created_at DESC, id DESC LIMIT $8`
 		byLatest  = `ORDER BY COALESCE(last_login_at, 0) DESC, id DESC LIMIT $8`
 		noEnd     = int64(1) << 62
+		byTier    = `AND tier = $9 `
 		firstMore = 9
 	)
 	page, order := newest, byNewest
@@ -106,14 +111,17 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		since = f.After.UnixMicro()
 	}
 	args := []any{search, f.Search, f.State, since, until, f.Seen, f.SeenID, limit}
-	only := ""
+	only, more := "", firstMore
+	if f.Tier != "" {
+		only, more, args = byTier, firstMore+1, append(args, f.Tier)
+	}
 	if f.IDs != nil {
 		places := make([]string, 0, len(f.IDs))
 		for i, userID := range f.IDs {
-			places = append(places, "$"+strconv.Itoa(firstMore+i))
+			places = append(places, "$"+strconv.Itoa(more+i))
 			args = append(args, userID)
 		}
-		only = "AND id IN (" + strings.Join(places, ", ") + ") "
+		only += "AND id IN (" + strings.Join(places, ", ") + ") "
 	}
 	rows, err := s.db.Q(ctx).QueryContext(ctx, selectUser+where+only+page+order, args...)
 	if err != nil {

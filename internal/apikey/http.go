@@ -65,7 +65,8 @@ func optional(t time.Time) *time.Time {
 	return &t
 }
 
-type listInput struct {
+// ListInput is a page of keys, and which it has.
+type ListInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor"`
 	Mode   string `query:"mode" enum:"live,test"`
@@ -76,18 +77,23 @@ type listOutput struct{ Body list.Page[Shown] }
 
 const listName = "api-keys"
 
-func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+func (a API) list(ctx context.Context, in *ListInput) (*listOutput, error) {
 	actor, err := access.From(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return a.page(ctx, actor.UserID, in)
+}
+
+// page returns one page of a user's keys.
+func (a API) page(ctx context.Context, userID string, in *ListInput) (*listOutput, error) {
 	f := Filter{Mode: Mode(in.Mode), Status: Status(in.Status)}
 	if in.Cursor != "" {
 		if err := a.Cursors.Decode(listName, in.Cursor, &f.Before); err != nil {
 			return nil, err
 		}
 	}
-	keys, err := a.Keys.List(ctx, actor.UserID, f, in.Limit+1)
+	keys, err := a.Keys.List(ctx, userID, f, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}

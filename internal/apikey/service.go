@@ -232,6 +232,26 @@ func (s *Service) publish(ctx context.Context, userID, keyID string, h []byte) e
 // so that k rests until there are fewer or the plan allows more.
 func (s *Service) Surplus(k Key) bool { return k.Older >= s.plan(k.UserID, k.Mode) }
 
+// RevokeAny is Revoke for whoever's key it is, with what then does in the same
+// transaction. It returns the key as it is after it.
+func (s *Service) RevokeAny(ctx context.Context, keyID string, then func(ctx context.Context, k Key) error) (Key, error) {
+	var k Key
+	err := s.store.db.InTx(ctx, func(ctx context.Context) error {
+		userID, err := s.store.ownerOf(ctx, keyID)
+		if err != nil {
+			return err
+		}
+		if err := s.Revoke(ctx, userID, keyID); err != nil {
+			return err
+		}
+		if k, err = s.store.byID(ctx, userID, keyID, s.now()); err != nil {
+			return err
+		}
+		return then(ctx, k)
+	})
+	return k, unavailable(err)
+}
+
 func (s *Service) tell(ctx context.Context, k Key, revoked bool) error {
 	if s.happened == nil {
 		return nil

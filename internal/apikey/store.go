@@ -122,6 +122,18 @@ func (s store) byID(ctx context.Context, userID, keyID string, now time.Time) (K
 	return k, nil
 }
 
+// ownerOf returns whose key it is, or fault.ErrNotFound.
+func (s store) ownerOf(ctx context.Context, keyID string) (userID string, err error) {
+	err = s.db.Q(ctx).QueryRowContext(ctx, `SELECT user_id FROM apikey_key WHERE id = $1`, keyID).Scan(&userID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fault.ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("look for the owner of an api key: %w", err)
+	}
+	return userID, nil
+}
+
 // list returns keys with ids below f.Before; ids rise with time.
 func (s store) list(ctx context.Context, userID string, f Filter, limit int, now time.Time) ([]Key, error) {
 	rows, err := s.db.Q(ctx).QueryContext(ctx, listSQL, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)

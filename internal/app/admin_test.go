@@ -115,6 +115,7 @@ func (f *staff) post(path, body string) {
 	r.Host = strings.TrimPrefix(f.core.Config.APIURL, "http://")
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+f.token(f.users[access.RoleSuperAdmin].ID, "admin", 0))
+	r.Header.Set("Idempotency-Key", path)
 	rec := httptest.NewRecorder()
 	f.mux.ServeHTTP(rec, r)
 	if rec.Code >= http.StatusMultipleChoices {
@@ -142,6 +143,7 @@ func TestAdministration(t *testing.T) {
 	// In this order: what is remembered gives somebody another role.
 	t.Run("who may do what", func(t *testing.T) { whoMayDoWhat(t, f) })
 	t.Run("what is remembered", func(t *testing.T) { isRemembered(t, f) })
+	t.Run("what is shown of people", func(t *testing.T) { peopleAreShown(t, f) })
 	t.Run("what people hold", func(t *testing.T) { holdingsFollow(t, f) })
 	t.Run("nobody else", func(t *testing.T) { nobodyElse(t, f) }) // it locks people out, so it is the last
 }

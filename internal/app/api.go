@@ -137,6 +137,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		return health.State(state), reason
 	})
 	s.health.Register("disk", diskState(cfg.Data))
+	person := d.Accounts.Person()
 	for _, part := range []web.Mounter{
 		health.API{Health: s.health},
 		setup,
@@ -159,29 +160,30 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		mfa.API{Factors: d.Factors, Accounts: d.Accounts},
 		mfa.AdminAPI{Factors: d.Factors, Accounts: d.Accounts, Approvals: d.Approvals, Audit: core.Audit},
 		sso.API{Sessions: id.sessions},
-		trail.API{Trail: d.Trail, Cursors: core.Cursors},
+		trail.API{Trail: d.Trail, Cursors: core.Cursors, Person: person},
 		data,
-		self.Apps{Grants: id.grants, Clients: id.clients},
+		self.Apps{Grants: id.grants, Clients: id.clients, Person: person},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance},
-		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance},
+		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance, Person: person},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
-		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors},
+		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person},
 		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
+		apikey.AdminAPI{Keys: d.Keys, Cursors: core.Cursors, Audit: core.Audit, Person: person},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
 		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting, Left: s.grantsLeft},
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
-		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders},
+		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders, Overview: s.overview},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
-		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff},
+		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},
 		setting.AdminAPI{Settings: core.Settings, Approvals: d.Approvals, Cursors: core.Cursors, TestMail: core.testMail},
 		webhook.API{Webhooks: d.Webhooks, Cursors: core.Cursors},
-		webhook.AdminAPI{Webhooks: d.Webhooks, Cursors: core.Cursors, Audit: core.Audit},
+		webhook.AdminAPI{Webhooks: d.Webhooks, Cursors: core.Cursors, Audit: core.Audit, Person: person},
 	} {
 		part.Mount(m)
 	}

@@ -99,6 +99,13 @@ func (d *Domains) granted(ctx context.Context, g credit.Given) error {
 }
 
 func (d *Domains) planHappened(ctx context.Context, v subscription.Subscription, e subscription.Event) error {
+	tier, err := d.Plans.LiveTier(ctx, v.UserID)
+	if err == nil {
+		err = d.Accounts.SetTier(ctx, v.UserID, tier)
+	}
+	if err != nil {
+		return err
+	}
 	if v.Live() {
 		if err := d.Webhooks.Fit(ctx, v.UserID, endpointsOf(d.Tiers.Tier(v.Tier))); err != nil {
 			return err

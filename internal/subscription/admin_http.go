@@ -15,12 +15,16 @@ import (
 type AdminAPI struct {
 	Plans   *Service
 	Cursors list.Cursors
+	// Person is for routes about one person: it checks that there is one and who
+	// may see them.
+	Person web.Option
 }
 
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
 	view, edit := access.Allows(access.ViewPlans), access.Allows(access.EditPlans)
 	web.Route(m, "GET /admin/subscriptions", a.list, view, web.Doc("List subscriptions, newest first"))
+	web.Route(m, "GET /admin/users/{id}/subscriptions", a.ofPerson, view, a.Person, web.Doc("List a person's subscriptions, newest first"))
 	web.Route(m, "GET /admin/subscriptions/{id}", a.one, view, web.Doc("Show a subscription"))
 	web.Route(m, "GET /admin/subscriptions/{id}/events", a.events, view, web.Doc("List what happened to a subscription, newest first"))
 	web.Route(m, "POST /admin/subscriptions", a.start, access.Allows(access.CreatePlans), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user a subscription that nobody pays for"))
@@ -51,6 +55,15 @@ func (a AdminAPI) list(ctx context.Context, in *listInput) (*listOutput, error) 
 			return a.Plans.List(ctx, f, limit)
 		})
 	return &listOutput{page}, err
+}
+
+type ofPersonInput struct {
+	PageInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a AdminAPI) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, error) {
+	return a.list(ctx, &listInput{PageInput: in.PageInput, UserID: in.ID})
 }
 
 // IDInput names a subscription.

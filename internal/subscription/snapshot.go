@@ -55,6 +55,16 @@ func (s *Service) TierOf(user string) string {
 	return name
 }
 
+// LiveTier returns the tier of the user's live subscription, as the transaction
+// sees it that ctx carries; "" when there is none.
+func (s *Service) LiveTier(ctx context.Context, user string) (string, error) {
+	v, err := s.store.live(ctx, user)
+	if errors.Is(err, ErrUnknown) {
+		return "", nil
+	}
+	return v.Tier, err
+}
+
 // tierOf is the tier whose rights a subscription gives.
 func (s *Service) tierOf(v Subscription) string {
 	if v.Mode == ModeFree || v.State == Suspended || !v.Live() {

@@ -14,12 +14,17 @@ import (
 type API struct {
 	Trail   *Service
 	Cursors list.Cursors
+	// Person is for routes of administrators about one person: it checks that
+	// there is one and who may see them.
+	Person web.Option
 }
 
 // Mount registers the route.
 func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/users/me/security-events", a.list, access.Needs(access.ScopeAccountManage),
 		web.Doc("List sign-ins, failed tries, and changes of how you sign in, newest first"))
+	web.Route(m, "GET /admin/users/{id}/activity", a.ofPerson, access.Allows(access.ViewUsers), a.Person,
+		web.Doc("List what happened to a person's account, newest first"))
 }
 
 // Places tells handlers where a request comes from; address returns that.
@@ -31,7 +36,8 @@ func Places(address func(*http.Request) string) web.Middleware {
 	}
 }
 
-type listInput struct {
+// ListInput is a page of events.
+type ListInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor" maxLength:"500"`
 }
@@ -47,7 +53,7 @@ type securityEvent struct {
 
 type listOutput struct{ Body list.Page[securityEvent] }
 
-func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+func (a API) list(ctx context.Context, in *ListInput) (*listOutput, error) {
 	actor, err := access.From(ctx)
 	if err != nil {
 		return nil, err
@@ -55,10 +61,32 @@ func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if actor.KeyID != "" {
 		return nil, access.ErrNotByKey
 	}
-	page, err := list.Make(a.Cursors, "security-events "+actor.UserID, in.Cursor, in.Limit, func(e Event) securityEvent {
+	return a.page(ctx, actor.UserID, true, in)
+}
+
+type ofPersonInput struct {
+	ListInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a API) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, error) {
+	reader, err := access.From(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.page(ctx, in.ID, reader.May(access.ViewPII), &in.ListInput)
+}
+
+// page returns one page of what happened to somebody's account; from where only
+// if places may be seen.
+func (a API) page(ctx context.Context, userID string, places bool, in *ListInput) (*listOutput, error) {
+	page, err := list.Make(a.Cursors, "security-events "+userID, in.Cursor, in.Limit, func(e Event) securityEvent {
+		if !places {
+			e.Address, e.Agent = "", ""
+		}
 		return securityEvent{e.ID, e.Kind, e.Detail, e.Address, e.Agent, e.At.UTC().Truncate(time.Second)}
 	}, func(e Event) string { return e.ID }, func(before string, limit int) ([]Event, error) {
-		return a.Trail.List(ctx, actor.UserID, before, limit)
+		return a.Trail.List(ctx, userID, before, limit)
 	})
 	return &listOutput{page}, err
 }

@@ -19,18 +19,23 @@ type API struct {
 	Parts func(ctx context.Context, user, call string) ([]credit.Part, error)
 	// Allowed says what a user's plan includes; nil: everything.
 	Allowed func(user string) Allowance
+	// Person is for routes of administrators about one person: it checks that
+	// there is one and who may see them.
+	Person web.Option
 }
 
 // Mount registers the routes.
 func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/usage", a.list, access.Needs(access.ScopeCredits), web.Doc("List your model calls, newest first"))
 	web.Route(m, "GET /v1/usage/{requestId}", a.get, access.Needs(access.ScopeCredits), web.Doc("Show one model call and how its price was made"))
+	web.Route(m, "GET /admin/users/{id}/usage", a.ofPerson, access.Allows(access.ViewUsage), a.Person, web.Doc("List a person's model calls, newest first"))
 	a.mountStats(m)
 }
 
 var errDate = fault.New(fault.Invalid, "invalid_request", "The time is not one that this list reads.")
 
-type listInput struct {
+// ListInput is a page of model calls, and which it has.
+type ListInput struct {
 	Limit     int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor    string `query:"cursor" maxLength:"500"`
 	StartDate string `query:"start_date" maxLength:"40" doc:"From this day (UTC) or RFC 3339 time"`
@@ -44,11 +49,27 @@ type listInput struct {
 
 type listOutput struct{ Body list.Page[Record] }
 
-func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+func (a API) list(ctx context.Context, in *ListInput) (*listOutput, error) {
 	actor, err := access.From(ctx)
 	if err != nil {
 		return nil, err
 	}
+	first, _ := a.historyFrom(actor.UserID)
+	return a.page(ctx, actor.UserID, first, in)
+}
+
+type ofPersonInput struct {
+	ListInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+// ofPerson shows administrators more than the person's plan shows.
+func (a API) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, error) {
+	return a.page(ctx, in.ID, time.Time{}, &in.ListInput)
+}
+
+// page returns one page of a user's calls since first.
+func (a API) page(ctx context.Context, user string, first time.Time, in *ListInput) (_ *listOutput, err error) {
 	f := Filter{ModelID: in.ModelID, Operation: in.Operation, Status: in.Status, KeyID: in.KeyID, ClientID: in.ClientID}
 	if f.From, err = parseTime("start_date", in.StartDate, 0); err != nil {
 		return nil, err
@@ -56,9 +77,8 @@ func (a API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if f.Until, err = parseTime("end_date", in.EndDate, 1); err != nil {
 		return nil, err
 	}
-	first, _ := a.historyFrom(actor.UserID)
 	f.From = later(f.From, first)
-	entries, next, err := a.Usage.List(ctx, actor.UserID, f, in.Limit, in.Cursor)
+	entries, next, err := a.Usage.List(ctx, user, f, in.Limit, in.Cursor)
 	if err != nil {
 		return nil, err
 	}

@@ -218,5 +218,5 @@ func cell(s string) string {
 func (a API) mountStats(m *web.Mux) {
 	needs := access.Needs(access.ScopeCredits)
 	web.Route(m, "GET /v1/usage/stats", a.stats, needs, web.Doc("Add your usage up by day, hour, model, operation, key or app"))
-	m.Handle("GET /v1/usage/export", a.export, needs, web.Doc("Take a copy of your usage as a table"), web.Gives(http.StatusOK, "text/csv", nil), web.Params(listInput{}))
+	m.Handle("GET /v1/usage/export", a.export, needs, web.Doc("Take a copy of your usage as a table"), web.Gives(http.StatusOK, "text/csv", nil), web.Params(ListInput{}))
 }

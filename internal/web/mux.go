@@ -130,11 +130,13 @@ func Permission(name string) Option {
 	}
 }
 
-// All is several options as one.
+// All is several options as one. A nil Option does nothing, here and elsewhere.
 func All(opts ...Option) Option {
 	return func(r *route) {
 		for _, o := range opts {
-			o(r)
+			if o != nil {
+				o(r)
+			}
 		}
 	}
 }
@@ -169,7 +171,9 @@ func (m *Mux) route(pattern string, opts []Option) *route {
 	method, path, _ := strings.Cut(pattern, " ")
 	rt := &route{method: method, path: path, errors: m.writeError, body: defaultBody}
 	for _, o := range opts {
-		o(rt)
+		if o != nil {
+			o(rt)
+		}
 	}
 	m.routes = append(m.routes, rt)
 	m.byPath[pattern] = rt

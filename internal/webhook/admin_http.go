@@ -15,12 +15,16 @@ type AdminAPI struct {
 	Webhooks *Service
 	Cursors  list.Cursors
 	Audit    *audit.Log // nil: nothing is remembered
+	// Person is for routes about one person: it checks that there is one and who
+	// may see them.
+	Person web.Option
 }
 
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
 	view, manage := access.Allows(access.ViewWebhooks), access.Allows(access.ManageWebhooks)
 	web.Route(m, "GET /admin/webhooks", a.list, view, web.Doc("List webhook endpoints, newest first"))
+	web.Route(m, "GET /admin/users/{id}/webhooks", a.ofPerson, view, a.Person, web.Doc("List a person's webhook endpoints, newest first"))
 	web.Route(m, "GET /admin/webhooks/deliveries", a.deliveries, view, web.Doc("List deliveries of webhooks, newest first"))
 	web.Route(m, "POST /admin/webhooks/deliveries/{id}/replay", a.replay, manage, web.Status(http.StatusAccepted), web.Doc("Make a delivery again"))
 	web.Route(m, "POST /admin/webhooks/{id}/disable", a.disable, manage, web.Doc("Switch a webhook endpoint off; its owner cannot switch it on again"))
@@ -46,6 +50,15 @@ func (a AdminAPI) list(ctx context.Context, in *adminListInput) (*adminListOutpu
 			return a.Webhooks.List(ctx, in.UserID, before, limit)
 		})
 	return &adminListOutput{page}, err
+}
+
+type ofPersonInput struct {
+	PageInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a AdminAPI) ofPerson(ctx context.Context, in *ofPersonInput) (*adminListOutput, error) {
+	return a.list(ctx, &adminListInput{in.PageInput, in.ID})
 }
 
 type adminDeliveriesInput struct {

@@ -16,12 +16,16 @@ import (
 type Apps struct {
 	Grants  *grant.Service
 	Clients *client.Service
+	// Person is for routes of administrators about one person: it checks that
+	// there is one and who may see them.
+	Person web.Option
 }
 
 // Mount registers the routes.
 func (a Apps) Mount(m *web.Mux) {
 	manage := access.Needs(access.ScopeAccountManage)
 	web.Route(m, "GET /v1/users/me/apps", a.list, manage, web.Doc("List the apps that have access to your account"))
+	web.Route(m, "GET /admin/users/{id}/apps", a.ofPerson, access.Allows(access.ViewUsers), a.Person, web.Doc("List the apps that have access to a person's account"))
 	web.Route(m, "DELETE /v1/users/me/apps/{clientId}", a.remove, manage, web.Doc("Take an app's access away; its tokens die at once"))
 }
 
@@ -44,6 +48,19 @@ func (a Apps) list(ctx context.Context, _ *struct{}) (*connectedAppsOutput, erro
 	if err != nil {
 		return nil, err
 	}
+	return a.of(ctx, userID)
+}
+
+type ofPersonInput struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a Apps) ofPerson(ctx context.Context, in *ofPersonInput) (*connectedAppsOutput, error) {
+	return a.of(ctx, in.ID)
+}
+
+// of returns the apps that somebody has let in.
+func (a Apps) of(ctx context.Context, userID string) (*connectedAppsOutput, error) {
 	list, err := a.Grants.Apps(ctx, userID)
 	if err != nil {
 		return nil, err

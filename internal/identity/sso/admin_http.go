@@ -15,6 +15,9 @@ type AdminAPI struct {
 	Audit    *audit.Log
 	// Staff returns who has a role.
 	Staff func(ctx context.Context) ([]string, error)
+	// Person is for routes about one person: it checks that there is one and who
+	// may see them.
+	Person web.Option
 }
 
 // recent is how long ago the sign-in may be of who ends those of others.
@@ -24,7 +27,7 @@ const recent = 5 * time.Minute
 func (a AdminAPI) Mount(m *web.Mux) {
 	view := access.Allows(access.ViewSecurity)
 	web.Route(m, "GET /admin/sessions", a.staff, view, web.Doc("List the sign-ins of administrators"))
-	web.Route(m, "GET /admin/users/{id}/sessions", a.ofUser, view, web.Doc("List where a person is signed in"))
+	web.Route(m, "GET /admin/users/{id}/sessions", a.ofUser, view, a.Person, web.Doc("List where a person is signed in"))
 	web.Route(m, "DELETE /admin/sessions/{id}", a.end, access.Allows(access.ManageSecurity), access.Recent(recent, a.Sessions.Now), web.Doc("End a sign-in"))
 }
 

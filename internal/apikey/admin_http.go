@@ -1,0 +1,54 @@
+package apikey
+
+import (
+	"context"
+
+	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/web"
+)
+
+// AdminAPI is what administrators see and do of other people's keys.
+type AdminAPI struct {
+	Keys    *Service
+	Cursors list.Cursors
+	Audit   *audit.Log
+	// Person is for routes about one person: it checks that there is one and who
+	// may see them.
+	Person web.Option
+}
+
+// Mount registers the routes.
+func (a AdminAPI) Mount(m *web.Mux) {
+	web.Route(m, "GET /admin/users/{id}/api-keys", a.ofPerson, access.Allows(access.ViewKeys), a.Person, web.Doc("List a person's API keys"))
+	web.Route(m, "POST /admin/api-keys/{id}/revoke", a.revoke, access.Allows(access.RevokeKeys), web.Doc("Revoke somebody's API key"))
+}
+
+type ofPersonInput struct {
+	ListInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a AdminAPI) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, error) {
+	return API{Keys: a.Keys, Cursors: a.Cursors}.page(ctx, in.ID, &in.ListInput)
+}
+
+type adminRevokeInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Reason string `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+func (a AdminAPI) revoke(ctx context.Context, in *adminRevokeInput) (*oneOutput, error) {
+	k, err := a.Keys.RevokeAny(ctx, in.ID, func(ctx context.Context, k Key) error {
+		return a.Audit.Write(ctx, audit.Change{
+			Action: "api_keys.revoke", Type: "api_key", ID: k.ID, Reason: in.Body.Reason, After: map[string]any{"userId": k.UserID, "prefix": k.Prefix},
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &oneOutput{API{Keys: a.Keys}.show(k)}, nil
+}

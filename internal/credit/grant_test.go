@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/sqldb"
@@ -188,7 +189,7 @@ func TestMyCredits(t *testing.T) {
 				return next(rw, r.WithContext(access.With(r.Context(), a, nil)))
 			}
 		}}})
-		credit.API{Credits: w.Service}.Mount(m)
+		credit.API{Credits: w.Service, Approvals: approval.New(approval.Needs{DB: db, Now: w.clock.now})}.Mount(m)
 		get := func(user, scope string) (int, map[string]any) {
 			t.Helper()
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/credits/me", nil)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 
 const (
 	busKind = "limit.override"
-	again   = 3 * time.Second // between two looks for what the bus did not tell
 )
 
 // Needs are what a Service is made of.
@@ -33,32 +31,21 @@ type Needs struct {
 // Service knows the overrides. It is safe for concurrent use.
 type Service struct {
 	Needs
-	store store
-	now   atomic.Pointer[map[string]Override] // by user; never changed
-
-	loading sync.Mutex // one at a time, so that an older look does not win
-	wake    chan struct{}
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	*bus.Follower // Load, Start and Stop
+	store         store
+	now           atomic.Pointer[map[string]Override] // by user; never changed
 }
 
 // New returns a Service that knows nothing before Load.
 func New(n Needs) *Service {
-	s := &Service{Needs: n, store: store{n.DB}, wake: make(chan struct{}, 1)}
+	s := &Service{Needs: n, store: store{n.DB}}
 	s.now.Store(&map[string]Override{})
-	n.Bus.Subscribe(busKind, func(string) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	})
+	s.Follower = n.Bus.Follow(busKind, "the limits of people", s.read)
 	return s
 }
 
-// Load reads the overrides.
-func (s *Service) Load(ctx context.Context) error {
-	s.loading.Lock()
-	defer s.loading.Unlock()
+// read is what Load does.
+func (s *Service) read(ctx context.Context) error {
 	list, err := s.store.all(ctx)
 	if err != nil {
 		return unavailable(err)
@@ -69,32 +56,6 @@ func (s *Service) Load(ctx context.Context) error {
 	}
 	s.now.Store(&byUser)
 	return nil
-}
-
-// Start follows the changes of other processes until Stop.
-func (s *Service) Start(ctx context.Context) {
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.done.Go(func() {
-		tick := time.NewTicker(again)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.wake:
-			case <-tick.C:
-			}
-			s.reload(ctx)
-		}
-	})
-}
-
-// Stop ends what Start began.
-func (s *Service) Stop() {
-	if s.stop != nil {
-		s.stop()
-		s.done.Wait()
-	}
 }
 
 // Of returns what somebody has in place of the limits of their tier now, from
@@ -159,18 +120,9 @@ func (s *Service) change(ctx context.Context, userID, reason, action string, do 
 		if err := s.Audit.Write(ctx, audit.Change{Action: action, Type: "user", ID: userID, Reason: reason, Before: shown(before), After: shown(after)}); err != nil {
 			return err
 		}
-		s.DB.AfterCommit(ctx, func() { s.reload(context.Background()) })
+		s.DB.AfterCommit(ctx, s.Refresh)
 		return s.Bus.Publish(ctx, busKind, userID)
 	}))
-}
-
-// reload is Load, tried again a few seconds later when it fails.
-func (s *Service) reload(ctx context.Context) {
-	bounded, cancel := context.WithTimeout(ctx, again)
-	defer cancel()
-	if err := s.Load(bounded); err != nil && ctx.Err() == nil {
-		s.Log.WarnContext(ctx, "reading the limits of people failed", "err", err)
-	}
 }
 
 func shown(o Override) map[string]any {

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,12 +32,9 @@ type Needs struct {
 // Service knows the settings. It is safe for concurrent use.
 type Service struct {
 	Needs
-	store store
-	now   atomic.Pointer[snapshot]
-	wake  chan struct{}
-	stop  context.CancelFunc
-	done  sync.WaitGroup
-	load1 sync.Mutex // one load at a time, so that an older one does not win
+	*bus.Follower // Load, Start and Stop
+	store         store
+	now           atomic.Pointer[snapshot]
 }
 
 // snapshot is what holds at one moment; it never changes.
@@ -58,63 +54,26 @@ type version struct {
 }
 
 const (
-	busKind = "setting.changed"
-	again   = 3 * time.Second // between two looks for what the bus did not tell
+	busKind  = "setting.changed"
+	loadTime = 3 * time.Second
 )
 
 // New returns a Service with the defaults; Load reads what was changed.
 func New(n Needs) *Service {
-	s := &Service{Needs: n, store: store{n.DB}, wake: make(chan struct{}, 1)}
+	s := &Service{Needs: n, store: store{n.DB}}
 	s.now.Store(s.snapshot(nil))
-	n.Bus.Subscribe(busKind, func(string) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	})
+	s.Follower = n.Bus.Follow(busKind, "the settings", s.read)
 	return s
 }
 
-// Load reads the settings of the database.
-func (s *Service) Load(ctx context.Context) error {
-	s.load1.Lock()
-	defer s.load1.Unlock()
+// read is what Load does.
+func (s *Service) read(ctx context.Context) error {
 	rows, err := s.store.current(ctx)
 	if err != nil {
 		return err
 	}
 	s.now.Store(s.snapshot(rows))
 	return nil
-}
-
-// Start follows the changes of other processes until Stop.
-func (s *Service) Start(ctx context.Context) {
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.done.Go(func() {
-		tick := time.NewTicker(again)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.wake:
-			case <-tick.C:
-			}
-			limit, cancel := context.WithTimeout(ctx, again)
-			if err := s.Load(limit); err != nil && ctx.Err() == nil {
-				s.Log.WarnContext(ctx, "reading the settings failed", "err", err)
-			}
-			cancel()
-		}
-	})
-}
-
-// Stop ends what Start began.
-func (s *Service) Stop() {
-	if s.stop != nil {
-		s.stop()
-		s.done.Wait()
-	}
 }
 
 // snapshot makes the values of rows. What is stored and cannot be read, because
@@ -262,7 +221,7 @@ func (s *Service) write(ctx context.Context, category string, onto int64, values
 	// Not in the transaction that ctx may carry: what it wrote may never be
 	// committed.
 	s.DB.AfterCommit(ctx, func() {
-		limit, cancel := context.WithTimeout(context.Background(), again)
+		limit, cancel := context.WithTimeout(context.Background(), loadTime)
 		defer cancel()
 		err = s.Load(limit)
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/audit"
@@ -28,18 +27,14 @@ type Needs struct {
 // this process and in others. It is safe for concurrent use.
 type Service struct {
 	Needs
-	Table *Table
-	store store
-	wake  chan struct{}
-	stop  context.CancelFunc
-	done  sync.WaitGroup
-	load1 sync.Mutex // one load at a time, so that an older one does not win
+	*bus.Follower // Load, Start and Stop
+	Table         *Table
+	store         store
 }
 
 const (
 	busKind = "tier.changed"
-	again   = 3 * time.Second // between two looks for what is valid by now
-	page    = 100             // subscriptions that one transaction looks at
+	page    = 100 // subscriptions that one transaction looks at
 )
 
 // errDone says that another process has finished a change.
@@ -47,56 +42,19 @@ var errDone = errors.New("the change of the tier is done")
 
 // New returns a Service whose Table has the base; Load reads what was changed.
 func New(n Needs) *Service {
-	s := &Service{Needs: n, Table: NewTable(n.Base...), store: store{n.DB}, wake: make(chan struct{}, 1)}
-	n.Bus.Subscribe(busKind, func(string) {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	})
+	s := &Service{Needs: n, Table: NewTable(n.Base...), store: store{n.DB}}
+	s.Follower = n.Bus.Follow(busKind, "the tiers", s.read)
 	return s
 }
 
-// Load reads the changes of the database.
-func (s *Service) Load(ctx context.Context) error {
-	s.load1.Lock()
-	defer s.load1.Unlock()
+// read is what Load does.
+func (s *Service) read(ctx context.Context) error {
 	versions, err := s.store.all(ctx)
 	if err != nil {
 		return err
 	}
 	s.Table.Set(s.Base, versions, s.Now())
 	return nil
-}
-
-// Start follows the changes of other processes, and of the time, until Stop.
-func (s *Service) Start(ctx context.Context) {
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.done.Go(func() {
-		tick := time.NewTicker(again)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-s.wake:
-			case <-tick.C:
-			}
-			limit, cancel := context.WithTimeout(ctx, again)
-			if err := s.Load(limit); err != nil && ctx.Err() == nil {
-				s.Log.WarnContext(ctx, "reading the tiers failed", "err", err)
-			}
-			cancel()
-		}
-	})
-}
-
-// Stop ends what Start began.
-func (s *Service) Stop() {
-	if s.stop != nil {
-		s.stop()
-		s.done.Wait()
-	}
 }
 
 // Config is a tier with its place in history.

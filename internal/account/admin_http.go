@@ -200,19 +200,23 @@ type personOutput struct {
 const shownStates = 20
 
 func (a AdminAPI) one(ctx context.Context, in *personInput) (*personOutput, error) {
-	reader, err := access.From(ctx)
-	if err != nil {
-		return nil, err
-	}
-	u, err := a.Accounts.ByID(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	out, err := a.person(ctx, u, reader)
+	reader, _, out, err := a.look(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	return out, a.read(ctx, reader, audit.Change{Action: "users.view", Type: "user", ID: in.ID})
+}
+
+// look returns who looks, at whom, and what they see.
+func (a AdminAPI) look(ctx context.Context, userID string) (reader access.Actor, u User, out *personOutput, err error) {
+	if reader, err = access.From(ctx); err != nil {
+		return reader, u, nil, err
+	}
+	if u, err = a.Accounts.ByID(ctx, userID); err != nil {
+		return reader, u, nil, err
+	}
+	out, err = a.person(ctx, u, reader)
+	return reader, u, out, err
 }
 
 func (a AdminAPI) person(ctx context.Context, u User, reader access.Actor) (*personOutput, error) {

@@ -68,15 +68,7 @@ type overviewOutput struct {
 }
 
 func (a AdminAPI) overview(ctx context.Context, in *personInput) (*overviewOutput, error) {
-	reader, err := access.From(ctx)
-	if err != nil {
-		return nil, err
-	}
-	u, err := a.Accounts.ByID(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	p, err := a.person(ctx, u, reader)
+	reader, u, p, err := a.look(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}

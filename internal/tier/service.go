@@ -62,6 +62,8 @@ type Config struct {
 	Tier    *Tier
 	Version int64 // of the newest change, valid or not; 0: none was made
 	Waiting []Version
+
+	states []state
 }
 
 // Configs returns all tiers, the lowest first.
@@ -74,7 +76,8 @@ func (s *Service) Configs(ctx context.Context) ([]Config, error) {
 	now := s.Now()
 	for _, base := range s.Base {
 		own := versionsOf(versions, base.Name)
-		c := Config{Tier: at(unfold(base, own), now), Version: newest(own)}
+		states := unfold(base, own)
+		c := Config{Tier: at(states, now), Version: newest(own), states: states}
 		for _, v := range own {
 			if v.ValidFrom.After(now) {
 				c.Waiting = append(c.Waiting, v)
@@ -158,15 +161,16 @@ func (s *Service) Change(ctx context.Context, o Order) (Config, error) {
 		if err != nil {
 			return err
 		}
-		if err := o.Patch.check(c.Tier, o.Confirm); err != nil {
+		was := at(c.states, o.ValidFrom) // what it changes, which is of that moment
+		if err := o.Patch.check(was, o.Confirm); err != nil {
 			return err
 		}
-		next := *c.Tier
+		next := *was
 		o.Patch.apply(&next)
 		v := Version{
 			Tier: o.Tier, Number: c.Version + 1, Patch: o.Patch, Reason: o.Reason, By: o.By, At: now, ValidFrom: o.ValidFrom.UTC().Truncate(time.Microsecond),
-			Existing: o.Existing && next.CreditsPerMonth > c.Tier.CreditsPerMonth,
-			Notify:   next.MonthlyPrice > c.Tier.MonthlyPrice || next.AnnualPrice > c.Tier.AnnualPrice,
+			Existing: o.Existing && next.CreditsPerMonth > was.CreditsPerMonth,
+			Notify:   next.MonthlyPrice > was.MonthlyPrice || next.AnnualPrice > was.AnnualPrice,
 		}
 		v.Done = !v.Existing && !v.Notify
 		first, err := s.store.add(ctx, v)
@@ -176,7 +180,7 @@ func (s *Service) Change(ctx context.Context, o Order) (Config, error) {
 		if !first {
 			return ErrEdited
 		}
-		if err := s.Audit.Write(ctx, audit.Change{Action: "tier.change", Type: "tier", ID: o.Tier, Reason: o.Reason, Before: shown(c.Tier), After: shown(&next)}); err != nil {
+		if err := s.Audit.Write(ctx, audit.Change{Action: "tier.change", Type: "tier", ID: o.Tier, Reason: o.Reason, Before: shown(was), After: shown(&next)}); err != nil {
 			return err
 		}
 		return s.Bus.Publish(ctx, busKind, o.Tier)

@@ -78,3 +78,24 @@ func TestOnlyOneMakesAVersion(t *testing.T) {
 		}
 	})
 }
+
+// A change for later is measured by what the tier is then.
+func TestALaterChangeIsMeasuredByItsMoment(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		first, second := int64(2200), int64(3000) // 1,500 now: the second is twice that
+		soon := time.Now().Add(time.Hour)
+		for _, o := range []tier.Order{
+			{Tier: "pro", Patch: tier.Patch{CreditsPerMonth: &first}, ValidFrom: soon},
+			{Tier: "pro", Patch: tier.Patch{CreditsPerMonth: &second}, ValidFrom: soon.Add(time.Hour)},
+		} {
+			if _, err := s.Change(t.Context(), o); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := s.Change(t.Context(), tier.Order{Tier: "pro", Patch: tier.Patch{CreditsPerMonth: &second}}); !errors.Is(err, tier.ErrConfirm) {
+			t.Errorf("the same at once: %v, want it to be confirmed", err)
+		}
+	})
+}

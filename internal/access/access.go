@@ -49,6 +49,8 @@ type Policy struct {
 	RequestsPerMinute, TokensPerMinute, ConcurrentRequests int64
 	// Credits in a UTC day, in a UTC month and in all; 0 is no bound.
 	CreditsPerDay, CreditsPerMonth, CreditsTotal money.Credits
+	// Cache says that whole answers may be kept for a while and given again.
+	Cache bool
 }
 
 // SpendsUpTo reports whether there is a bound on what may be spent.

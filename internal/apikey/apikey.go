@@ -91,6 +91,7 @@ type Key struct {
 	Scopes     []string
 	Models     []string // ids of those it may call; empty: all
 	Limits     Limits
+	Cache      bool // whole answers may be kept and given again
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 	PausedAt   time.Time // zero: not paused
@@ -99,18 +100,18 @@ type Key struct {
 	// Older counts the user's keys of the same mode that were made before it and
 	// are neither revoked nor expired: a plan allows the oldest.
 	Older int
-	// Policy is what Models and Limits say, for the way of every call; nil when
+	// Policy is what Models, Limits and Cache say, for the way of every call; nil when
 	// they say nothing.
 	Policy *access.Policy
 }
 
-// policy returns what k's models and limits say.
+// policy returns what k's models, limits and wishes say.
 func (k Key) policy() *access.Policy {
-	if len(k.Models) == 0 && k.Limits == (Limits{}) {
+	if len(k.Models) == 0 && k.Limits == (Limits{}) && !k.Cache {
 		return nil
 	}
 	return &access.Policy{
-		Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
+		Cache: k.Cache, Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
 		ConcurrentRequests: k.Limits.ConcurrentRequests,
 		CreditsPerDay:      money.Credits(k.Limits.CreditsPerDay) * money.Credit,
 		CreditsPerMonth:    money.Credits(k.Limits.CreditsPerMonth) * money.Credit,
@@ -152,6 +153,7 @@ type NewKey struct {
 	Scopes []string // empty: llm.inference and models.read
 	Models []string // empty: all
 	Limits Limits
+	Cache  bool
 	// ExpiresAt is zero for DefaultLife; NoExpiry makes a key for ever.
 	ExpiresAt time.Time
 	NoExpiry  bool

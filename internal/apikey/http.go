@@ -36,6 +36,7 @@ type Shown struct {
 	Scopes     []string   `json:"scopes"`
 	ModelIDs   []string   `json:"modelIds" doc:"The models it may call; empty: all"`
 	Limits     Limits     `json:"limits"`
+	Cache      bool       `json:"cache" doc:"Keep whole answers for a while and give them again to the same request, where the model allows it"`
 	Status     Status     `json:"status" enum:"active,paused,expired,revoked"`
 	PausedBy   *string    `json:"pausedBy" enum:"user,plan" doc:"plan: it allows fewer keys; the oldest go on"`
 	CreatedAt  time.Time  `json:"createdAt"`
@@ -46,7 +47,7 @@ type Shown struct {
 func (a API) show(k Key) Shown {
 	out := Shown{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
-		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits,
+		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits, Cache: k.Cache,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
 	}
 	switch {
@@ -137,6 +138,7 @@ type createInput struct {
 		Scopes        []string   `json:"scopes,omitempty" enum:"llm.inference,models.read,user.info,credits.read" minItems:"1" maxItems:"4" doc:"Default: llm.inference and models.read"`
 		ModelIDs      []string   `json:"modelIds,omitempty" maxItems:"100" doc:"The models it may call. Default: all"`
 		Limits        *Limits    `json:"limits,omitempty" doc:"Besides those of your plan. Default: none"`
+		Cache         bool       `json:"cache,omitempty" doc:"Keep whole answers for a while and give them again to the same request, where the model allows it"`
 		ExpiresAt     *time.Time `json:"expiresAt,omitempty" doc:"Default: in 90 days"`
 		ExpiresInDays *int       `json:"expiresInDays,omitempty" minimum:"0" maximum:"3650" doc:"Instead of expiresAt; 0: never"`
 	}
@@ -157,7 +159,7 @@ func (a API) create(ctx context.Context, in *createInput) (*createOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes, Models: in.Body.ModelIDs}
+	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes, Models: in.Body.ModelIDs, Cache: in.Body.Cache}
 	if in.Body.Limits != nil {
 		n.Limits = *in.Body.Limits
 	}
@@ -186,6 +188,7 @@ type editInput struct {
 		Scopes    *[]string  `json:"scopes,omitempty" enum:"llm.inference,models.read,user.info,credits.read" minItems:"1" maxItems:"4"`
 		ModelIDs  *[]string  `json:"modelIds,omitempty" maxItems:"100" doc:"Empty: all models"`
 		Limits    *Limits    `json:"limits,omitempty"`
+		Cache     *bool      `json:"cache,omitempty" doc:"Keep whole answers for a while and give them again to the same request, where the model allows it"`
 		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 		NoExpiry  bool       `json:"noExpiry,omitempty" doc:"Let it never expire"`
 		Paused    *bool      `json:"paused,omitempty"`
@@ -198,7 +201,7 @@ func (a API) edit(ctx context.Context, in *editInput) (*oneOutput, error) {
 		return nil, err
 	}
 	b := in.Body
-	e := Edit{Name: b.Name, Scopes: b.Scopes, Models: b.ModelIDs, Limits: b.Limits, ExpiresAt: b.ExpiresAt, Paused: b.Paused}
+	e := Edit{Name: b.Name, Scopes: b.Scopes, Models: b.ModelIDs, Limits: b.Limits, Cache: b.Cache, ExpiresAt: b.ExpiresAt, Paused: b.Paused}
 	if b.NoExpiry {
 		e.ExpiresAt = &time.Time{}
 	}

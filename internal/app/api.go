@@ -71,7 +71,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	if err != nil {
 		return nil, err
 	}
-	counters, err := s.counters(ctx)
+	counters, kept, err := s.counters(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, Counters: counters,
+		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) },
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"), Tracer: s.tracer(),

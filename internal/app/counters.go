@@ -7,14 +7,17 @@ import (
 	"github.com/rephlo/rephlo/internal/health"
 )
 
-// counters starts what keeps the limits of calls: by itself, or with the Redis
-// that the processes share.
-func (s *Server) counters(ctx context.Context) (*cache.Counters, error) {
+// keptBytes bounds the memory of answers that may be given again.
+const keptBytes = 64 << 20
+
+// counters starts what keeps the limits of calls, and answers for a while: by
+// itself, or with the Redis that the processes share.
+func (s *Server) counters(ctx context.Context) (*cache.Counters, *cache.Kept, error) {
 	n := cache.Needs{Log: s.core.Log, Now: s.core.Now, Node: s.node, Nodes: s.domains.Credits.Nodes}
 	if url := s.core.Config.RedisURL; !url.Empty() {
 		r, err := cache.OpenRedis(url.Reveal(), s.core.Log)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		n.Redis = r
 		s.onStop(func(context.Context) error { return r.Close() })
@@ -28,5 +31,6 @@ func (s *Server) counters(ctx context.Context) (*cache.Counters, error) {
 	c := cache.New(n)
 	c.Start(ctx)
 	s.onStop(func(context.Context) error { c.Stop(); return nil })
-	return c, nil
+	kept := cache.NewKept(cache.KeptNeeds{Now: s.core.Now, Redis: n.Redis, Box: s.core.Box, Limit: keptBytes})
+	return c, kept, nil
 }

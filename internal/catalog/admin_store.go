@@ -44,13 +44,13 @@ func (w *writer) putProvider(ctx context.Context, p providerRow) {
 func (w *writer) putModel(ctx context.Context, m modelRow) {
 	const q = `
 		INSERT INTO catalog_model (id, name, state, context_length, max_output, capabilities, access, fallbacks, created_at, updated_at,
-			origin, description, parameters, replacement, notice, deprecated_at, sunset_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			origin, description, parameters, replacement, notice, deprecated_at, sunset_at, version, cache_seconds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 		ON CONFLICT (id) DO UPDATE SET name = $2, state = $3, context_length = $4, max_output = $5, capabilities = $6, access = $7, fallbacks = $8,
 			updated_at = $10, origin = $11, description = $12, parameters = $13, replacement = $14, notice = $15, deprecated_at = $16,
-			sunset_at = $17, version = $18`
+			sunset_at = $17, version = $18, cache_seconds = $19`
 	w.exec(ctx, "model", q, m.id, m.name, m.state, m.contextLength, m.maxOutput, m.capabilities, m.access, m.fallbacks, m.created.UnixMicro(), w.now,
-		m.origin, m.description, m.parameters, m.replacement, m.notice, sqldb.TimeArg(m.deprecated), sqldb.TimeArg(m.sunset), m.version)
+		m.origin, m.description, m.parameters, m.replacement, m.notice, sqldb.TimeArg(m.deprecated), sqldb.TimeArg(m.sunset), m.version, m.cacheSeconds)
 }
 
 // replaceAliases makes names the aliases of a model.

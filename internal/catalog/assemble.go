@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/secret"
 )
@@ -69,6 +70,7 @@ func newModel(row modelRow) (*Model, error) {
 	m := &Model{
 		ID: row.id, Name: row.name, Description: row.description, State: State(row.state), ContextLength: row.contextLength, MaxOutput: row.maxOutput,
 		CreatedAt: row.created, DeprecatedAt: row.deprecated, SunsetAt: row.sunset, Replacement: row.replacement,
+		CacheFor: time.Duration(row.cacheSeconds) * time.Second,
 	}
 	for _, part := range []struct {
 		what, text string

@@ -165,6 +165,9 @@ type Model struct {
 	Replacement   string    // the id of the model to use instead
 	Routes        []Route   // that take calls, best first
 	Fallbacks     []Fallback
+	// CacheFor is how long whole answers are kept for those who want it; 0: not
+	// at all.
+	CacheFor time.Duration
 
 	first Route // the primary route, also while it takes no calls
 }

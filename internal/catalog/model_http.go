@@ -98,6 +98,7 @@ type ModelFields struct {
 	Capabilities  *Capabilities `json:"capabilities,omitempty"`
 	Routes        *[]routeInput `json:"routes,omitempty" maxItems:"64"`
 	Fallbacks     *[]Fallback   `json:"fallbacks,omitempty" maxItems:"5"`
+	CacheSeconds  *int64        `json:"cacheSeconds,omitempty" minimum:"0" maximum:"3600" doc:"How long whole answers are kept for those whose API keys ask for it; 0: not at all"`
 	Reason        string        `json:"reason" minLength:"10" maxLength:"500"`
 }
 
@@ -117,6 +118,7 @@ func (f ModelFields) apply(e *Entry) {
 	set(&e.MaxOutput, f.MaxOutput)
 	set(&e.Capabilities, f.Capabilities)
 	set(&e.Fallbacks, f.Fallbacks)
+	set(&e.CacheSeconds, f.CacheSeconds)
 	if f.Routes == nil {
 		return
 	}
@@ -169,6 +171,7 @@ func (a AdminAPI) replaceModel(ctx context.Context, in *editModelInput) (*entryO
 	return a.edited(ctx, in, func(e *Entry) {
 		e.Aliases, e.Name, e.Description, e.ContextLength, e.MaxOutput = []string{}, e.ID, "", 0, 0
 		e.Capabilities, e.Fallbacks, e.Routes = Capabilities{Words: []string{"text"}}, nil, []EntryRoute{}
+		e.CacheSeconds = 0
 		in.Body.apply(e)
 	})
 }

@@ -24,6 +24,7 @@ type Entry struct {
 	Parameters    Constraints  `json:"parameters"`
 	Routes        []EntryRoute `json:"routes"`
 	Fallbacks     []Fallback   `json:"fallbacks"`
+	CacheSeconds  int64        `json:"cacheSeconds" doc:"How long whole answers are kept for those whose API keys ask for it; 0: not at all"`
 	Replacement   string       `json:"replacementModelId"`
 	Notice        string       `json:"deprecationNotice"`
 	DeprecatedAt  time.Time    `json:"deprecatedAt,omitzero"`
@@ -49,6 +50,7 @@ const (
 	maxRoutes      = 64
 	maxDescription = 2000 // bytes
 	maxRouteLimit  = 1_000_000_000
+	maxCache       = 3600 // seconds
 )
 
 // reservedIDs are words of administrators' paths.
@@ -71,6 +73,9 @@ func (e *Entry) check(t tables) error {
 	}
 	if len(e.Capabilities.Words) == 0 || len(e.Capabilities.Words) > 50 || len(e.Capabilities.Parameters) > 100 {
 		return wrong("capabilities", "list 1 to 50 of them")
+	}
+	if e.CacheSeconds < 0 || e.CacheSeconds > maxCache {
+		return wrong("cacheSeconds", "it is from 0 (off) to %d", maxCache)
 	}
 	if err := e.checkAliases(t); err != nil {
 		return err
@@ -153,7 +158,7 @@ func (t tables) entry(r modelRow) (Entry, error) {
 	e := Entry{
 		ID: r.id, Aliases: []string{}, Name: r.name, Description: r.description, State: State(r.state), ContextLength: r.contextLength, MaxOutput: r.maxOutput,
 		Routes: []EntryRoute{}, Replacement: r.replacement, Notice: r.notice, DeprecatedAt: r.deprecated, SunsetAt: r.sunset, CreatedAt: r.created,
-		Configured: r.origin == originConfig, Version: r.version,
+		Configured: r.origin == originConfig, Version: r.version, CacheSeconds: r.cacheSeconds,
 	}
 	for text, into := range map[string]any{r.capabilities: &e.Capabilities, r.access: &e.Access} {
 		if err := json.Unmarshal([]byte(text), into); err != nil {
@@ -188,7 +193,7 @@ func (t tables) entry(r modelRow) (Entry, error) {
 func (e *Entry) rows(origin string) (modelRow, []routeRow, error) {
 	m := modelRow{
 		id: e.ID, name: e.Name, state: string(e.State), contextLength: e.ContextLength, maxOutput: e.MaxOutput, created: e.CreatedAt, origin: origin,
-		description: e.Description, replacement: e.Replacement, notice: e.Notice, deprecated: e.DeprecatedAt, sunset: e.SunsetAt, version: e.Version,
+		description: e.Description, replacement: e.Replacement, notice: e.Notice, deprecated: e.DeprecatedAt, sunset: e.SunsetAt, version: e.Version, cacheSeconds: e.CacheSeconds,
 	}
 	if e.Parameters == nil {
 		e.Parameters = Constraints{}

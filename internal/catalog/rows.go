@@ -65,6 +65,7 @@ type modelRow struct {
 	parameters          string
 	replacement, notice string
 	deprecated, sunset  time.Time
+	cacheSeconds        int64
 	version             int64
 }
 

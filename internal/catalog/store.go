@@ -58,12 +58,12 @@ func (s store) readKeys(ctx context.Context) ([]keyRow, error) {
 func (s store) readModels(ctx context.Context) ([]modelRow, error) {
 	const q = `
 		SELECT id, name, state, context_length, max_output, capabilities, access, fallbacks, created_at,
-			origin, description, parameters, replacement, notice, deprecated_at, sunset_at, version
+			origin, description, parameters, replacement, notice, deprecated_at, sunset_at, cache_seconds, version
 		FROM catalog_model ORDER BY id`
 	return query(ctx, s, q, func(scan func(...any) error) (r modelRow, err error) {
 		var created, deprecated, sunset sqldb.Time
 		err = scan(&r.id, &r.name, &r.state, &r.contextLength, &r.maxOutput, &r.capabilities, &r.access, &r.fallbacks, &created,
-			&r.origin, &r.description, &r.parameters, &r.replacement, &r.notice, &deprecated, &sunset, &r.version)
+			&r.origin, &r.description, &r.parameters, &r.replacement, &r.notice, &deprecated, &sunset, &r.cacheSeconds, &r.version)
 		r.created, r.deprecated, r.sunset = created.Time, deprecated.Time, sunset.Time
 		return r, err
 	})

@@ -59,7 +59,8 @@ func (c *call) admit() (err error) {
 			c.giveBack()
 		}
 	}()
-	if c.actor.Test || c.free() {
+	c.lookUp()
+	if c.actor.Test || c.free() || c.hit() && !c.chargesKept() {
 		if c.actor.Test {
 			c.prices = &c.s.free
 		}
@@ -69,6 +70,10 @@ func (c *call) admit() (err error) {
 	}
 	return c.reserve()
 }
+
+// chargesKept reports whether an answer that is given again costs as much as at
+// first.
+func (c *call) chargesKept() bool { return c.s.needs.ChargeKept != nil && c.s.needs.ChargeKept() }
 
 func (c *call) checkParameters() error {
 	if c.op == opChat && (c.scan.N < 1 || c.scan.N > maxChoices) {

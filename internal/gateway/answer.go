@@ -85,6 +85,7 @@ func (c *call) answer() error {
 	if err != nil && !errors.Is(err, credit.ErrNotDurable) {
 		return unavailable(err) // it will not be charged, so it is not given away
 	}
+	c.keep(head.ContentType, body.b, u)
 	return c.writeAnswer(head, body, paid)
 }
 
@@ -135,8 +136,7 @@ func (c *call) writeAnswer(head llm.Reply, body *buffer, paid receipt) error {
 	h["Content-Type"] = contentType(head.ContentType, valueJSON)
 	b := body.b
 	if paid.durable {
-		h["X-Rephlo-Credits-Charged"] = []string{paid.charged.String()}
-		h["X-Rephlo-Credits-Remaining"] = []string{paid.remaining.String()}
+		paid.show(h)
 		if c.wantsCredits() && c.op.op != llm.OpMessages {
 			b = withCredits(b, paid)
 		}
@@ -157,7 +157,7 @@ func (c *call) describe(h http.Header, head llm.Reply) {
 	} else {
 		h["X-Rephlo-Attempts"] = []string{strconv.Itoa(c.attempts)}
 	}
-	h["X-Rephlo-Cache"] = valueOff
+	h["X-Rephlo-Cache"] = c.cacheHeader()
 	if !c.s.needs.HideVendor && c.route != nil {
 		h["X-Rephlo-Vendor"] = []string{c.route.Provider.Vendor}
 	}

@@ -55,7 +55,8 @@ type call struct {
 	hold    *credit.Hold // nil for a call that cannot cost anything
 	heldAt  int64        // on the pulse's clock
 	entry   usage.Entry
-	traced  *traced // nil for most
+	traced  *traced  // nil for most
+	keeping *keeping // nil for most
 
 	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
 	cancel        context.CancelFunc
@@ -141,6 +142,9 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (e
 		return err
 	}
 	c.streams = c.scan.Stream
+	if c.hit() {
+		return c.replay()
+	}
 	if s.needs.HoldFirst {
 		if err := c.held(); err != nil {
 			return c.notHeld(err)

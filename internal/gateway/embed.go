@@ -41,7 +41,7 @@ func (c *call) embedRequest() (*llm.EmbedRequest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if v := c.r.Header["X-Rephlo-Strict"]; len(v) == 1 && v[0] == "1" {
+	if c.strict() {
 		if r.Strict = true; len(r.Warnings) > 0 {
 			return nil, llm.NotStrict(r.Warnings)
 		}

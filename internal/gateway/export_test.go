@@ -50,3 +50,10 @@ func Lowered(room money.Credits, factor int64) money.Credits { return lowered(ro
 
 // Raise is raise.
 func Raise(b money.Credits, factor int64) money.Credits { return raise(b, factor) }
+
+// ChargeKept says whether answers that are given again cost anything; before the
+// first call.
+func (s *Service) ChargeKept(f func() bool) { s.needs.ChargeKept = f }
+
+// CallsTools is callsTools.
+func CallsTools(answer []byte) bool { return callsTools(answer) }

@@ -54,8 +54,13 @@ type Needs struct {
 	Own func(userID string, t *tier.Tier) *tier.Tier
 	// Counters keep the limits; nil: those of this process alone.
 	Counters *cache.Counters
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Kept has the answers that may be given again; nil: none may.
+	Kept *cache.Kept
+	// ChargeKept says whether such an answer costs what it cost at first; nil: it
+	// costs nothing.
+	ChargeKept func() bool
+	Log        *slog.Logger
+	Now        func() time.Time
 
 	// TopUpURL is where people without credits are sent.
 	TopUpURL string
@@ -136,6 +141,8 @@ type Service struct {
 	free   pricing.Prices // what a test key pays
 	short  shortfalls
 	timed  timed
+
+	replays replays
 }
 
 // New returns a Service that takes calls until Drain.

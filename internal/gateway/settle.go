@@ -74,7 +74,9 @@ type receipt struct {
 // counts.
 func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, error) {
 	c.ended = true
-	c.bookTokens(u.counts.TotalInput() + u.counts.TotalOutput())
+	if !c.hit() { // which used no vendor's
+		c.bookTokens(u.counts.TotalInput() + u.counts.TotalOutput())
+	}
 	price, err := c.price(u.counts)
 	if err != nil { // bounded counts cannot reach this with any real price
 		price = c.need
@@ -88,6 +90,9 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 	if c.route != nil {
 		e.VendorModel, e.Provider = c.route.VendorModel, c.route.Provider.Name
 		e.CostPico = c.vendorCost(u.counts)
+	}
+	if c.hit() {
+		e.Ending, e.Provider, e.VendorModel = usage.Replayed, "", ""
 	}
 	if c.traced != nil {
 		c.traced.settled = e

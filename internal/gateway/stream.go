@@ -64,6 +64,9 @@ func (c *call) relay(reply llm.Reply) error {
 			usage = append(usage, chunk.Bytes...)
 			continue
 		}
+		if c.keeping != nil {
+			c.keeping.collect(held, chunk.Bytes)
+		}
 		if err := c.write(reply, held, chunk.Bytes); err != nil && !c.readsOn(err) {
 			return err
 		}
@@ -106,6 +109,10 @@ func (c *call) finish(reply llm.Reply, st source, held, usageEvents, terminal []
 		held = append(append(held, usageEvents...), terminal...)
 		usageEvents, terminal = t.end(u.usage()), t.terminal()
 	}
+	if k := c.keeping; k != nil { // before the charge is named
+		k.collect(held, usageEvents, terminal)
+		c.keep(reply.ContentType, k.events, u)
+	}
 	if paid.durable {
 		if c.scan.IncludeUsage && c.wantsCredits() {
 			usageEvents = withStreamCredits(usageEvents, paid)
@@ -118,9 +125,7 @@ func (c *call) finish(reply llm.Reply, st source, held, usageEvents, terminal []
 		return nil //nolint:nilerr // the client left after all was settled
 	}
 	if paid.durable {
-		h := c.w.Header()
-		h["X-Rephlo-Credits-Charged"] = []string{paid.charged.String()}
-		h["X-Rephlo-Credits-Remaining"] = []string{paid.remaining.String()}
+		paid.show(c.w.Header())
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (c *call) request() (*llm.Request, error) {
 	if c.op == opGemini { // the path says it
 		r.Model, r.Stream = c.scan.Model, c.scan.Stream
 	}
-	if v := c.r.Header["X-Rephlo-Strict"]; len(v) == 1 && v[0] == "1" {
+	if c.strict() {
 		if r.Strict = true; len(r.Warnings) > 0 {
 			return nil, llm.NotStrict(r.Warnings)
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/cache"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/egress"
@@ -212,6 +213,14 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: user, KeyID: "key_5", Key: &access.Policy{CreditsPerDay: money.Credit, CreditsPerMonth: 5 * money.Credit}, Verified: true, Scopes: all}, nil
 	case "Bearer slow":
 		return access.Actor{UserID: user, KeyID: "key_6", Key: &access.Policy{RequestsPerMinute: 1}, Verified: true, Scopes: all}, nil
+	case "Bearer keeping":
+		return access.Actor{UserID: user, KeyID: "key_7", Key: &access.Policy{Cache: true}, Verified: true, Scopes: all}, nil
+	case "Bearer keeping2":
+		return access.Actor{UserID: user, KeyID: "key_8", Key: &access.Policy{Cache: true}, Verified: true, Scopes: all}, nil
+	case "Bearer counted":
+		return access.Actor{UserID: user, KeyID: "key_9", Key: &access.Policy{Cache: true, RequestsPerMinute: 10, TokensPerMinute: 1000}, Verified: true, Scopes: all}, nil
+	case "Bearer bob":
+		return access.Actor{UserID: "usr_bob", KeyID: "key_7", Key: &access.Policy{Cache: true}, Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}
@@ -365,6 +374,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Own: w.ownLimits, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
+		Kept:    cache.NewKept(cache.KeptNeeds{Now: time.Now, Limit: 1 << 20}),
 		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "azure": azure.New(client, time.Now), "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})
 	m := web.NewMux(web.Config{Log: log})

@@ -32,6 +32,8 @@ var (
 	AdminDay     = grantCap("adminDay", 250_000, "in a UTC day", "admin")
 	AdminMonth   = grantCap("adminMonth", 1_000_000, "in a UTC month", "admin")
 
+	ChargeKept = flag("llm", "chargeKeptAnswers", false, "Whether the answer of an earlier call that is given again costs what it cost at first; else it costs nothing.")
+
 	PriceNoticeDays = whole("billing", "priceNoticeDays", 30, 0, 365, "How long before a renewal its customer must have been told of a higher price for it to hold.")
 
 	MailHost     = word("email", "host", "", 253, nothing, "Mail server; empty: mails are written to files in the data folder.")

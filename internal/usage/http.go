@@ -130,6 +130,9 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	for _, p := range parts {
 		out.Body.GrantsUsed = append(out.Body.GrantsUsed, grantUsed{GrantID: p.Grant.String(), Credits: p.Charged})
 	}
+	if e.Ending == Replayed && e.Charged == 0 {
+		return out, nil // it has counts and no price
+	}
 	for _, l := range e.Lines() {
 		out.Body.PriceLines = append(out.Body.PriceLines, priceLine(l))
 	}
@@ -153,6 +156,7 @@ type Record struct {
 	TotalTokens      int64         `json:"totalTokens"`
 	DurationMS       int64         `json:"requestDurationMs"`
 	FirstTokenMS     *int64        `json:"timeToFirstTokenMs" doc:"Of a streamed answer"`
+	Replayed         bool          `json:"replayed" doc:"The answer of an earlier call was given again"`
 	KeyID            *string       `json:"apiKeyId"`
 	ClientID         *string       `json:"clientId"`
 	CreatedAt        time.Time     `json:"createdAt"`
@@ -184,7 +188,7 @@ func show(e Entry) Record {
 		CreditsUsed: e.Charged, InputTokens: c.TotalInput(), CachedTokens: c.CacheRead,
 		CacheWriteTokens: c.CacheWrite + c.CacheWriteLong, OutputTokens: c.TotalOutput(), ReasoningTokens: c.Reasoning,
 		TotalTokens: c.TotalInput() + c.TotalOutput(), DurationMS: e.DurationMS,
-		FirstTokenMS: optional(e.FirstTokenMS), KeyID: optional(e.KeyID), ClientID: optional(e.ClientID), CreatedAt: e.At,
+		FirstTokenMS: optional(e.FirstTokenMS), Replayed: e.Ending == Replayed, KeyID: optional(e.KeyID), ClientID: optional(e.ClientID), CreatedAt: e.At,
 	}
 }
 

@@ -58,7 +58,7 @@ func TestUsageAPI(t *testing.T) {
 			status                  int
 			want                    string
 		}{
-			{"list", "/v1/usage?limit=1", "usr_ada", "credits.read", 200, `{"data":[{"id":"` + e.ID + `","requestId":"mine-0001","modelId":"gpt-5-mini","operation":"chat","status":"success","creditsUsed":0.33,"inputTokens":10000,"cachedTokens":8000,"cacheWriteTokens":0,"outputTokens":900,"reasoningTokens":600,"totalTokens":10900,"requestDurationMs":1200,"timeToFirstTokenMs":80,"apiKeyId":"key_1","clientId":null,"createdAt":"2026-03-20T12:00:00Z"}],"nextCursor":"`},
+			{"list", "/v1/usage?limit=1", "usr_ada", "credits.read", 200, `{"data":[{"id":"` + e.ID + `","requestId":"mine-0001","modelId":"gpt-5-mini","operation":"chat","status":"success","creditsUsed":0.33,"inputTokens":10000,"cachedTokens":8000,"cacheWriteTokens":0,"outputTokens":900,"reasoningTokens":600,"totalTokens":10900,"requestDurationMs":1200,"timeToFirstTokenMs":80,"replayed":false,"apiKeyId":"key_1","clientId":null,"createdAt":"2026-03-20T12:00:00Z"}],"nextCursor":"`},
 			{"day", "/v1/usage?start_date=2026-03-20&end_date=2026-03-20", "usr_ada", "credits.read", 200, `"nextCursor":null`},
 			{"time", "/v1/usage?start_date=2026-03-20T12:00:01Z", "usr_ada", "credits.read", 200, `{"data":[],"nextCursor":null}`},
 			{"bad date", "/v1/usage?start_date=yesterday", "usr_ada", "credits.read", 400, `"param":"start_date"`},
@@ -67,6 +67,8 @@ func TestUsageAPI(t *testing.T) {
 			{"bad limit", "/v1/usage?limit=101", "usr_ada", "credits.read", 422, `"param":"limit"`},
 			{"one", "/v1/usage/mine-0001", "usr_ada", "credits.read", 200, `"endReason":"finished","priceLines":[{"class":"input","quantity":2000,"creditsPerMillion":32.5,"credits":0.065},`},
 			{"by call id", "/v1/usage/" + e.ID, "usr_ada", "credits.read", 200, `"requestId":"mine-0001"`},
+			{"saved", "/v1/usage/cache?group_by=model&end_date=2026-03-20", "usr_ada", "credits.read", 200, `{"data":[{"key":"gpt-5-mini","requests":2,"inputTokens":20000,"cachedTokens":16000,"hitRate":0.8,"creditsSaved":0.468,"replayed":0,"replayedCreditsSaved":0}],"total":{`},
+			{"another's saved", "/v1/usage/cache", "usr_bob", "credits.read", 200, `{"data":[],"total":{"requests":0,`},
 			{"another's", "/v1/usage/" + e.ID, "usr_bob", "credits.read", 404, `"code":"not_found"`},
 			{"another's list", "/v1/usage", "usr_bob", "credits.read", 200, `{"data":[],"nextCursor":null}`},
 			{"scope", "/v1/usage", "usr_ada", "models.read", 403, `"code":"insufficient_scope"`},

@@ -99,22 +99,9 @@ func (a API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 	if !advanced && (in.GroupBy == ByHour || in.GroupBy == ByKey || in.GroupBy == ByApp) {
 		return nil, ErrFeature.At("group_by")
 	}
-	zone, err := time.LoadLocation(in.Timezone)
-	if err != nil || in.Timezone == "Local" {
-		return nil, errDate.Saying("%q is not the name of a time zone, like Europe/Berlin.", in.Timezone).At("timezone")
-	}
-	now := a.Usage.now()
-	from, err := parseIn("start_date", in.StartDate, 0, zone, calendar.DayStart(now.AddDate(0, 0, -30), zone))
+	from, until, zone, err := a.span(first, in.StartDate, in.EndDate, in.Timezone)
 	if err != nil {
 		return nil, err
-	}
-	until, err := parseIn("end_date", in.EndDate, 1, zone, now.Add(quarter))
-	if err != nil {
-		return nil, err
-	}
-	from = later(from, first)
-	if until.Sub(from) > maxRange {
-		return nil, errRange
 	}
 	out := &statsOutput{}
 	out.Body.Data = []statsRow{}
@@ -133,6 +120,25 @@ func (a API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 		out.Body.Data = append(out.Body.Data, statsRow{r.Name, showSum(r.Sum)})
 	}
 	return out, nil
+}
+
+// span is the time that somebody asks about, as far as their plan shows it.
+func (a API) span(first time.Time, start, end, timezone string) (from, until time.Time, zone *time.Location, err error) {
+	zone, err = time.LoadLocation(timezone)
+	if err != nil || timezone == "Local" {
+		return from, until, nil, errDate.Saying("%q is not the name of a time zone, like Europe/Berlin.", timezone).At("timezone")
+	}
+	now := a.Usage.now()
+	if from, err = parseIn("start_date", start, 0, zone, calendar.DayStart(now.AddDate(0, 0, -30), zone)); err != nil {
+		return from, until, nil, err
+	}
+	if until, err = parseIn("end_date", end, 1, zone, now.Add(quarter)); err != nil {
+		return from, until, nil, err
+	}
+	if from = later(from, first); until.Sub(from) > maxRange {
+		return from, until, nil, errRange
+	}
+	return from, until, zone, nil
 }
 
 // parseIn reads a day of zone, moved on by days, or a time.
@@ -218,5 +224,6 @@ func cell(s string) string {
 func (a API) mountStats(m *web.Mux) {
 	needs := access.Needs(access.ScopeCredits)
 	web.Route(m, "GET /v1/usage/stats", a.stats, needs, web.Doc("Add your usage up by day, hour, model, operation, key or app"))
+	web.Route(m, "GET /v1/usage/cache", a.saved, needs, web.Doc("See what caches have saved you, by day, model or key"))
 	m.Handle("GET /v1/usage/export", a.export, needs, web.Doc("Take a copy of your usage as a table"), web.Gives(http.StatusOK, "text/csv", nil), web.Params(ListInput{}))
 }

@@ -29,6 +29,10 @@ const (
 	None      Source = "none"      // nothing was used
 )
 
+// Replayed is the Ending of a call that was given the answer of an earlier one:
+// its counts are those of that, and no vendor was asked.
+const Replayed = "replayed"
+
 // ErrNotFound answers an id that is not one of the caller's requests.
 var ErrNotFound = fault.New(fault.NotFound, "not_found", "None of your requests has this id. Use the X-Request-Id of an answer, or an id from the list.")
 

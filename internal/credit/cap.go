@@ -75,6 +75,7 @@ type allowance struct {
 	// others is what was used, and what other processes have leased, as of the
 	// last cut. Of that they have away free and heldAway held.
 	others, away, heldAway int64
+	size                   int64 // what was free after the last cut
 }
 
 // free is what can be held at once under limit.
@@ -89,21 +90,26 @@ func (a *allowance) idle() int64 { return max(a.leased-a.held-a.spent, 0) }
 type capCut struct {
 	allowance  *allowance
 	limit      int64
-	need, most int64 // what the call lacks; and how much more it may be
+	need, most int64 // what the call lacks, and how much it may be where others have their share
+	live       int64
 	// What the database said.
 	amount, others, away, heldAway int64
 }
 
 // divide decides how much is leased of home, which is used and leased by
-// nobody.
+// nobody: as round.divide does of credits.
 func (c *capCut) divide(home int64) {
 	if home = max(home, 0); home < c.need {
 		return // part of it would only keep others from it
 	}
-	c.amount = min(max(c.need, min(home/2, c.most)), home)
-	if c.most < 0 {
-		c.amount = home
+	share := home / 2 / c.live
+	switch {
+	case c.most < 0:
+		share = home
+	case c.live > 1 || c.most == 0:
+		share = min(share, c.most)
 	}
+	c.amount = min(max(c.need, share), home)
 }
 
 // capGive is the part of a round that returns of one cap. What was spent is
@@ -172,24 +178,33 @@ func (h *Hold) charged() (sum int64) {
 	return sum
 }
 
-// cutCaps lists the cuts for the caps into which need does not fit.
-func (p *purse) cutCaps(caps []Cap, need int64, shared bool, live int64) (out []capCut) {
+// cutCaps lists the cuts for the caps into which need does not fit, or of
+// which, with need 0, little is left of the last cut.
+func (p *purse) cutCaps(caps []Cap, need, most, live int64) (out []capCut) {
 	for i := range caps {
 		a, limit := p.allowance(caps[i].key()), int64(caps[i].Limit)
 		lacks := need - a.free(limit)
-		if lacks <= 0 {
+		if lacks <= 0 && (need > 0 || !a.low(limit)) {
 			continue
 		}
-		most := int64(-1) // all there is
-		switch {
-		case shared && p.direct:
-			most = 0
-		case shared:
-			most = 16 * need / max(live, 1)
-		}
-		out = append(out, capCut{allowance: a, limit: limit, need: lacks, most: most})
+		out = append(out, capCut{allowance: a, limit: limit, need: max(lacks, 0), most: most, live: live})
 	}
 	return out
+}
+
+// low reports whether little is left of the last cut, and there is more.
+func (a *allowance) low(limit int64) bool {
+	return a.free(limit) < a.size/4 && limit-a.others-a.leased > a.size/4
+}
+
+// lowOn reports whether one of caps is low.
+func (p *purse) lowOn(caps []Cap) bool {
+	for i := range caps {
+		if a := p.find(caps[i].key()); a != nil && a.low(int64(caps[i].Limit)) {
+			return true
+		}
+	}
+	return false
 }
 
 // giving lists what a return gives back of the caps; what it returns notes that
@@ -218,6 +233,7 @@ func (p *purse) finishCaps(r *round) {
 			c := &r.capCuts[i]
 			c.allowance.leased += c.amount
 			c.allowance.others, c.allowance.away, c.allowance.heldAway = c.others, c.away, c.heldAway
+			c.allowance.size = c.allowance.free(c.limit)
 		}
 	case !r.cut && r.err == nil:
 		p.caps = slices.DeleteFunc(p.caps, func(a *allowance) bool { return a.leased == 0 && a.held == 0 && a.spent == 0 })

@@ -24,7 +24,6 @@ const (
 	giveCapSQL      = `UPDATE credit_cap SET used = used + $4, leased = leased - $4 - $3 WHERE owner = $1 AND window_start = $2`
 	giveCapLeaseSQL = `UPDATE credit_cap_lease SET amount = amount - $5 - $4, spent = spent - $5 WHERE lane = $1 AND owner = $2 AND window_start = $3`
 	dropCapLeaseSQL = `DELETE FROM credit_cap_lease WHERE lane = $1 AND owner = $2 AND window_start = $3 AND amount = 0`
-	moveCapSQL      = `UPDATE credit_cap_lease SET held = held + $4, spent = spent + $5 WHERE lane = $1 AND owner = $2 AND window_start = $3`
 	foldCapSQL      = `UPDATE credit_cap SET used = used + l.spent, leased = leased - l.amount + l.held
 		FROM credit_cap_lease l WHERE l.lane = $1 AND l.owner = credit_cap.owner AND l.window_start = credit_cap.window_start`
 	foldCapLeaseSQL  = `UPDATE credit_cap_lease SET amount = held, spent = 0 WHERE lane = $1`
@@ -37,14 +36,20 @@ type capMove struct {
 	held, spent int64
 }
 
+var capMoveRows = &rows{
+	head: `WITH v (owner, window_start, held, spent) AS (VALUES `,
+	row:  `(CAST({1} AS TEXT), CAST({2} AS BIGINT), CAST({3} AS BIGINT), CAST({4} AS BIGINT))`,
+	tail: `) UPDATE credit_cap_lease SET held = credit_cap_lease.held + v.held, spent = credit_cap_lease.spent + v.spent
+		FROM v WHERE credit_cap_lease.lane = $1 AND credit_cap_lease.owner = v.owner AND credit_cap_lease.window_start = v.window_start`,
+	single: `UPDATE credit_cap_lease SET held = held + $4, spent = spent + $5 WHERE lane = $1 AND owner = $2 AND window_start = $3`,
+	shared: 1, width: 4,
+}
+
 // moveCaps adds to what is held and spent of the caps' leases.
 func (s store) moveCaps(ctx context.Context, lane int64, ms []capMove) error {
-	for _, m := range ms {
-		if err := s.db.Queue(ctx, just(moveCapSQL, 1), moveCapSQL, lane, m.key.owner, m.key.window, m.held, m.spent); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.exec(ctx, capMoveRows, len(ms), only(lane), func(args []any, i int) []any {
+		return append(args, ms[i].key.owner, ms[i].key.window, ms[i].held, ms[i].spent)
+	})
 }
 
 // leaseCaps does what the batch does to caps, in their order: processes that

@@ -346,3 +346,26 @@ func FuzzDecodeCaps(f *testing.F) {
 		}
 	})
 }
+
+// A cap is leased in portions as credits are, and refilled beside the calls: a
+// busy key does not wait for the database every few calls.
+func TestABusyCapIsSeldomCut(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		c := join(t, db, 1, shared)
+		c.grant("ada", "pay:1", 1000*c1, time.Time{})
+		limits := []credit.Cap{keyCap(800 * c1), dayCap(900 * c1)}
+		c.settle(hold(t, c.Service, capped("call_first", c1, limits...)), c1)
+		c.Idle()
+		const calls = 400
+		before := c.Stats().Operations
+		for i := range calls {
+			c.settle(hold(t, c.Service, capped(fmt.Sprintf("call_%d", i), c1, limits...)), c1)
+		}
+		if n := c.Stats().Operations - before - 2*calls; n > 12 {
+			t.Errorf("%d operations besides %d calls", n, calls)
+		}
+		c.used("key_1", time.Time{}, (calls+1)*c1)
+		c.expect(1000*c1-(calls+1)*c1, 0)
+	})
+}

@@ -1,6 +1,7 @@
 package credit
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/sqldb"
@@ -8,7 +9,7 @@ import (
 
 // Policy are numbers that tests change; zero means the default.
 type Policy struct {
-	Lanes  int           // writers: 1 on SQLite, 2 on PostgreSQL
+	Lanes  int           // writers: 1 on SQLite; on PostgreSQL one per 8 cores, at least 2
 	Queue  int           // places in the queue of a lane: 8,192
 	Batch  int           // operations in one transaction: 1,024
 	Beat   time.Duration // between two signs of life without work: 2 s
@@ -31,7 +32,7 @@ func (p Policy) filled(engine sqldb.Engine) Policy {
 	lanes, idle, sweep := 1, 10*time.Minute, 15*time.Second
 	shared := p.Shared || engine == sqldb.Postgres
 	if shared {
-		lanes, idle, sweep = 2, 10*time.Second, 2*time.Second
+		lanes, idle, sweep = max(2, runtime.GOMAXPROCS(0)/8), 10*time.Second, 2*time.Second
 	}
 	return Policy{
 		Lanes: or(p.Lanes, lanes), Queue: or(p.Queue, 8192), Batch: or(p.Batch, 1024),

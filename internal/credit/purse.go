@@ -133,6 +133,19 @@ func (p *purse) beyond(now int64) (home, away int64) {
 	return home, away
 }
 
+// homeBefore is how long before credits expire they are in no lease any more,
+// where others share the database: whoever needs the last of them finds them.
+const homeBefore = time.Minute
+
+// ending reports whether p knows of credits that expire within homeBefore.
+// Until they have, calls lease just what they need.
+func (p *purse) ending(now time.Time) bool {
+	from, to := now.UnixMicro(), now.Add(homeBefore).UnixMicro()
+	return slices.ContainsFunc(p.leases, func(l lease) bool {
+		return l.usable && from < l.expires && l.expires <= to && l.free+l.home+l.away > 0
+	})
+}
+
 // take moves need from the leases to h's parts, front first. The caller has
 // seen that there is room.
 func (p *purse) take(h *Hold, need, now int64) {
@@ -166,14 +179,20 @@ func (p *purse) lease(grant, expires int64) *lease {
 // returns nil when the lane takes nothing any more.
 func (p *purse) startCut(need int64, caps []Cap, now time.Time, shared *sharing) *round {
 	r := &round{purse: p, cut: true, all: shared == nil}
-	if shared != nil {
-		r.own, _ = p.room(now.UnixMicro())
-		r.need, r.least, r.live = need, max(p.waiting-r.own, 0), max(shared.live.Load(), 1)
-		if !p.direct {
-			r.most = p.portion(now)
-		}
+	if shared == nil {
+		r.capCuts = p.cutCaps(caps, need, -1, 1)
+		return p.start(r, opCut)
 	}
-	r.capCuts = p.cutCaps(caps, need, shared != nil, r.live)
+	r.own, _ = p.room(now.UnixMicro())
+	r.need, r.least, r.live = need, max(p.waiting-r.own, 0), max(shared.live.Load(), 1)
+	var portion int64
+	if !p.direct {
+		portion = p.portion(now)
+	}
+	if r.own < portion { // else the round is for the caps
+		r.most = portion
+	}
+	r.capCuts = p.cutCaps(caps, need, portion, r.live)
 	return p.start(r, opCut)
 }
 
@@ -280,7 +299,7 @@ func (p *purse) adopt(usable []found, granted []lease) {
 	micros := now.UnixMicro()
 	p.size, _ = p.room(micros)
 	p.taken, p.since = 0, now
-	if home, away := p.beyond(micros); p.direct && (p.size+home+away)/8 > max(p.need, p.waiting) {
+	if home, away := p.beyond(micros); p.direct && (p.size+home+away)/8 > max(p.need, p.waiting) && !p.ending(now) {
 		p.direct = false
 	}
 }

@@ -112,11 +112,20 @@ func (s *Service) sweep() {
 }
 
 // rest returns the leases of a user who has not called for idle, and then says
-// that nothing is left to keep.
+// that nothing is left to keep. Where others share the database it returns them
+// before credits expire, too.
 func (p *purse) rest(now time.Time, idle time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.round != nil || now.Sub(p.used) < idle {
+	if p.round != nil {
+		return false
+	}
+	if !p.direct && p.lane.shared.listener != nil && p.ending(now) {
+		p.direct, p.cut = true, false
+		p.bring()
+		return false
+	}
+	if now.Sub(p.used) < idle {
 		return false
 	}
 	for i := range p.leases {

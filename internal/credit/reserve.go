@@ -123,19 +123,24 @@ func (p *purse) serve(c Call, now time.Time) (*Hold, error) {
 	if err == nil {
 		p.need = need
 		p.taken += need
-		p.refill(free-need, now)
+		p.refill(free-need, c.Caps, now)
 	}
 	return h, err
 }
 
-// refill cuts beside the calls when little is left of the last cut and there
-// is more. p.mu is held.
-func (p *purse) refill(free int64, now time.Time) {
-	if p.lane.shared.listener == nil || free >= p.size/4 || p.direct || p.round != nil {
+// refill cuts beside the calls when little is left of the last cut, of the
+// credits or of a cap, and there is more. p.mu is held.
+func (p *purse) refill(free int64, caps []Cap, now time.Time) {
+	if p.lane.shared.listener == nil || p.direct || p.round != nil {
 		return
 	}
-	if home, _ := p.beyond(now.UnixMicro()); home > 2*p.need {
-		p.startCut(0, nil, now, p.lane.shared)
+	low := p.lowOn(caps)
+	if !low && free < p.size/4 {
+		home, _ := p.beyond(now.UnixMicro())
+		low = home > 2*p.need
+	}
+	if low {
+		p.startCut(0, caps, now, p.lane.shared)
 	}
 }
 

@@ -174,4 +174,5 @@ func (s store) prepare(ctx context.Context, p *plan) {
 	s.prepareRows(ctx, holdRows, len(p.holds))
 	s.prepareRows(ctx, endRows, len(p.ends))
 	s.prepareRows(ctx, moveRows, len(p.moves))
+	s.prepareRows(ctx, capMoveRows, len(p.capMoves))
 }

@@ -398,3 +398,39 @@ func TestLeasesGoHomeAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// A minute before credits expire they are in no lease but of open holds, so that
+// whoever needs the last of them finds them.
+func TestCreditsThatExpireSoonAreInNoLease(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		c := join(t, db, 2, shared)
+		c.grant("ada", "pay:soon", 100*money.Credit, time.Now().Add(40*time.Second))
+		c.grant("ada", "pay:later", 1000*money.Credit, time.Now().Add(time.Hour))
+		leased := func(want money.Credits) func() bool {
+			return func() bool {
+				c.nodes[0].Idle()
+				var n int64
+				const q = `SELECT CAST(COALESCE(SUM(l.amount - l.spent), 0) AS BIGINT)
+					FROM credit_grant g JOIN credit_lease l ON l.grant_id = g.id WHERE g.ref = 'pay:soon'`
+				err := db.Q(t.Context()).QueryRowContext(t.Context(), q).Scan(&n)
+				return err == nil && n == int64(want)
+			}
+		}
+		h := c.reserve("ada", "call_1", money.Credit)
+		c.nodes[0].Sweep()
+		until(t, "only the open hold has a lease", leased(money.Credit))
+		c.settle(h, money.Credit)
+		until(t, "nothing is leased that can be spent", leased(0))
+		h = c.reserve("ada", "call_2", 2*money.Credit)
+		until(t, "the next call leases what it needs", leased(2*money.Credit))
+		other, err := c.nodes[1].Reserve(t.Context(), call("call_3", 97*money.Credit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the other process has found all the rest", leased(99*money.Credit))
+		c.settle(other, 97*money.Credit)
+		c.settle(h, 2*money.Credit)
+		c.expect(1000*money.Credit, 0)
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"modernc.org/sqlite"
@@ -29,15 +28,14 @@ const maxConns = 20
 
 // DB is a pool of connections to one database. It is safe for concurrent use.
 type DB struct {
-	pool   *sql.DB
-	steady *sql.DB // PostgreSQL: connections that requests cannot use up
-	url    string  // PostgreSQL
-	engine Engine
-	path   string        // of the SQLite file
-	writer chan struct{} // SQLite: held by the one transaction that may write
-
-	mu    sync.RWMutex
-	stmts map[string]*sql.Stmt // SQLite: the texts that have run, guarded by mu
+	pool    *pool
+	writing *pool  // SQLite: the one connection that writes, whose pages and statements stay at hand; else pool
+	steady  *pool  // PostgreSQL: connections that requests cannot use up
+	url     string // PostgreSQL
+	engine  Engine
+	path    string        // of the SQLite file
+	writer  chan struct{} // SQLite: held by the one transaction that may write
+	log     *checkpointer // SQLite, where the file is written
 
 	listeners listeners
 }
@@ -49,45 +47,53 @@ func Open(ctx context.Context, url string) (*DB, error) { return OpenThrough(ctx
 // OpenThrough is Open with connections that go through what through returns,
 // for tests that make them fail; nil is Open.
 func OpenThrough(ctx context.Context, url string, through func(driver.Connector) driver.Connector) (*DB, error) {
-	d := &DB{engine: Postgres, url: url, stmts: map[string]*sql.Stmt{}}
-	connect := func(c driver.Connector) *sql.DB {
-		if through != nil {
-			c = through(c)
-		}
-		return sql.OpenDB(c)
-	}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		d.engine, d.path, d.writer = SQLite, path, make(chan struct{}, 1)
-		c, err := sqlite.NewConnector(sqliteDSN(path))
-		if err != nil {
-			return nil, fmt.Errorf("open database: %w", err)
-		}
-		d.pool = connect(c)
-	} else {
-		if err := checkURL(url); err != nil {
-			return nil, err
-		}
-		cfg, err := postgresConfig(url)
-		if err != nil {
-			return nil, err
-		}
-		d.pool = connect(stdlib.GetConnector(*cfg))
+		return openSQLite(ctx, path, through)
 	}
-	d.pool.SetMaxOpenConns(maxConns)
-	d.pool.SetMaxIdleConns(maxConns)
+	return openPostgres(ctx, url, through)
+}
+
+// connect opens connections that c makes, through what a test puts between.
+func connect(c driver.Connector, through func(driver.Connector) driver.Connector) *sql.DB {
+	if through != nil {
+		c = through(c)
+	}
+	return sql.OpenDB(c)
+}
+
+func openSQLite(ctx context.Context, path string, through func(driver.Connector) driver.Connector) (*DB, error) {
+	c, err := sqlite.NewConnector(sqliteDSN(path))
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	d := &DB{
+		engine: SQLite, path: path, writer: make(chan struct{}, 1),
+		pool: newPool(connect(c, through), maxConns, SQLite), writing: newPool(connect(c, through), 1, SQLite),
+	}
 	if err := d.pool.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open database: %w", errors.Join(err, d.pool.Close()))
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, d.pool.Close(), d.writing.Close()))
 	}
-	if d.engine == Postgres {
-		steady, err := steadyConnector(url)
-		if err != nil {
-			return nil, errors.Join(err, d.pool.Close())
-		}
-		d.steady = connect(steady)
-		d.steady.SetMaxOpenConns(maxSteady)
-		d.steady.SetMaxIdleConns(maxSteady)
-	}
+	d.log = startCheckpointer(sql.OpenDB(c), d.writer)
 	return d, nil
+}
+
+func openPostgres(ctx context.Context, url string, through func(driver.Connector) driver.Connector) (*DB, error) {
+	if err := checkURL(url); err != nil {
+		return nil, err
+	}
+	cfg, err := postgresConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	all := newPool(connect(stdlib.GetConnector(*cfg), through), maxConns, Postgres)
+	if err := all.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, all.Close()))
+	}
+	steady, err := steadyConnector(url)
+	if err != nil {
+		return nil, errors.Join(err, all.Close())
+	}
+	return &DB{engine: Postgres, url: url, pool: all, writing: all, steady: newPool(connect(steady, through), maxSteady, Postgres)}, nil
 }
 
 // OpenFile opens the SQLite file at path for reading only, also while another
@@ -113,26 +119,26 @@ func openFile(ctx context.Context, path, immutable string) (*DB, error) {
 	if immutable != "" {
 		q.Set("immutable", immutable)
 	}
-	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	pool.SetMaxOpenConns(maxConns)
-	d := &DB{engine: SQLite, path: path, pool: pool, writer: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
+	all := newPool(db, maxConns, SQLite)
+	d := &DB{engine: SQLite, path: path, pool: all, writing: all, writer: make(chan struct{}, 1)}
 	var n int
-	if err := pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&n); err != nil {
-		return nil, fmt.Errorf("open database: %w", errors.Join(err, pool.Close()))
+	if err := all.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&n); err != nil {
+		return nil, fmt.Errorf("open database: %w", errors.Join(err, all.Close()))
 	}
 	return d, nil
 }
 
 // sqliteDSN returns the data source of the file at path: WAL with a flush at
 // every commit (group commit pays for it), immediate transactions so that two
-// writers never end in SQLITE_BUSY half-way.
+// writers never end in SQLITE_BUSY half-way. The log is copied by checkpointer.
 func sqliteDSN(path string) string {
 	pragmas := []string{
 		"journal_mode(wal)", "synchronous(full)", "busy_timeout(5000)",
-		"foreign_keys(1)", "case_sensitive_like(1)", "wal_autocheckpoint(1000)",
+		"foreign_keys(1)", "case_sensitive_like(1)", "wal_autocheckpoint(0)",
 	}
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas, "_dqs": {"0"}}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
@@ -147,17 +153,17 @@ func (d *DB) Path() string { return d.path }
 // Ping reports whether the database answers.
 func (d *DB) Ping(ctx context.Context) error { return d.pool.PingContext(ctx) }
 
-// Close closes the pool.
+// Close closes the connections.
 func (d *DB) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	var errs []error
-	for _, s := range d.stmts {
-		errs = append(errs, s.Close())
+	if d.log != nil {
+		errs = append(errs, d.log.close())
 	}
-	clear(d.stmts)
+	if d.writing != d.pool {
+		errs = append(errs, d.writing.close())
+	}
 	if d.steady != nil {
-		errs = append(errs, d.steady.Close())
+		errs = append(errs, d.steady.close())
 	}
-	return errors.Join(append(errs, d.pool.Close())...)
+	return errors.Join(append(errs, d.pool.close())...)
 }

@@ -147,7 +147,7 @@ func (d *DB) provider() (*goose.Provider, error) {
 		}
 		opts = append(opts, goose.WithSessionLocker(locker))
 	}
-	return goose.NewProvider(dialect, d.pool, engineFS{d.engine}, opts...)
+	return goose.NewProvider(dialect, d.pool.DB, engineFS{d.engine}, opts...)
 }
 
 // sources returns the names of an engine's migrations. Where the engines need

@@ -10,7 +10,7 @@ import (
 // transaction uses what is prepared but prepares nothing itself. It must not
 // be called inside a transaction. Where the driver prepares by itself, or the
 // text is wrong, it does nothing: running the text gives the error.
-func (d *DB) Prepare(ctx context.Context, query string) { d.stmt(ctx, query) }
+func (d *DB) Prepare(ctx context.Context, query string) { d.writing.stmt(ctx, query) }
 
 // positional writes query's $1, $2, … as ?, which the driver binds without
 // looking each name up. It is query itself where that would mean something

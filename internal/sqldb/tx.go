@@ -19,6 +19,7 @@ type txKey struct{}
 // transaction is what the context carries.
 type transaction struct {
 	db     *DB
+	pool   *pool
 	tx     *sql.Tx
 	before []func(context.Context) error // run last, before the commit
 	after  []func()                      // run once the commit has succeeded
@@ -52,19 +53,19 @@ func (d *DB) InTx(ctx context.Context, fn func(context.Context) error) error {
 		return err
 	}
 	defer release()
-	return d.transact(ctx, d.pool, fn)
+	return d.transact(ctx, d.writing, fn)
 }
 
-// transact runs fn in a transaction on a connection of pool.
-func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context) error) error {
-	t := &transaction{db: d}
+// transact runs fn in a transaction on a connection of p.
+func (d *DB) transact(ctx context.Context, p *pool, fn func(context.Context) error) error {
+	t := &transaction{db: d, pool: p}
 	var err error
-	if pool == d.steady {
-		if err = t.begin(ctx, pool); err == nil {
+	if p == d.steady {
+		if err = t.begin(ctx, p.DB); err == nil {
 			defer t.conn.Close()
 		}
 	} else {
-		t.tx, err = pool.BeginTx(ctx, nil)
+		t.tx, err = p.BeginTx(ctx, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -87,8 +88,9 @@ func (d *DB) transact(ctx context.Context, pool *sql.DB, fn func(context.Context
 	if err := t.tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	d.log.committed()
 	for _, text := range t.texts {
-		d.stmt(ctx, text) // for the next transaction
+		p.stmt(ctx, text) // for the next transaction
 	}
 	for _, f := range t.after {
 		f()
@@ -107,7 +109,7 @@ func (d *DB) ReadTx(ctx context.Context, fn func(context.Context) error) error {
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer tx.Rollback()
-	return fn(context.WithValue(ctx, txKey{}, &transaction{db: d, tx: tx}))
+	return fn(context.WithValue(ctx, txKey{}, &transaction{db: d, pool: d.pool, tx: tx}))
 }
 
 func (d *DB) snapshot() sql.IsolationLevel {
@@ -145,44 +147,15 @@ func (d *DB) write(ctx context.Context) (release func(), err error) {
 	if d.writer == nil {
 		return func() {}, nil
 	}
+	if err := d.log.err(); err != nil {
+		return nil, err
+	}
 	select {
 	case d.writer <- struct{}{}:
 		return func() { <-d.writer }, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait to write: %w", ctx.Err())
 	}
-}
-
-// maxStmts bounds the cache of prepared statements; texts are constants, so it
-// is never reached by design.
-const maxStmts = 2048
-
-// stmt returns query prepared, or nil where preparing brings nothing: pgx
-// keeps prepared statements by itself, modernc's driver does not.
-func (d *DB) stmt(ctx context.Context, query string) *sql.Stmt {
-	if d.engine != SQLite {
-		return nil
-	}
-	d.mu.RLock()
-	s := d.stmts[query]
-	d.mu.RUnlock()
-	if s != nil {
-		return s
-	}
-	// The lock is not held while a connection is waited for: who holds one may
-	// be waiting for the lock.
-	s, err := d.pool.PrepareContext(ctx, positional(query))
-	if err != nil {
-		return nil // running the text gives the same error, with its place
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if first := d.stmts[query]; first != nil || len(d.stmts) >= maxStmts {
-		_ = s.Close() //nolint:sqlclosecheck // somebody was quicker, or there are too many
-		return first
-	}
-	d.stmts[query] = s
-	return s
 }
 
 // poolQuerier runs statements outside a transaction.
@@ -194,21 +167,22 @@ func (q poolQuerier) ExecContext(ctx context.Context, query string, args ...any)
 		return nil, err
 	}
 	defer release()
-	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
+	defer q.d.log.committed()
+	if s := q.d.writing.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.ExecContext(ctx, args...)
 	}
-	return q.d.pool.ExecContext(ctx, query, args...)
+	return q.d.writing.ExecContext(ctx, query, args...)
 }
 
 func (q poolQuerier) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
+	if s := q.d.pool.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.QueryContext(ctx, args...)
 	}
 	return q.d.pool.QueryContext(ctx, query, args...)
 }
 
 func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if s := q.d.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
+	if s := q.d.pool.stmt(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the DB
 		return s.QueryRowContext(ctx, args...)
 	}
 	return q.d.pool.QueryRowContext(ctx, query, args...)
@@ -220,12 +194,10 @@ func (q poolQuerier) QueryRowContext(ctx context.Context, query string, args ...
 type txQuerier struct{ t *transaction }
 
 func (q txQuerier) prepared(ctx context.Context, query string) *sql.Stmt {
-	if s := q.t.stmts[query]; s != nil || q.t.db.engine != SQLite {
+	if s := q.t.stmts[query]; s != nil || !q.t.pool.prepares {
 		return s
 	}
-	q.t.db.mu.RLock()
-	s := q.t.db.stmts[query]
-	q.t.db.mu.RUnlock()
+	s := q.t.pool.known(query)
 	if s == nil {
 		q.t.texts = append(q.t.texts, query)
 		return nil
@@ -242,6 +214,10 @@ func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (
 	if q.t.conn != nil {
 		return q.t.exec(ctx, query, args)
 	}
+	ctx, err := q.t.uninterrupted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.ExecContext(ctx, args...)
 	}
@@ -252,6 +228,10 @@ func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) 
 	if err := q.t.flush(ctx); err != nil {
 		return nil, err
 	}
+	ctx, err := q.t.uninterrupted(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryContext(ctx, args...)
 	}
@@ -259,11 +239,25 @@ func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) 
 }
 
 func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	_ = q.t.flush(ctx)                         // an error is the transaction's, and this query fails with it
+	_ = q.t.flush(ctx)                                // an error is the transaction's, and this query fails with it
+	if c, err := q.t.uninterrupted(ctx); err == nil { // else the query itself says that ctx has ended
+		ctx = c
+	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryRowContext(ctx, args...)
 	}
 	return q.t.tx.QueryRowContext(ctx, query, args...)
+}
+
+// uninterrupted returns what a statement of the transaction runs with. SQLite's
+// driver watches a context that can end with a goroutine for each statement,
+// which costs more than many a statement; those of a transaction that writes
+// are short, so it is enough that none begins after the end.
+func (t *transaction) uninterrupted(ctx context.Context) (context.Context, error) {
+	if t.pool != t.db.writing || t.db.engine != SQLite {
+		return ctx, nil
+	}
+	return context.WithoutCancel(ctx), ctx.Err()
 }
 
 // Change runs a statement in the transaction of ctx, or in one of its own, and

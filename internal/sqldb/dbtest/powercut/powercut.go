@@ -26,6 +26,7 @@ type Disk struct {
 	dir  string
 	left int    // guarded by all: changes until due is called
 	due  func() // guarded by all
+	bad  string // guarded by all: flushes of files whose names end so fail
 }
 
 // all are the watched folders and their files, by path. One lock orders all
@@ -39,6 +40,7 @@ var all = struct {
 // file is what a disk has of a file, and what it may have.
 type file struct {
 	disk    *Disk
+	path    string
 	flushed []byte
 	exists  bool // its name is on the disk
 	pending []change
@@ -95,6 +97,14 @@ func (d *Disk) CutAfter(n int, to string, r *rand.Rand, then func()) (pending in
 	all.Unlock()
 	<-done
 	return pending, save(to, files)
+}
+
+// FailFlushes makes every flush fail from now on of the files whose names end
+// in suffix, which is not empty: the database itself, or its "-wal".
+func (d *Disk) FailFlushes(suffix string) {
+	all.Lock()
+	defer all.Unlock()
+	d.bad = suffix
 }
 
 func save(to string, files map[string][]byte) error {
@@ -175,7 +185,7 @@ func track(path string) (*file, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f := &file{disk: disk, flushed: text, exists: len(text) > 0}
+	f := &file{disk: disk, path: path, flushed: text, exists: len(text) > 0}
 	all.files[path] = f
 	return f, nil
 }
@@ -191,15 +201,19 @@ func (f *file) change(at int64, text []byte) {
 	}
 }
 
-// flush notes that every change has arrived.
-func (f *file) flush() {
+// flush notes that every change has arrived, and reports whether it has.
+func (f *file) flush() bool {
 	all.Lock()
 	defer all.Unlock()
+	if f.disk.bad != "" && strings.HasSuffix(f.path, f.disk.bad) {
+		return false
+	}
 	always := func() bool { return true }
 	for _, c := range f.pending {
 		f.flushed = c.partly(f.flushed, always)
 	}
 	f.pending, f.exists = f.pending[:0], true
+	return true
 }
 
 // removed notes that the file at path is gone.

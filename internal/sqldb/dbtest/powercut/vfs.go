@@ -126,7 +126,9 @@ func truncate(tls *libc.TLS, f uintptr, size sqlite3.Tsqlite3_int64) int32 {
 // makes tests several times faster.
 func flush(_ *libc.TLS, f uintptr, _ int32) int32 {
 	tracked, _ := of(f)
-	tracked.flush()
+	if !tracked.flush() {
+		return sqlite3.SQLITE_IOERR_FSYNC
+	}
 	return sqlite3.SQLITE_OK
 }
 

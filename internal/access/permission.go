@@ -51,6 +51,7 @@ const (
 	SuspendUsers   Permission = "users.suspend"
 	UnsuspendUsers Permission = "users.unsuspend"
 	BanUsers       Permission = "users.ban"
+	DeleteUsers    Permission = "users.delete"
 	ResetFactors   Permission = "users.reset_mfa"
 	ViewSecurity   Permission = "security.view"
 	ManageSecurity Permission = "security.manage"
@@ -120,7 +121,7 @@ var table = []struct {
 		[]string{RoleAdmin},
 		[]Permission{
 			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
-			ResetFactors, BanUsers, "users.delete", AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, "clients.manage",
+			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, "clients.manage",
 		},
 	},
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"time"
 
@@ -24,7 +25,12 @@ type AdminAPI struct {
 	// it.
 	Overview func(ctx context.Context, reader access.Actor, u User) (Overview, error)
 
-	ban approval.Operation[bans]
+	// Grace is in which time a deleted account can come back.
+	Grace func() time.Duration
+
+	ban     approval.Operation[bans]
+	removal approval.Operation[removals]
+	many    map[string]approval.Operation[bulk]
 }
 
 // Mount registers the routes.
@@ -39,6 +45,11 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	a.ban = approval.Define(a.Approvals, a.bans())
 	web.Route(m, "POST /admin/users/{id}/ban", a.askBan, access.Allows(access.BanUsers), a.Approvals.Asks(), web.Doc("Ask for a person to be locked out for good"))
 	web.Route(m, "POST /admin/users/{id}/unban", a.turn(a.Accounts.Unban), access.Allows(access.BanUsers), web.Doc("End a ban"))
+	a.removal = approval.Define(a.Approvals, a.removals())
+	web.Route(m, "DELETE /admin/users/{id}", a.askRemoval, access.Allows(access.DeleteUsers), a.Approvals.Asks(), web.Doc("Ask for a person's account to be deleted"))
+	web.Route(m, "POST /admin/users/{id}/restore", a.turn(a.Accounts.Restore), access.Allows(access.DeleteUsers), web.Doc("Undo the deletion of an account within its time of grace"))
+	a.many = a.manies()
+	web.Route(m, "POST /admin/users/bulk", a.bulk, access.Allows(access.AnyRole), web.Status(http.StatusOK), web.Doc("Do one thing to many people; it needs the permission for doing it to one"))
 	web.Route(m, "DELETE /admin/users/{id}/sessions", a.signOut, access.Allows(access.SuspendUsers), web.Doc("End all sign-ins and tokens of a person"))
 }
 
@@ -120,14 +131,8 @@ func (a AdminAPI) list(ctx context.Context, in *peopleInput) (*peopleOutput, err
 		return nil, err
 	}
 	f := Filter{Search: in.Search, State: in.Status, Tier: in.Tier, Sort: Sort(in.Sort), After: in.After, Before: in.Before}
-	if !reader.May(access.ViewPII) && f.Search != "" && !strings.HasPrefix(f.Search, "usr_") {
-		return nil, access.ErrPermission.Saying("To search by address or name you need the permission %s. Search by id.", access.ViewPII).With("permission", access.ViewPII)
-	}
-	if in.Role != "" {
-		if f.IDs, err = a.Holders(ctx, in.Role); err != nil {
-			return nil, err
-		}
-		f.IDs = append([]string{}, f.IDs...)
+	if err := a.narrow(ctx, reader, in.Role, &f); err != nil {
+		return nil, err
 	}
 	name := "people " + in.Sort
 	if in.Cursor != "" {

@@ -28,7 +28,9 @@ func (a AdminAPI) askBan(ctx context.Context, in *turnInput) (*approval.PendingO
 func (a AdminAPI) bans() approval.Definition[bans] {
 	return approval.Definition[bans]{
 		Name: "users.ban", Permission: access.BanUsers,
-		Check: func(ctx context.Context, _ approval.Request, in bans) error { return a.Accounts.canBan(ctx, in.UserID) },
+		Check: func(ctx context.Context, _ approval.Request, in bans) error {
+			return a.Accounts.canClose(ctx, in.UserID, StateActive, StateSuspended)
+		},
 		Run: func(ctx context.Context, r approval.Request, in bans) (any, error) {
 			by, err := access.From(ctx)
 			if err != nil {

@@ -62,6 +62,28 @@ func (s *Service) ComeBack(ctx context.Context, userID string) error {
 	}))
 }
 
+// Restore undoes a deletion for an administrator; ErrState when there is nothing
+// left to come back to.
+func (s *Service) Restore(ctx context.Context, userID string, t Turn) (User, error) {
+	var u User
+	err := s.DB.InTx(ctx, func(ctx context.Context) error {
+		before, err := s.store.byID(ctx, userID)
+		if err != nil {
+			return err
+		}
+		if !before.Leaving(s.Now()) {
+			return ErrState.With("status", before.State)
+		}
+		notify := t.Notify && before.Verified
+		t.Until, t.Notify = time.Time{}, false
+		if u, err = s.turn(ctx, userID, StateActive, "users.restore", t, StateDeleted); err == nil && notify {
+			s.send(ctx, restoredMail(u.Email))
+		}
+		return err
+	})
+	return u, unavailable(err)
+}
+
 // eraseMargin is by how much clocks may differ between who lets somebody come
 // back and who erases them.
 const eraseMargin = time.Minute
@@ -99,6 +121,14 @@ func returnedMail(to string) mail.Message {
 you signed in, so your Rephlo account is open again and nothing is deleted. You
 have the free plan; start another one if you like. If it was not you who signed
 in, set a new password at once.
+`}
+}
+
+func restoredMail(to string) mail.Message {
+	return mail.Message{To: to, Subject: "Your account will not be deleted", Text: `Hello,
+
+the operator of this service opened your Rephlo account again, and nothing is
+deleted. You have the free plan; start another one if you like.
 `}
 }
 

@@ -51,6 +51,7 @@ func newOffice(t *testing.T, db *sqldb.DB) *office {
 	account.AdminAPI{
 		Approvals: approvals,
 		Accounts:  o.Service, Cursors: list.NewCursors([]byte("k")),
+		Grace:   func() time.Duration { return 14 * 24 * time.Hour },
 		Roles:   func(context.Context, string) ([]string, error) { return nil, nil },
 		Holders: func(context.Context, string) ([]string, error) { return []string{"usr_nobody"}, nil },
 	}.Mount(o.mux)

@@ -59,13 +59,21 @@ type StateChange struct {
 // Suspend locks somebody out, until t.Until at the latest. All their sign-ins
 // and tokens end, their API keys answer account_suspended. ErrTooLong.
 func (s *Service) Suspend(ctx context.Context, userID string, t Turn) (User, error) {
-	if !t.Until.IsZero() && !t.Until.After(s.Now()) {
-		return User{}, field("until", "it must be in the future")
-	}
-	if t.By.Bounded(access.SuspendUsers) && (t.Until.IsZero() || t.Until.Sub(s.Now()) > shortSuspension) {
-		return User{}, ErrTooLong
+	if err := s.bounds(t); err != nil {
+		return User{}, err
 	}
 	return s.turn(ctx, userID, StateSuspended, "users.suspend", t, StateActive)
+}
+
+// bounds checks how long a suspension may be.
+func (s *Service) bounds(t Turn) error {
+	if !t.Until.IsZero() && !t.Until.After(s.Now()) {
+		return field("until", "it must be in the future")
+	}
+	if t.By.Bounded(access.SuspendUsers) && (t.Until.IsZero() || t.Until.Sub(s.Now()) > shortSuspension) {
+		return ErrTooLong
+	}
+	return nil
 }
 
 // Unsuspend ends a suspension.
@@ -80,8 +88,9 @@ func (s *Service) Ban(ctx context.Context, userID string, t Turn) (User, error) 
 	return s.turn(ctx, userID, StateBanned, "users.ban", t, StateActive, StateSuspended)
 }
 
-// canBan returns why the person that ctx carries could not ban somebody now.
-func (s *Service) canBan(ctx context.Context, userID string) error {
+// canClose returns why the person that ctx carries could not bring somebody out of
+// one of these states now.
+func (s *Service) canClose(ctx context.Context, userID string, from ...string) error {
 	by, err := access.From(ctx)
 	if err != nil {
 		return err
@@ -93,7 +102,7 @@ func (s *Service) canBan(ctx context.Context, userID string) error {
 	if err != nil {
 		return err
 	}
-	if u.State != StateActive && u.State != StateSuspended {
+	if !slices.Contains(from, u.State) {
 		return ErrState.With("status", u.State)
 	}
 	return s.Closing(ctx, userID)

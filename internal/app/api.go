@@ -175,7 +175,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},
 		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting, Left: s.grantsLeft},
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
-		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders, Overview: s.overview},
+		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders, Overview: s.overview, Grace: days(core.Settings, setting.GraceDays)},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},

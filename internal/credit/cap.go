@@ -92,6 +92,7 @@ type capCut struct {
 	limit      int64
 	need, most int64 // what the call lacks, and how much it may be where others have their share
 	live       int64
+	known      bool // the database has the cap, as far as we know
 	// What the database said.
 	amount, others, away, heldAway int64
 }
@@ -187,7 +188,8 @@ func (p *purse) cutCaps(caps []Cap, need, most, live int64) (out []capCut) {
 		if lacks <= 0 && (need > 0 || !a.low(limit)) {
 			continue
 		}
-		out = append(out, capCut{allowance: a, limit: limit, need: max(lacks, 0), most: most, live: live})
+		known := a.size > 0 || a.leased > 0 || a.others > 0
+		out = append(out, capCut{allowance: a, limit: limit, need: max(lacks, 0), most: most, live: live, known: known})
 	}
 	return out
 }

@@ -131,7 +131,7 @@ func (s *Service) Debit(ctx context.Context, id GrantID, amount money.Credits) (
 func (s *Service) Cut(ctx context.Context, id GrantID, amount money.Credits) (got money.Credits, err error) {
 	f := found{grant: int64(id), amount: int64(amount)}
 	_ = s.db.InTx(ctx, func(ctx context.Context) error {
-		err = s.store.cut(ctx, s.owned()[0].no, &f, s.now().UnixMicro())
+		err = s.store.cut(ctx, s.owned()[0].no, []*found{&f}, s.now().UnixMicro())
 		return errUndo
 	})
 	return money.Credits(f.amount), err
@@ -196,4 +196,23 @@ func (s *Service) AddGrantAs(ctx context.Context, id GrantID, g NewGrant) (Grant
 		return err
 	})
 	return row.id, added, err
+}
+
+// CutTogether makes n cuts of all of a user's credits in one batch, undoes them,
+// and returns how much they got.
+func (s *Service) CutTogether(ctx context.Context, user string, n int) (got money.Credits, err error) {
+	p := plan{at: s.now().UnixMicro()}
+	for range n {
+		p.cuts = append(p.cuts, &round{purse: &purse{user: user}, cut: true, all: true})
+	}
+	_ = s.db.InTx(ctx, func(ctx context.Context) error {
+		err = s.store.moveGrants(ctx, s.owned()[0].no, &p)
+		return errUndo
+	})
+	for _, r := range p.cuts {
+		for _, f := range r.found {
+			got += money.Credits(f.amount)
+		}
+	}
+	return got, err
 }

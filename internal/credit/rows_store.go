@@ -63,18 +63,58 @@ func chunk(n, largest int) int {
 	return bits
 }
 
-// exec runs r for n rows in as many statements as needed. values appends the
+// exec runs r for n rows in as many statements as needed. shared appends the
 // shared arguments, then row the arguments of row i. Every row must change
 // exactly one row of the database; else it is errGuard.
 func (s store) exec(ctx context.Context, r *rows, n int, shared func(args []any, first int) []any, row func(args []any, i int) []any) error {
+	return s.send(ctx, r, n, just, shared, row)
+}
+
+// touch is exec where a row may find nothing to change.
+func (s store) touch(ctx context.Context, r *rows, n int, shared func(args []any, first int) []any, row func(args []any, i int) []any) error {
+	return s.send(ctx, r, n, anyNumber, shared, row)
+}
+
+func anyNumber(string, int64) func(int64) error { return func(int64) error { return nil } }
+
+func (s store) send(ctx context.Context, r *rows, n int, check func(query string, want int64) func(int64) error,
+	shared func(args []any, first int) []any, row func(args []any, i int) []any,
+) error {
+	return s.chunks(r, n, shared, row, func(text string, bits int, args []any) error {
+		return s.db.Queue(ctx, check(text, 1<<bits), text, args...)
+	})
+}
+
+// collect is exec for statements that return rows, any number of them.
+func (s store) collect(ctx context.Context, r *rows, n int, shared func(args []any, first int) []any, row func(args []any, i int) []any,
+	scan func(sqldb.Row) error,
+) error {
+	return s.chunks(r, n, shared, row, func(text string, _ int, args []any) error {
+		found, err := s.db.Q(ctx).QueryContext(ctx, text, args...)
+		if err != nil {
+			return err
+		}
+		defer found.Close()
+		for found.Next() {
+			if err := scan(found); err != nil {
+				return err
+			}
+		}
+		return found.Err()
+	})
+}
+
+// chunks calls do for each statement that n rows of r need.
+func (s store) chunks(r *rows, n int, shared func(args []any, first int) []any, row func(args []any, i int) []any,
+	do func(text string, bits int, args []any) error,
+) error {
 	for first := 0; first < n; {
 		bits := chunk(n-first, s.limit(r))
 		args := shared(make([]any, 0, r.shared+r.width<<bits), first)
 		for i := range 1 << bits {
 			args = row(args, first+i)
 		}
-		text := r.text(bits)
-		if err := s.db.Queue(ctx, just(text, 1<<bits), text, args...); err != nil {
+		if err := do(r.text(bits), bits, args); err != nil {
 			return err
 		}
 		first += 1 << bits
@@ -162,12 +202,14 @@ func only(lane int64) func(args []any, first int) []any {
 	return func(args []any, _ int) []any { return append(args, lane) }
 }
 
+func none(args []any, _ int) []any { return args }
+
 // prepare parses what p needs, before its transaction.
 func (s store) prepare(ctx context.Context, p *plan) {
 	if s.db.Engine() != sqldb.SQLite {
 		return
 	}
-	for _, q := range []string{fenceSQL, batchSQL, renewSQL, usableSQL, cutSQL, leaseSQL} {
+	for _, q := range []string{fenceSQL, batchSQL, renewSQL} {
 		s.db.Prepare(ctx, q)
 	}
 	s.prepareRows(ctx, transferRows, len(p.transfers))
@@ -175,4 +217,5 @@ func (s store) prepare(ctx context.Context, p *plan) {
 	s.prepareRows(ctx, endRows, len(p.ends))
 	s.prepareRows(ctx, moveRows, len(p.moves))
 	s.prepareRows(ctx, capMoveRows, len(p.capMoves))
+	s.prepareRows(ctx, usableRows, len(p.cuts))
 }

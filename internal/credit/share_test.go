@@ -434,3 +434,57 @@ func TestCreditsThatExpireSoonAreInNoLease(t *testing.T) {
 		c.expect(1000*money.Credit, 0)
 	})
 }
+
+// Many users begin at the same time on two processes, each with budgets: their
+// credits and budgets are leased in sets, to each what is theirs.
+func TestManyUsersBeginAtOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		c := join(t, db, 2, shared)
+		const users = 150
+		var wg sync.WaitGroup
+		for i := range users {
+			user, price := fmt.Sprintf("usr_%03d", i), money.Credits(i%5+1)*money.Credit
+			c.grant(user, "pay:a:"+user, 7*money.Credit, time.Time{})
+			c.grant(user, "pay:b:"+user, 5*money.Credit, time.Now().Add(time.Hour))
+			for n, s := range c.nodes {
+				wg.Go(func() {
+					h, err := s.Reserve(t.Context(), credit.Call{
+						User: user, Ref: fmt.Sprintf("call_%s_%d", user, n), Need: price, Journal: []byte("{}"),
+						Caps: []credit.Cap{
+							{Owner: user, Window: today, Limit: 10 * money.Credit, Full: credit.ErrDayCap},
+							{Owner: "key_" + user, Limit: 20 * money.Credit, Full: credit.ErrKeyCap},
+						},
+					})
+					if err != nil {
+						t.Errorf("%s: %v", user, err)
+						return
+					}
+					c.settle(h, price)
+				})
+			}
+		}
+		wg.Wait()
+		for i := range users {
+			user, spent := fmt.Sprintf("usr_%03d", i), money.Credits(i%5+1)*2*money.Credit
+			c.used(user, today, spent)
+			c.used("key_"+user, time.Time{}, spent)
+			if b, err := c.Balance(t.Context(), user); err != nil || b.Available != 12*money.Credit-spent {
+				t.Errorf("%s has %s, %v; want %s", user, b.Available, err, 12*money.Credit-spent)
+			}
+		}
+	})
+}
+
+// Two cuts of one user in one batch lease no credit twice.
+func TestTwoCutsInOneBatchTakeNothingTwice(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		c := join(t, db, 1, shared)
+		c.grant("ada", "pay:1", 10*money.Credit, time.Time{})
+		c.grant("ada", "pay:2", 5*money.Credit, time.Time{})
+		if got, err := c.CutTogether(t.Context(), "ada", 3); err != nil || got != 15*money.Credit {
+			t.Errorf("leased %s (%v) of 15 credits", got, err)
+		}
+	})
+}

@@ -38,8 +38,6 @@ func (s store) inTx(ctx context.Context, fn func(ctx context.Context) error) err
 const (
 	fenceSQL = `UPDATE credit_lane SET seq = $4, batch = batch + 1, hash = $5, beat = beat + 1
 		WHERE lane = $1 AND epoch = $2 AND batch = $3`
-	leaseSQL = `INSERT INTO credit_lease (lane, grant_id, amount) VALUES ($1, $2, $3)
-		ON CONFLICT (lane, grant_id) DO UPDATE SET amount = credit_lease.amount + excluded.amount`
 	batchSQL = `INSERT INTO credit_batch (lane, batch, first_seq, last_seq, prev, root, hash, at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	renewSQL     = `UPDATE credit_hold SET progress = $3, journal = $4, renewed_at = $5 WHERE lane = $1 AND ref = $2`

@@ -51,6 +51,8 @@ type Policy struct {
 	CreditsPerDay, CreditsPerMonth, CreditsTotal money.Credits
 	// Cache says that whole answers may be kept for a while and given again.
 	Cache bool
+	// Capture says that what is asked and answered may be kept for its owner.
+	Capture bool
 }
 
 // SpendsUpTo reports whether there is a bound on what may be spent.

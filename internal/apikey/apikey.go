@@ -92,6 +92,7 @@ type Key struct {
 	Models     []string // ids of those it may call; empty: all
 	Limits     Limits
 	Cache      bool // whole answers may be kept and given again
+	Capture    bool // what is asked and answered is kept for the owner
 	CreatedAt  time.Time
 	ExpiresAt  time.Time // zero: never
 	PausedAt   time.Time // zero: not paused
@@ -100,18 +101,18 @@ type Key struct {
 	// Older counts the user's keys of the same mode that were made before it and
 	// are neither revoked nor expired: a plan allows the oldest.
 	Older int
-	// Policy is what Models, Limits and Cache say, for the way of every call; nil when
+	// Policy is what Models, Limits, Cache and Capture say, for the way of every call; nil when
 	// they say nothing.
 	Policy *access.Policy
 }
 
 // policy returns what k's models, limits and wishes say.
 func (k Key) policy() *access.Policy {
-	if len(k.Models) == 0 && k.Limits == (Limits{}) && !k.Cache {
+	if len(k.Models) == 0 && k.Limits == (Limits{}) && !k.Cache && !k.Capture {
 		return nil
 	}
 	return &access.Policy{
-		Cache: k.Cache, Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
+		Cache: k.Cache, Capture: k.Capture, Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
 		ConcurrentRequests: k.Limits.ConcurrentRequests,
 		CreditsPerDay:      money.Credits(k.Limits.CreditsPerDay) * money.Credit,
 		CreditsPerMonth:    money.Credits(k.Limits.CreditsPerMonth) * money.Credit,
@@ -147,13 +148,13 @@ func (k Key) check(now time.Time) error {
 
 // NewKey is what a key is made from.
 type NewKey struct {
-	UserID string
-	Name   string
-	Mode   Mode     // empty: live
-	Scopes []string // empty: llm.inference and models.read
-	Models []string // empty: all
-	Limits Limits
-	Cache  bool
+	UserID         string
+	Name           string
+	Mode           Mode     // empty: live
+	Scopes         []string // empty: llm.inference and models.read
+	Models         []string // empty: all
+	Limits         Limits
+	Cache, Capture bool
 	// ExpiresAt is zero for DefaultLife; NoExpiry makes a key for ever.
 	ExpiresAt time.Time
 	NoExpiry  bool

@@ -40,6 +40,7 @@ type Shown struct {
 	Status     Status     `json:"status" enum:"active,paused,expired,revoked"`
 	PausedBy   *string    `json:"pausedBy" enum:"user,plan" doc:"plan: it allows fewer keys; the oldest go on"`
 	CreatedAt  time.Time  `json:"createdAt"`
+	Capture    bool       `json:"capture" doc:"Keep what is asked and answered, sealed, for you to read; where the operator allows it"`
 	ExpiresAt  *time.Time `json:"expiresAt"`
 	LastUsedAt *time.Time `json:"lastUsedAt"`
 }
@@ -47,7 +48,7 @@ type Shown struct {
 func (a API) show(k Key) Shown {
 	out := Shown{
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
-		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits, Cache: k.Cache,
+		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits, Cache: k.Cache, Capture: k.Capture,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
 	}
 	switch {
@@ -139,6 +140,7 @@ type createInput struct {
 		ModelIDs      []string   `json:"modelIds,omitempty" maxItems:"100" doc:"The models it may call. Default: all"`
 		Limits        *Limits    `json:"limits,omitempty" doc:"Besides those of your plan. Default: none"`
 		Cache         bool       `json:"cache,omitempty" doc:"Keep whole answers for a while and give them again to the same request, where the model allows it"`
+		Capture       bool       `json:"capture,omitempty" doc:"Keep what is asked and answered, sealed, for you to read; where the operator allows it"`
 		ExpiresAt     *time.Time `json:"expiresAt,omitempty" doc:"Default: in 90 days"`
 		ExpiresInDays *int       `json:"expiresInDays,omitempty" minimum:"0" maximum:"3650" doc:"Instead of expiresAt; 0: never"`
 	}
@@ -159,7 +161,7 @@ func (a API) create(ctx context.Context, in *createInput) (*createOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes, Models: in.Body.ModelIDs, Cache: in.Body.Cache}
+	n := NewKey{UserID: actor.UserID, Name: in.Body.Name, Mode: Mode(in.Body.Mode), Scopes: in.Body.Scopes, Models: in.Body.ModelIDs, Cache: in.Body.Cache, Capture: in.Body.Capture}
 	if in.Body.Limits != nil {
 		n.Limits = *in.Body.Limits
 	}
@@ -189,6 +191,7 @@ type editInput struct {
 		ModelIDs  *[]string  `json:"modelIds,omitempty" maxItems:"100" doc:"Empty: all models"`
 		Limits    *Limits    `json:"limits,omitempty"`
 		Cache     *bool      `json:"cache,omitempty" doc:"Keep whole answers for a while and give them again to the same request, where the model allows it"`
+		Capture   *bool      `json:"capture,omitempty" doc:"Keep what is asked and answered, sealed, for you to read; where the operator allows it"`
 		ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 		NoExpiry  bool       `json:"noExpiry,omitempty" doc:"Let it never expire"`
 		Paused    *bool      `json:"paused,omitempty"`
@@ -201,7 +204,7 @@ func (a API) edit(ctx context.Context, in *editInput) (*oneOutput, error) {
 		return nil, err
 	}
 	b := in.Body
-	e := Edit{Name: b.Name, Scopes: b.Scopes, Models: b.ModelIDs, Limits: b.Limits, Cache: b.Cache, ExpiresAt: b.ExpiresAt, Paused: b.Paused}
+	e := Edit{Name: b.Name, Scopes: b.Scopes, Models: b.ModelIDs, Limits: b.Limits, Cache: b.Cache, Capture: b.Capture, ExpiresAt: b.ExpiresAt, Paused: b.Paused}
 	if b.NoExpiry {
 		e.ExpiresAt = &time.Time{}
 	}

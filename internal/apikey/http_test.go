@@ -130,23 +130,23 @@ func TestManagingKeysOverHTTP(t *testing.T) {
 	})
 }
 
-func TestAKeySaysWhetherItsAnswersAreKept(t *testing.T) {
+func TestAKeySaysWhatIsKeptOfItsCalls(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		s, _ := newService(t, db, newClock())
 		m := web.NewMux(web.Config{Use: []web.Middleware{actAs}})
 		apikey.API{Keys: s, Cursors: list.NewCursors(make([]byte, 32))}.Mount(m)
-		made := call(t, m, "ada", "POST", "/v1/api-keys", `{"name":"k","cache":true}`)
+		made := call(t, m, "ada", "POST", "/v1/api-keys", `{"name":"k","cache":true,"capture":true}`)
 		id, _ := made.body["id"].(string)
 		text, _ := made.body["key"].(string)
 		k, err := s.Lookup(t.Context(), text)
-		if made.status != 201 || made.body["cache"] != true || err != nil || k.Policy == nil || !k.Policy.Cache {
+		if made.status != 201 || made.body["cache"] != true || made.body["capture"] != true || err != nil || k.Policy == nil || !k.Policy.Cache || !k.Policy.Capture {
 			t.Fatalf("%d %s, %v %+v", made.status, made.text, err, k)
 		}
 		if a := call(t, m, "ada", "PATCH", "/v1/api-keys/"+id, `{"name":"other"}`); a.body["cache"] != true {
 			t.Errorf("another change: %s", a.text)
 		}
-		if a := call(t, m, "ada", "PATCH", "/v1/api-keys/"+id, `{"cache":false}`); a.body["cache"] != false {
+		if a := call(t, m, "ada", "PATCH", "/v1/api-keys/"+id, `{"cache":false,"capture":false}`); a.body["cache"] != false || a.body["capture"] != false {
 			t.Errorf("switched off: %s", a.text)
 		}
 		if k, err := s.Lookup(t.Context(), text); err != nil || k.Policy != nil {

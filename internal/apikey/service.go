@@ -66,7 +66,7 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 	text := generate(n.Mode)
 	h, _ := parse(text) // we made it
 	k := Key{
-		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits, Cache: n.Cache,
+		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits, Cache: n.Cache, Capture: n.Capture,
 		CreatedAt: now.UTC().Truncate(time.Microsecond), ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}
 	k.Policy = k.policy()
@@ -127,6 +127,7 @@ type Edit struct {
 	Models    *[]string
 	Limits    *Limits
 	Cache     *bool
+	Capture   *bool
 	ExpiresAt *time.Time // zero: never
 	Paused    *bool
 }
@@ -172,6 +173,9 @@ func (k *Key) apply(e Edit, now time.Time) error {
 	}
 	if e.Cache != nil {
 		k.Cache = *e.Cache
+	}
+	if e.Capture != nil {
+		k.Capture = *e.Capture
 	}
 	if e.ExpiresAt != nil {
 		if k.ExpiresAt = e.ExpiresAt.UTC().Truncate(time.Microsecond); e.ExpiresAt.IsZero() {

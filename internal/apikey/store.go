@@ -18,7 +18,7 @@ type store struct{ db *sqldb.DB }
 
 // columns are of apikey_key k; now is the text of the parameter with the time.
 func columns(now string) string {
-	return `k.id, k.user_id, k.name, k.mode, k.prefix, k.scopes, k.models, k.limits, k.cached, k.created_at, k.expires_at, k.paused_at, k.revoked_at, k.last_used_at,
+	return `k.id, k.user_id, k.name, k.mode, k.prefix, k.scopes, k.models, k.limits, k.cached, k.captured, k.created_at, k.expires_at, k.paused_at, k.revoked_at, k.last_used_at,
 		(SELECT COUNT(*) FROM apikey_key o WHERE o.user_id = k.user_id AND o.mode = k.mode AND o.id < k.id
 			AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > ` + now + `))`
 }
@@ -42,7 +42,7 @@ func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
 	var k Key
 	var scopes, models, limits string
 	var created, expires, paused, revoked, used sqldb.Time
-	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &k.Cache, &created, &expires, &paused, &revoked, &used, &k.Older)
+	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &k.Cache, &k.Capture, &created, &expires, &paused, &revoked, &used, &k.Older)
 	if err != nil {
 		return k, err
 	}
@@ -89,14 +89,14 @@ func (s store) later(ctx context.Context, userID, keyID string) ([][]byte, error
 
 func (s store) add(ctx context.Context, k Key, h hash) error {
 	const q = `
-		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, models, limits, created_at, expires_at, cached)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, models, limits, created_at, expires_at, cached, captured)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	limits, err := json.Marshal(k.Limits)
 	if err != nil {
 		return err
 	}
 	_, err = s.db.Q(ctx).ExecContext(ctx, q, k.ID, k.UserID, k.Name, k.Mode, k.Prefix, h[:],
-		strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt), k.Cache)
+		strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt), k.Cache, k.Capture)
 	if err != nil {
 		return fmt.Errorf("add api key: %w", err)
 	}
@@ -155,7 +155,7 @@ func (s store) list(ctx context.Context, userID string, f Filter, limit int, now
 // edit writes what can be changed of a key and returns its hash.
 func (s store) edit(ctx context.Context, k Key) ([]byte, error) {
 	const q = `
-		UPDATE apikey_key SET name = $3, scopes = $4, models = $5, limits = $6, expires_at = $7, paused_at = $8, cached = $9
+		UPDATE apikey_key SET name = $3, scopes = $4, models = $5, limits = $6, expires_at = $7, paused_at = $8, cached = $9, captured = $10
 		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING hash`
 	limits, err := json.Marshal(k.Limits)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s store) edit(ctx context.Context, k Key) ([]byte, error) {
 	}
 	var h []byte
 	err = s.db.Q(ctx).QueryRowContext(ctx, q, k.ID, k.UserID, k.Name, strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits),
-		sqldb.TimeArg(k.ExpiresAt), sqldb.TimeArg(k.PausedAt), k.Cache).Scan(&h)
+		sqldb.TimeArg(k.ExpiresAt), sqldb.TimeArg(k.PausedAt), k.Cache, k.Capture).Scan(&h)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, fault.ErrNotFound
 	}

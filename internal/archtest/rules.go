@@ -47,9 +47,10 @@ var Rules = map[string][]string{
 	"subscription":    {"account", "credit", "tier"},
 	"authn":           {"account", "apikey", "identity/oauth", "role"},
 	"webhook":         {},
+	"capture":         {},
 	"branding":        {},
 	"setting":         {"approval"},
-	"gateway":         {"account", "apikey", "authn", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
+	"gateway":         {"account", "apikey", "authn", "capture", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
 	"gateway/route":   {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in

@@ -12,6 +12,7 @@ import (
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/authn"
 	"github.com/rephlo/rephlo/internal/branding"
+	"github.com/rephlo/rephlo/internal/capture"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/config"
 	"github.com/rephlo/rephlo/internal/console"
@@ -98,7 +99,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, Counters: counters,
-		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) },
+		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) }, Captures: d.Captures,
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"), Tracer: s.tracer(),
@@ -170,6 +171,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person},
 		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},
+		capture.API{Captures: d.Captures, Cursors: core.Cursors, Person: person},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},
 		apikey.AdminAPI{Keys: d.Keys, Cursors: core.Cursors, Audit: core.Audit, Person: person},
 		job.AdminAPI{Jobs: core.Jobs, Cursors: core.Cursors, View: access.Allows(access.ViewJobs), Change: access.Allows(access.RunJobs), Audit: jobStarted(core.Audit)},

@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/approval"
+	"github.com/rephlo/rephlo/internal/capture"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/limit"
@@ -46,6 +47,7 @@ type Domains struct {
 
 	Approvals *approval.Service
 	Limits    *limit.Service
+	Captures  *capture.Service
 }
 
 // NewDomains returns the slices on core. The ledger admits nothing until
@@ -96,6 +98,10 @@ func NewDomains(core *Core, node string) *Domains {
 		Required: func(u account.User) bool { return u.Staff },
 	})
 	d.Webhooks = d.webhooks(core)
+	d.Captures = capture.New(capture.Needs{
+		DB: core.DB, Box: core.Box, Audit: core.Audit, Log: core.Log, Now: core.Now,
+		On: func() bool { return setting.Capture.Of(core.Settings) }, Keep: days(core.Settings, setting.CaptureDays),
+	})
 	return d
 }
 

@@ -40,6 +40,7 @@ func (s *Server) schedule() {
 	jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)
 	jobs.Schedule("idempotency.cleanup", job.Every{Period: time.Hour, Offset: 11 * time.Minute}, s.keys.Sweep)
 	jobs.Schedule("branding.cleanup", job.Every{Period: time.Hour, Offset: 29 * time.Minute}, s.branding.Sweep)
+	jobs.Schedule("capture.cleanup", job.Every{Period: time.Hour, Offset: 37 * time.Minute}, d.Captures.Sweep)
 	jobs.Schedule("limit.sweep", job.Every{Period: 24 * time.Hour, Offset: 4 * time.Hour}, d.Limits.Sweep)
 	jobs.Schedule("mfa.sweep", job.Every{Period: time.Hour}, d.Factors.Sweep)
 	jobs.Schedule("usage.summarise", job.Every{Period: 5 * time.Minute}, d.Usage.Summarise)
@@ -78,6 +79,7 @@ func (s *Server) startHousekeeping(ctx context.Context) {
 		wg.Go(func() { s.repeat(ctx, c) })
 	}
 	wg.Go(func() { s.domains.Trail.Run(ctx) })
+	wg.Go(func() { s.domains.Captures.Run(ctx) })
 	s.core.Jobs.Schedule("account.trail", job.Every{Period: 24 * time.Hour}, s.domains.Trail.Sweep)
 	s.onStop(func(context.Context) error { cancel(); wg.Wait(); return nil })
 }

@@ -21,7 +21,7 @@ func (s *Server) people(p *identityParts) []personal.Part {
 	return []personal.Part{
 		authorize.Personal{DB: s.core.DB},
 		p.grants, p.sessions, p.passkeys, p.federation, d.Factors, d.Keys, d.Webhooks, s.branding,
-		d.Plans, d.Limits, d.Credits, d.Usage, d.Roles, d.Trail,
+		d.Plans, d.Limits, d.Credits, d.Usage, d.Captures, d.Roles, d.Trail,
 		audit.Personal{Log: s.core.Audit},
 		d.Accounts,
 	}

@@ -97,6 +97,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.calls.Observe(s.core.Metrics)
+	s.domains.Captures.Observe(s.core.Metrics)
 	idp, err := s.newIdentity(ctx)
 	if err != nil {
 		return err

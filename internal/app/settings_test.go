@@ -90,7 +90,11 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 	}
 	for key, name := range map[setting.Key[int64]]string{setting.BonusDays: "credits bonusExpiryDays", setting.WebhookLogDays: "webhooks logDays", setting.DiagnosticsDays: "retention diagnosticsDays", setting.GraceDays: "privacy deletionGraceDays"} {
 		category, name, _ := strings.Cut(name, " ")
-		put(category, map[string]any{name: 7})
+		values := map[string]any{name: 7}
+		if category == "retention" { // which is written as a whole
+			values["captureDays"] = 7
+		}
+		put(category, values)
 		if got := days(core.Settings, key)().Hours(); got != 7*24 {
 			t.Errorf("%s: %v hours", name, got)
 		}

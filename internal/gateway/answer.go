@@ -58,7 +58,7 @@ func (c *call) answer() error {
 		}
 		return err
 	})
-	if body != nil {
+	if body != nil && c.copied == nil {
 		defer body.free()
 	}
 	if err != nil {
@@ -142,6 +142,9 @@ func (c *call) writeAnswer(head llm.Reply, body *buffer, paid receipt) error {
 		}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(b))}
+	if c.copied != nil {
+		c.copied.answer = b
+	}
 	c.enter(phaseWrite)
 	c.w.WriteHeader(http.StatusOK)
 	_, _ = c.w.Write(b) // a client that left is not our error; the call is settled

@@ -56,6 +56,7 @@ type call struct {
 	heldAt  int64        // on the pulse's clock
 	entry   usage.Entry
 	traced  *traced  // nil for most
+	copied  *copied  // nil for most
 	keeping *keeping // nil for most
 
 	ctx           context.Context //nolint:containedctx // of the vendor's work, which outlives the client of a call without stream
@@ -133,7 +134,12 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (e
 	if t := s.needs.Tracer.Begin(r.Header["Traceparent"], c.began); t != nil {
 		c.traced = &traced{Trace: t}
 	}
-	defer func() { s.timed.observe(c, err) }()
+	defer func() {
+		s.timed.observe(c, err)
+		if c.copied != nil {
+			c.offer(err)
+		}
+	}()
 	defer c.leave()
 	if err := s.readBody(c, r); err != nil {
 		return err
@@ -142,6 +148,7 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (e
 		return err
 	}
 	c.streams = c.scan.Stream
+	c.copies()
 	if c.hit() {
 		return c.replay()
 	}
@@ -176,6 +183,9 @@ func (c *call) leave() {
 	c.mu.Unlock()
 	c.s.open.remove(c)
 	c.endLimits()
+	if c.copied != nil {
+		c.copied.takeBody(c)
+	}
 	c.dropBody()
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"github.com/rephlo/rephlo/internal/capture"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/obs"
 )
@@ -57,3 +58,6 @@ func (s *Service) ChargeKept(f func() bool) { s.needs.ChargeKept = f }
 
 // CallsTools is callsTools.
 func CallsTools(answer []byte) bool { return callsTools(answer) }
+
+// Capture lets c keep what is asked and answered; before the first call.
+func (s *Service) Capture(c *capture.Service) { s.needs.Captures = c }

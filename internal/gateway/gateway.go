@@ -8,6 +8,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/cache"
+	"github.com/rephlo/rephlo/internal/capture"
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
@@ -59,8 +60,10 @@ type Needs struct {
 	// ChargeKept says whether such an answer costs what it cost at first; nil: it
 	// costs nothing.
 	ChargeKept func() bool
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Captures keeps what is asked and answered, of who wants that; nil: nothing.
+	Captures *capture.Service
+	Log      *slog.Logger
+	Now      func() time.Time
 
 	// TopUpURL is where people without credits are sent.
 	TopUpURL string

@@ -87,7 +87,9 @@ func (c *call) openGate() error {
 		return err
 	}
 	c.content = true
-	c.dropBody()
+	if c.copied == nil {
+		c.dropBody()
+	}
 	c.firstByte = c.s.needs.Now().Sub(c.began)
 	return nil
 }
@@ -193,6 +195,9 @@ func (c *call) put(reply llm.Reply, parts ...[]byte) error {
 	for _, p := range parts {
 		if len(p) == 0 {
 			continue
+		}
+		if c.copied != nil {
+			c.copied.event(p)
 		}
 		if _, err := c.w.Write(p); err != nil {
 			c.done = true

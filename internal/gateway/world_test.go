@@ -221,6 +221,8 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: user, KeyID: "key_9", Key: &access.Policy{Cache: true, RequestsPerMinute: 10, TokensPerMinute: 1000}, Verified: true, Scopes: all}, nil
 	case "Bearer bob":
 		return access.Actor{UserID: "usr_bob", KeyID: "key_7", Key: &access.Policy{Cache: true}, Verified: true, Scopes: all}, nil
+	case "Bearer copied":
+		return access.Actor{UserID: user, KeyID: "key_10", Key: &access.Policy{Capture: true}, Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}
@@ -276,6 +278,7 @@ type world struct {
 	remembers bool
 	api       *httptest.Server
 	log       *syncBuffer
+	logger    *slog.Logger
 	client    *http.Client
 }
 
@@ -317,6 +320,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	t.Helper()
 	w := &world{t: t, db: db, one: newVendor(t), two: newVendor(t), vendor: &brokenVendor{}, log: &syncBuffer{}, watched: &watched{seens: map[string]*seen{}}}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.logger = log
 	box, err := seal.NewBox(make([]byte, seal.KeySize))
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ var (
 	AdminDay     = grantCap("adminDay", 250_000, "in a UTC day", "admin")
 	AdminMonth   = grantCap("adminMonth", 1_000_000, "in a UTC month", "admin")
 
+	Capture    = flag("llm", "capture", false, "Whether owners of API keys may have what is asked and answered kept for them, sealed.")
 	ChargeKept = flag("llm", "chargeKeptAnswers", false, "Whether the answer of an earlier call that is given again costs what it cost at first; else it costs nothing.")
 
 	PriceNoticeDays = whole("billing", "priceNoticeDays", 30, 0, 365, "How long before a renewal its customer must have been told of a higher price for it to hold.")
@@ -46,6 +47,7 @@ var (
 	WebhookLogDays = whole("webhooks", "logDays", 30, 1, 365, "How long deliveries of webhooks are kept.")
 
 	GraceDays       = whole("privacy", "deletionGraceDays", 14, 1, 90, "How long people who deleted their account can undo it, before everything about them is erased; for new deletions only.")
+	CaptureDays     = whole("retention", "captureDays", 30, 1, 365, "How long requests and answers are kept that owners of API keys wanted to be.")
 	DiagnosticsDays = whole("retention", "diagnosticsDays", 90, 1, 365, "How long diagnostics that people send are kept.")
 )
 

@@ -49,9 +49,11 @@ func (s *Service) assemble(t tables) (*snapshot, error) {
 			}
 			m.price(p.provider, r, rows)
 			for _, k := range p.keyed {
-				m.Routes = append(m.Routes, Route{
-					Provider: k.provider, VendorModel: r.vendorModel, Priority: r.priority, Weight: r.weight * k.weight, Limits: limits, rows: rows,
-				})
+				route := Route{Provider: k.provider, VendorModel: r.vendorModel, Priority: r.priority, Weight: r.weight * k.weight, Limits: limits, rows: rows}
+				if limits != (RouteLimits{}) {
+					route.Subject = fmt.Sprintf("deployment/%s/%x/%s", r.provider, k.provider.Credential, r.vendorModel)
+				}
+				m.Routes = append(m.Routes, route)
 			}
 		}
 		models = append(models, m)

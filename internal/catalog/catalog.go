@@ -121,6 +121,7 @@ type Route struct {
 	VendorModel      string
 	Priority, Weight int64 // lower priorities first, then larger weights
 	Limits           RouteLimits
+	Subject          string // names the deployment where its limits are kept; empty without any
 	rows             []priceRow
 }
 

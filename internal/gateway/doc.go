@@ -14,7 +14,9 @@
 //
 // Which deployment is tried, and what a failure means for the next call, is
 // package route's to say; a model's fallbacks follow when its deployments have
-// failed. Until the first content has gone out another may answer.
+// failed. Until the first content has gone out another may answer. A deployment
+// that has used up limits of its own is passed over like one that is unwell; they
+// are kept by the same counters as those of people, so all processes share them.
 //
 // # How calls end
 //

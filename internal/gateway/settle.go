@@ -75,7 +75,9 @@ type receipt struct {
 func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, error) {
 	c.ended = true
 	if !c.hit() { // which used no vendor's
-		c.bookTokens(u.counts.TotalInput() + u.counts.TotalOutput())
+		n := u.counts.TotalInput() + u.counts.TotalOutput()
+		c.bookTokens(n)
+		c.bookRoute(n)
 	}
 	price, err := c.price(u.counts)
 	if err != nil { // bounded counts cannot reach this with any real price

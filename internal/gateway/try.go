@@ -74,9 +74,9 @@ func (c *call) choose(cs []route.Candidate, affinity uint64, tried route.Tried, 
 	if n > 0 && (c.late() || !routes.Retry()) {
 		return 0, route.Try{}, last
 	}
-	i, try, refusal, ok := routes.Choose(cs, affinity, tried)
+	i, try, refusal, ok := c.pick(cs, affinity, tried)
 	if !ok && n > 0 && c.pause(n, len(cs), last) {
-		i, try, refusal, ok = routes.Choose(cs, affinity, 0)
+		i, try, refusal, ok = c.pick(cs, affinity, 0)
 	}
 	switch {
 	case ok:
@@ -138,6 +138,7 @@ func (c *call) tryAt(r *catalog.Route, try route.Try, again bool, f func(llm.Rep
 	c.drains.Store(false)
 	result := route.Result{Void: true}
 	defer func() {
+		c.vacate(r)
 		try.End(result)
 		if again {
 			c.s.needs.Routes.DoneRetry()

@@ -63,6 +63,9 @@ const (
 	ViewSettings   Permission = "settings.view"
 	EditSettings   Permission = "settings.edit"
 
+	ViewClients   Permission = "clients.view"
+	ManageClients Permission = "clients.manage"
+
 	ViewKeys   Permission = "api_keys.view"
 	RevokeKeys Permission = "api_keys.revoke"
 	ViewUsage  Permission = "analytics.view_usage"
@@ -121,13 +124,13 @@ var table = []struct {
 		[]string{RoleAdmin},
 		[]Permission{
 			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
-			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, "clients.manage",
+			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, ManageClients,
 		},
 	},
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},
 	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
 	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{ViewApprovals}},
-	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, "clients.view", ViewSettings, ViewSecurity}},
+	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, ViewClients, ViewSettings, ViewSecurity}},
 	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, EditSettings, ManageSecurity}},
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
+	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
@@ -89,9 +90,9 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Keys: d.Keys, Accounts: d.Accounts, Roles: d.Roles, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
 		Resource: cfg.APIURL, NonceKey: core.Box.Subkey(nonceKey), Once: id.grants.Once,
 	})
-	client := egress.NewClient(egress.Options{Now: core.Now})
-	s.onStop(func(context.Context) error { client.Close(); return nil })
-	vendors := map[string]llm.Vendor{"openai": openai.New(client, core.Now), "azure": azure.New(client, core.Now), "compat": compat.New(client, core.Now), "anthropic": anthropic.New(client, core.Now), "google": google.New(client, core.Now), "test": test.New()}
+	outbound := egress.NewClient(egress.Options{Now: core.Now})
+	s.onStop(func(context.Context) error { outbound.Close(); return nil })
+	vendors := map[string]llm.Vendor{"openai": openai.New(outbound, core.Now), "azure": azure.New(outbound, core.Now), "compat": compat.New(outbound, core.Now), "anthropic": anthropic.New(outbound, core.Now), "google": google.New(outbound, core.Now), "test": test.New()}
 	deployments := route.NewTable(core.Log, core.Now)
 	watch := &keyWatch{models: models, table: deployments, vendors: vendors}
 	s.chores = append(s.chores, chore{"catalog.keys", 2 * time.Second, watch.disable}, chore{"catalog.health", time.Minute, watch.probe})
@@ -181,6 +182,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},
+		client.AdminAPI{Admin: core.clientAdmin(id.clients, id.grants), Cursors: core.Cursors},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},

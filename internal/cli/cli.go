@@ -16,6 +16,7 @@ type commands struct {
 	Serve   serveCommand    `cmd:"" help:"Run the Resource API and the Identity Provider."`
 	Admin   adminCommands   `cmd:"" help:"Administrators."`
 	Key     signingCommands `cmd:"" help:"The keys that sign tokens."`
+	Client  clientCommands  `cmd:"" help:"The OAuth clients that people sign in with."`
 	APIKey  keyCommands     `cmd:"" name:"apikey" help:"API keys."`
 	Ledger  ledgerCommands  `cmd:"" help:"The ledger of credits."`
 	Migrate migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or show its steps."`

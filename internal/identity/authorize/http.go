@@ -274,7 +274,7 @@ func Resume(w http.ResponseWriter, r *http.Request, in Interaction) error {
 // Screen returns what the screens of an interaction show of it.
 func Screen(in Interaction, c client.Client) pages.Interaction {
 	i := pages.Interaction{
-		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
+		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, Verified: c.Verified, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
 		Host: c.Host(), LoopbackOnly: c.Document && c.LoopbackOnly(),
 	}
 	if d := in.Request.Device; d != nil {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -52,11 +51,7 @@ func (s *Service) Authenticate(ctx context.Context, cr Credentials) (Client, err
 	case AuthKey:
 		return c, s.checkAssertion(ctx, c, cr.Assertion)
 	}
-	presented, matched := []byte(oauth.Hash(cr.Secret)), 0
-	for _, hash := range c.secrets {
-		matched |= subtle.ConstantTimeCompare(presented, []byte(hash))
-	}
-	if matched != 1 {
+	if !c.proves(cr.Secret, s.now()) {
 		return Client{}, oauth.ErrInvalidClient
 	}
 	return c, nil

@@ -48,6 +48,12 @@ func grants() []string {
 type Client struct {
 	ID   string `json:"-"`
 	Name string `json:"-"`
+	// Disabled clients are unknown to everybody but administrators.
+	Disabled bool `json:"disabled,omitempty"`
+	// Verified says that an administrator vouches for who the client is.
+	Verified bool `json:"verified,omitempty"`
+	// Development lets a web application be answered on the developer's machine.
+	Development bool `json:"development,omitempty"`
 	// Homepage is where "Back to the app" leads; empty if unknown.
 	Homepage   string `json:"homepage,omitempty"`
 	FirstParty bool   `json:"first_party,omitempty"`
@@ -106,7 +112,8 @@ type Client struct {
 
 	CreatedAt time.Time `json:"-"`
 
-	secrets []string // hashes
+	secrets []secretHash
+	edited  []string // the settings that an administrator changed
 	keys    oauth.KeySet
 	usedAt  time.Time
 }

@@ -34,8 +34,8 @@ func (s *Service) Register(ctx context.Context, c Client) (Registration, error) 
 	c.CreatedAt = s.now().Truncate(time.Microsecond)
 	r := Registration{Client: c, Token: oauth.NewSecret(oauth.PrefixRegistration)}
 	if r.Client.readKeys(); c.hasSecret() {
-		r.Secret = oauth.NewSecret(oauth.PrefixSecret)
-		r.Client.secrets = []string{oauth.Hash(r.Secret)}
+		shown, kept := newSecret()
+		r.Secret, r.Client.secrets = shown, []secretHash{kept}
 	}
 	if err := r.Client.check(); err != nil {
 		return Registration{}, err
@@ -86,8 +86,8 @@ func (s *Service) Replace(ctx context.Context, id, token string, c Client) (Regi
 	case len(old.secrets) > 0:
 		c.secrets = old.secrets
 	default:
-		r.Secret = oauth.NewSecret(oauth.PrefixSecret)
-		c.secrets = []string{oauth.Hash(r.Secret)}
+		shown, kept := newSecret()
+		r.Secret, c.secrets = shown, []secretHash{kept}
 	}
 	if err := c.check(); err != nil {
 		return Registration{}, err

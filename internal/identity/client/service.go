@@ -73,23 +73,29 @@ func New(n Needs) *Service {
 	return s
 }
 
-// Seed stores the first-party clients as this program knows them, and loads
-// all. Call it at start.
+// Seed stores the first-party clients as this program knows them, but for what
+// an administrator changed of them, and loads all. Call it at start.
 func (s *Service) Seed(ctx context.Context) error {
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		for _, c := range firstParty() {
-			if err := s.store.upsert(ctx, c, s.now()); err != nil {
+			if err := s.seed(ctx, c); err != nil {
 				return err
 			}
 		}
 		if s.dev {
-			return s.store.upsert(ctx, demo(), s.now())
+			return s.seed(ctx, demo())
 		}
 		return s.store.remove(ctx, demo().ID)
 	})
 	if err != nil {
 		return err
 	}
+	return s.Load(ctx)
+}
+
+// Load reads all clients. Seed does it too; what only looks at clients needs
+// nothing but this.
+func (s *Service) Load(ctx context.Context) error {
 	s.loading.Lock()
 	defer s.loading.Unlock()
 	return s.load(ctx)
@@ -103,8 +109,8 @@ func (s *Service) Create(ctx context.Context, c Client) (secret string, err erro
 		return "", err
 	}
 	if c.hasSecret() {
-		secret = oauth.NewSecret(oauth.PrefixSecret)
-		c.secrets = []string{oauth.Hash(secret)}
+		shown, kept := newSecret()
+		secret, c.secrets = shown, []secretHash{kept}
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
 		added, err := s.store.add(ctx, c, "", s.now())
@@ -119,11 +125,14 @@ func (s *Service) Create(ctx context.Context, c Client) (secret string, err erro
 	return secret, err
 }
 
-// ByID returns a client, or ErrUnknown. It reads memory, but for a client that
+// ByID returns a client, or ErrUnknown, also for one that is disabled. It reads memory, but for a client that
 // is named by the address of its metadata document, which may have to be
 // fetched; one that cannot be used is ErrDocument.
 func (s *Service) ByID(ctx context.Context, id string) (Client, error) {
 	if c, ok := s.current(ctx).byID[id]; ok {
+		if c.Disabled {
+			return Client{}, ErrUnknown
+		}
 		return c, nil
 	}
 	if IsURL(id) {
@@ -160,7 +169,7 @@ func (c Client) origins() []string {
 func (c Client) check() error {
 	https := func(uri string) bool { return strings.HasPrefix(uri, "https://") }
 	switch {
-	case !c.Document && (c.ID == "" || len(c.ID) > 128 || strings.Trim(c.ID, idAlphabet) != ""):
+	case !c.Document && !CheckURL(c.ID, false) && (c.ID == "" || len(c.ID) > 128 || strings.Trim(c.ID, idAlphabet) != ""):
 		return ErrInvalid.Saying("The client id must be 1 to 128 letters, digits, dots, dashes or underscores.").At("id")
 	case c.Name == "" || len(c.Name) > 120:
 		return ErrInvalid.Saying("The name must be 1 to 120 bytes.").At("name")
@@ -194,14 +203,19 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("A scope is unknown.").At("scopes")
 	case c.RefreshLife != LifeSession && c.RefreshLife != LifeStandalone:
 		return ErrInvalid.Saying("The refresh life must be session or standalone.").At("refresh_life")
-	case c.May(GrantCode) && len(c.RedirectURIs) == 0 || !all(c.RedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
+	case c.May(GrantCode) && len(c.RedirectURIs) == 0 || !all(c.RedirectURIs, c.mayReturnTo):
 		return ErrInvalid.Saying("A redirect URI is not allowed for this kind of client.").At("redirect_uris")
-	case !all(c.PostLogoutRedirectURIs, func(uri string) bool { return oauth.CheckRedirect(uri, c.Native) }):
+	case !all(c.PostLogoutRedirectURIs, c.mayReturnTo):
 		return ErrInvalid.Saying("A post-logout redirect URI is not allowed for this kind of client.").At("post_logout_redirect_uris")
 	case !all(c.CORSOrigins, func(o string) bool { return o != "" && oauth.OriginOf(o) == o }):
 		return ErrInvalid.Saying("A CORS origin must be a scheme and a host.").At("cors_origins")
 	}
 	return nil
+}
+
+// mayReturnTo reports whether c may be answered at uri.
+func (c Client) mayReturnTo(uri string) bool {
+	return oauth.CheckRedirect(uri, c.Native) || c.Development && oauth.Loopback(uri) && oauth.CheckRedirect(uri, true)
 }
 
 const idAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -242,7 +256,9 @@ func (s *Service) load(ctx context.Context) error {
 	next := &snapshot{byID: map[string]Client{}}
 	for _, c := range list {
 		c.readKeys()
-		next.byID[c.ID] = c
+		if next.byID[c.ID] = c; c.Disabled {
+			continue
+		}
 		next.origins = append(next.origins, c.origins()...)
 		next.loopback = next.loopback || c.Public && slices.ContainsFunc(c.RedirectURIs, oauth.Loopback)
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,28 +20,13 @@ func encode(c Client) (settings, secrets string, err error) {
 		return "", "", fmt.Errorf("encode client %s: %w", c.ID, err)
 	}
 	if c.secrets == nil {
-		c.secrets = []string{}
+		c.secrets = []secretHash{}
 	}
 	b, err := json.Marshal(c.secrets)
 	if err != nil {
 		return "", "", fmt.Errorf("encode client %s: %w", c.ID, err)
 	}
 	return string(a), string(b), nil
-}
-
-func (s store) upsert(ctx context.Context, c Client, now time.Time) error {
-	settings, secrets, err := encode(c)
-	if err != nil {
-		return err
-	}
-	const q = `
-		INSERT INTO client_client (id, name, settings, secrets, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, settings = excluded.settings, updated_at = excluded.updated_at
-		WHERE client_client.name <> excluded.name OR client_client.settings <> excluded.settings`
-	if _, err := s.db.Q(ctx).ExecContext(ctx, q, c.ID, c.Name, settings, secrets, now.UnixMicro()); err != nil {
-		return fmt.Errorf("store client %s: %w", c.ID, err)
-	}
-	return nil
 }
 
 func (s store) add(ctx context.Context, c Client, registration string, now time.Time) (bool, error) {
@@ -132,29 +118,39 @@ func (s store) remove(ctx context.Context, id string) error {
 	return nil
 }
 
+const columns = `id, name, settings, secrets, edited, created_at, used_at`
+
 func (s store) list(ctx context.Context) ([]Client, error) {
-	const q = `SELECT id, name, settings, secrets, created_at, used_at FROM client_client ORDER BY id`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q)
+	rows, err := s.db.Q(ctx).QueryContext(ctx, `SELECT `+columns+` FROM client_client ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("read clients: %w", err)
 	}
 	defer rows.Close()
 	var out []Client
 	for rows.Next() {
-		var c Client
-		var id, name, settings, secrets string
-		var created, used sqldb.Time
-		if err := rows.Scan(&id, &name, &settings, &secrets, &created, &used); err != nil {
-			return nil, fmt.Errorf("read clients: %w", err)
+		c, err := scan(rows)
+		if err != nil {
+			return nil, err
 		}
-		if err := json.Unmarshal([]byte(settings), &c); err != nil {
-			return nil, fmt.Errorf("read client %s: %w", id, err)
-		}
-		if err := json.Unmarshal([]byte(secrets), &c.secrets); err != nil {
-			return nil, fmt.Errorf("read secrets of client %s: %w", id, err)
-		}
-		c.ID, c.Name, c.CreatedAt, c.usedAt = id, name, created.Time, used.Time
 		out = append(out, c)
 	}
 	return out, rows.Err()
+}
+
+// scan reads a row of columns.
+func scan(from interface{ Scan(...any) error }) (Client, error) {
+	var c Client
+	var id, name, settings, secrets, edited string
+	var created, used sqldb.Time
+	if err := from.Scan(&id, &name, &settings, &secrets, &edited, &created, &used); err != nil {
+		return c, fmt.Errorf("read client: %w", err)
+	}
+	if err := json.Unmarshal([]byte(settings), &c); err != nil {
+		return c, fmt.Errorf("read client %s: %w", id, err)
+	}
+	if err := errors.Join(json.Unmarshal([]byte(secrets), &c.secrets), json.Unmarshal([]byte(edited), &c.edited)); err != nil {
+		return c, fmt.Errorf("read secrets of client %s: %w", id, err)
+	}
+	c.ID, c.Name, c.CreatedAt, c.usedAt = id, name, created.Time, used.Time
+	return c, nil
 }

@@ -212,3 +212,22 @@ func (e *epochs) merge(r revocation) {
 	old := e.at[k]
 	e.at[k] = epoch{max(old.notBefore, r.NotBefore), max(old.until, r.Until)}
 }
+
+// EndClient ends every token of a client and, with forget, what people agreed
+// to let it do, so that another client of this id has to ask again. It joins
+// the transaction that ctx carries.
+func (s *Service) EndClient(ctx context.Context, clientID string, forget bool) error {
+	return s.db.InTx(ctx, func(ctx context.Context) error {
+		if forget {
+			if err := s.store.forgetClient(ctx, clientID); err != nil {
+				return err
+			}
+		}
+		return s.Revoke(ctx, KindClient, clientID)
+	})
+}
+
+// LiveOf counts a client's refresh tokens that work.
+func (s *Service) LiveOf(ctx context.Context, clientID string) (int64, error) {
+	return s.store.live(ctx, clientID, s.now())
+}

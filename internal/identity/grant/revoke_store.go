@@ -113,3 +113,19 @@ func scanRevocations(rows *sql.Rows) ([]revocation, error) {
 	}
 	return out, rows.Err()
 }
+
+// forgetClient removes what people agreed to let a client do.
+func (s store) forgetClient(ctx context.Context, clientID string) error {
+	_, err := s.db.Change(ctx, "forget consents", `DELETE FROM grant_consent WHERE client_id = $1`, clientID)
+	return err
+}
+
+// live counts a client's refresh tokens that work.
+func (s store) live(ctx context.Context, clientID string, now time.Time) (int64, error) {
+	const q = `SELECT COUNT(*) FROM grant_family WHERE client_id = $1 AND revoked_at IS NULL AND expires_at > $2`
+	var n int64
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, clientID, now.UnixMicro()).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count refresh tokens: %w", err)
+	}
+	return n, nil
+}

@@ -47,6 +47,7 @@ type Interaction struct {
 	UID         string
 	Client      string // its name
 	FirstParty  bool
+	Verified    bool // an administrator vouches for who it is
 	RedirectURI string
 	Popup       bool // opened by window.open
 	// Host vouches for a client that is named by its address; empty for others.
@@ -191,7 +192,7 @@ type Scope struct {
 type consent struct {
 	ui.Page
 	Client, Letter, Action, Switch, UserID, User, Email, Initial, Where string
-	FirstParty                                                          bool
+	FirstParty, Verified                                                bool
 	Scopes                                                              []Scope
 	Cannot                                                              []string
 	Device                                                              *Device
@@ -202,7 +203,7 @@ type consent struct {
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
 	client := shown(i.Client)
 	return consent{
-		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty,
+		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty, Verified: i.Verified,
 		Action: i.path("/consent"), Switch: i.path("?switch=1"), UserID: a.ID, User: shown(a.Name), Email: a.Email,
 		Initial: first(a.Name), Where: s.where(i), Device: i.Device, Host: i.Host, LoopbackOnly: i.LoopbackOnly,
 	}

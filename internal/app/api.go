@@ -101,6 +101,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Routes: deployments,
 		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, Counters: counters,
 		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) }, Captures: d.Captures,
+		Pictures: egress.NewImages(egress.ImageOptions{}), FetchImages: func() bool { return setting.FetchImages.Of(core.Settings) },
 		Vendors: vendors,
 		Log:     core.Log, Now: core.Now, TopUpURL: cfg.APIURL + "/", DocURL: docURL(cfg), HoldFirst: cfg.LedgerHold == "before",
 		TagKey: core.Box.Subkey("account-tag/v1"), Tracer: s.tracer(),

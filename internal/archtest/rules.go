@@ -55,7 +55,7 @@ var Rules = map[string][]string{
 
 	// Language models: a hub, and a short cut past it. The vendors are in
 	// "vendors" because Go cannot import from a directory called "vendor".
-	"llm": {}, "llm/wire": {}, "llm/wire/openai": {}, "llm/wire/google": {"llm"}, "llm/wire/anthropic": {}, "llm/sse": {"llm"},
+	"llm": {}, "llm/wire": {}, "llm/wire/openai": {}, "llm/wire/google": {"llm"}, "llm/wire/anthropic": {}, "llm/sse": {"llm"}, "llm/picture": {},
 	"llm/relay":             {"llm", "llm/wire/..."},
 	"llm/upstream":          {"llm", "llm/sse"},
 	"llm/dialect":           {"llm"},
@@ -131,7 +131,7 @@ var Outside = map[string][]string{
 	"github.com/boombuler/barcode":        {"mfa"},
 	"github.com/coreos/go-oidc/v3":        {"identity/federation"},
 	"golang.org/x/oauth2":                 {"identity/federation"},
-	"golang.org/x/sync":                   {"account", "apikey", "identity/client"},
+	"golang.org/x/sync":                   {"account", "apikey", "gateway", "identity/client"},
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":    {"gateway"},
 	"github.com/redis/go-redis/v9":        {"cache"},

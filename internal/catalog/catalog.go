@@ -57,6 +57,8 @@ type Options struct {
 	// Drain reads a stream on for a while when its client has left, because the
 	// service bills it to its end anyway; else it is cancelled at once.
 	Drain bool `json:"drain,omitempty"`
+	// NoImageURL says that the service wants images as bytes.
+	NoImageURL bool `json:"noImageUrl,omitempty"`
 	// MaxTokensKey names the parameter of the output limit; empty is the
 	// vendor's usual one.
 	MaxTokensKey string `json:"maxTokensKey,omitempty"`

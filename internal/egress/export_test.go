@@ -37,3 +37,9 @@ func (c *fakeConn) Close() error                    { return nil }
 func (c *fakeConn) SetDeadline(time.Time) error     { return nil }
 func (c *fakeConn) SetReadDeadline(time.Time) error { return nil }
 func (c *fakeConn) LocalAddr() net.Addr             { return nil }
+
+// AnyPort lets f try other ports than 443; before the first fetch.
+func (f *Images) AnyPort() { f.own = true }
+
+// Allows is allows.
+func (f *Images) Allows(address string) bool { return f.allows(address) }

@@ -43,6 +43,9 @@ func (c *call) admit() (err error) {
 	if err := c.checkParameters(); err != nil {
 		return err
 	}
+	if err := c.attach(); err != nil {
+		return err
+	}
 	if err := c.understand(); err != nil {
 		return err
 	}
@@ -115,6 +118,9 @@ func (c *call) estimate() {
 	}
 	if c.op.op == llm.OpTranscriptions {
 		media = c.meter.media
+	}
+	if c.attached.known {
+		media = c.attached.tokens
 	}
 	c.in = pricing.Input{Text: (c.scan.TextBytes*11+29)/30 + around, Media: media, Units: c.meter.most}
 	c.input = (c.scan.TextBytes+2)/3 + around + media

@@ -69,6 +69,7 @@ type call struct {
 	asked         *llm.Request   // the call in no dialect, once it was decoded
 	askedEmbed    *llm.EmbedRequest
 	warnings      []llm.Warning // of the model's constraints
+	attached      attached
 	firstByte     time.Duration
 	ended         bool // settled, released or recorded
 	reportedBytes int64

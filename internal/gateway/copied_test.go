@@ -61,7 +61,7 @@ func TestWhatIsAskedAndAnsweredIsKeptWhereBothWantIt(t *testing.T) {
 		w.post(chat("single", `,"stream":true`), "Authorization", key)
 		w.one.does(says(400, `{"error":{"message":"no"}}`))
 		w.post(chat("single", `,"x":1`), "Authorization", key)
-		image := "data:image/png;base64," + strings.Repeat("QUJD", 100_000)
+		image := dataURL("image/png", append(photo(t, 9, 9), make([]byte, 300_000)...))
 		w.one.does(says(200, okAnswer))
 		w.post(`{"model":"single","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+image+`"}}]}]}`, "Authorization", key)
 		w.send(t.Context(), "/v1/messages", message("single", ""), "Authorization", key)
@@ -71,7 +71,7 @@ func TestWhatIsAskedAndAnsweredIsKeptWhereBothWantIt(t *testing.T) {
 			{chat("single", `,"stream":true`), role + token("Hello") + stop + done, "text/event-stream", ""},
 			{chat("single", `,"stream":true`), role + token("Hel") + `data: {"error":`, "text/event-stream", "upstream_error"},
 			{chat("single", `,"x":1`), "", "", "invalid_request"},
-			{`[image/png, 400022 bytes, sha256 `, okAnswer, "application/json", ""},
+			{`"url":"[image/png, 400`, okAnswer, "application/json", ""},
 			{message("single", ""), `"type":"message"`, "application/json", ""},
 		} {
 			p := got[i]

@@ -61,3 +61,6 @@ func CallsTools(answer []byte) bool { return callsTools(answer) }
 
 // Capture lets c keep what is asked and answered; before the first call.
 func (s *Service) Capture(c *capture.Service) { s.needs.Captures = c }
+
+// Load lets p load images while on says so; between calls.
+func (s *Service) Load(p Pictures, on func() bool) { s.needs.Pictures, s.needs.FetchImages = p, on }

@@ -60,6 +60,10 @@ type Needs struct {
 	// ChargeKept says whether such an answer costs what it cost at first; nil: it
 	// costs nothing.
 	ChargeKept func() bool
+	// Pictures loads images for vendors that load none, while FetchImages allows
+	// it; nil: none are.
+	Pictures    Pictures
+	FetchImages func() bool
 	// Captures keeps what is asked and answered, of who wants that; nil: nothing.
 	Captures *capture.Service
 	Log      *slog.Logger

@@ -19,7 +19,7 @@ func (c *call) target() llm.Target {
 	return llm.Target{
 		BaseURL: p.BaseURL, Key: p.Key, Model: c.route.VendorModel, Header: p.Options.Headers, AllowPrivate: p.AllowPrivate,
 		Issuer: issuer(p), Account: c.s.accountTag(p.Name), Abilities: abilities(c.model),
-		Options:  llm.Options{MaxTokensKey: p.Options.MaxTokensKey, NoStreamUsage: p.Options.NoStreamUsage, APIVersion: p.Options.APIVersion},
+		Options:  llm.Options{MaxTokensKey: p.Options.MaxTokensKey, NoStreamUsage: p.Options.NoStreamUsage, APIVersion: p.Options.APIVersion, NoImageURL: p.Options.NoImageURL},
 		Timeouts: upstream(p, c.s.limits.Upstream),
 	}
 }

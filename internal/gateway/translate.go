@@ -39,7 +39,7 @@ func (c *call) laneOf(r *catalog.Route) lane {
 	switch {
 	case v == nil:
 		return laneNone
-	case v.Native(c.op.op) && r.Provider.Takes(c.op.op) && !c.scan.HasFiles():
+	case v.Native(c.op.op) && r.Provider.Takes(c.op.op) && !c.scan.HasFiles() && (!c.attached.remote || takesURLs(r.Provider, c.model)):
 		return laneSame
 	case c.op.embed != nil:
 		if _, ok := v.(llm.Embedder); ok && r.Provider.Takes(llm.OpEmbeddings) {
@@ -110,6 +110,9 @@ func (c *call) translate(f func(llm.Reply) error) error {
 	}
 	decoded, err := c.request()
 	if err != nil {
+		return c.unable(err)
+	}
+	if err := c.loadImages(decoded); err != nil {
 		return c.unable(err)
 	}
 	req := *decoded

@@ -32,8 +32,9 @@ var (
 	AdminDay     = grantCap("adminDay", 250_000, "in a UTC day", "admin")
 	AdminMonth   = grantCap("adminMonth", 1_000_000, "in a UTC month", "admin")
 
-	Capture    = flag("llm", "capture", false, "Whether owners of API keys may have what is asked and answered kept for them, sealed.")
-	ChargeKept = flag("llm", "chargeKeptAnswers", false, "Whether the answer of an earlier call that is given again costs what it cost at first; else it costs nothing.")
+	Capture     = flag("llm", "capture", false, "Whether owners of API keys may have what is asked and answered kept for them, sealed.")
+	FetchImages = flag("llm", "fetchImages", false, "Whether images that a request names by an https address are loaded for model providers that load none themselves.")
+	ChargeKept  = flag("llm", "chargeKeptAnswers", false, "Whether the answer of an earlier call that is given again costs what it cost at first; else it costs nothing.")
 
 	PriceNoticeDays = whole("billing", "priceNoticeDays", 30, 0, 365, "How long before a renewal its customer must have been told of a higher price for it to hold.")
 

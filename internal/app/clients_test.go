@@ -71,3 +71,35 @@ func TestClientsAreAdministered(t *testing.T) {
 		t.Errorf("remembered is %+v, %v", es, err)
 	}
 }
+
+func TestResourcesAreAdministered(t *testing.T) {
+	t.Parallel()
+	f := newStaff(t)
+	const root = access.RoleSuperAdmin
+	path := "/admin/resources/" + url.PathEscape("https://notes.test/api")
+	body := `{"id":"https://notes.test/api","name":"Notes","scopes":[{"name":"notes.read","text":"Read notes"}],"reason":"` + why + `"}`
+	rec := f.admin(root, http.MethodPost, "/admin/resources", body, 0)
+	if rec.Code != 201 || rec.Header().Get("Location") != path || !strings.Contains(rec.Body.String(), `"openTo":"approved"`) {
+		t.Fatalf("make: %d %s %s", rec.Code, rec.Header().Get("Location"), rec.Body)
+	}
+	if rec := f.admin(root, http.MethodPost, "/admin/resources", body, 0); rec.Code != 409 {
+		t.Errorf("again: %d %s", rec.Code, rec.Body)
+	}
+	if rec := f.admin(root, http.MethodPatch, path, `{"status":"disabled","reason":"`+why+`"}`, 0); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"disabled"`) {
+		t.Errorf("disable: %d %s", rec.Code, rec.Body)
+	}
+	for _, p := range []string{path, "/admin/resources"} {
+		if rec := f.admin(access.RoleAuditor, http.MethodGet, p, "", 0); rec.Code != 200 || !strings.Contains(rec.Body.String(), "notes.read") {
+			t.Errorf("%s: %d %s", p, rec.Code, rec.Body)
+		}
+	}
+	for _, want := range []int{204, 404} {
+		if rec := f.admin(root, http.MethodDelete, path+"?reason="+url.QueryEscape(why), "", 0); rec.Code != want {
+			t.Errorf("delete: %d %s, want %d", rec.Code, rec.Body, want)
+		}
+	}
+	es, err := f.core.Audit.List(t.Context(), audit.Filter{Type: "resource", ID: "https://notes.test/api"}, 9)
+	if err != nil || len(es) != 3 || es[0].Reason != why {
+		t.Errorf("remembered is %+v, %v", es, err)
+	}
+}

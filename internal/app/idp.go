@@ -191,7 +191,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 			Address: account.Address,
 		}),
 		token.API{Tokens: tokens, Address: account.Address},
-		introspect.API{Issuer: cfg.IDPURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
+		introspect.API{Issuer: cfg.IDPURL, Resource: cfg.APIURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
 		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins, Issuer: cfg.IDPURL, Proofs: p.proofs},
 		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
 	} {

@@ -21,5 +21,5 @@ func (c *Core) ClientAdmin(ctx context.Context) (client.Admin, error) {
 }
 
 func (c *Core) clientAdmin(clients *client.Service, grants *grant.Service) client.Admin {
-	return client.Admin{Clients: clients, Audit: c.Audit, End: grants.EndClient, Live: grants.LiveOf}
+	return client.Admin{Clients: clients, Audit: c.Audit, End: grants.EndClient, Live: grants.LiveOf, Ours: []string{c.Config.APIURL, c.Config.IDPURL}}
 }

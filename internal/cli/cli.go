@@ -13,16 +13,17 @@ import (
 
 // commands is the tree of commands.
 type commands struct {
-	Serve   serveCommand    `cmd:"" help:"Run the Resource API and the Identity Provider."`
-	Admin   adminCommands   `cmd:"" help:"Administrators."`
-	Key     signingCommands `cmd:"" help:"The keys that sign tokens."`
-	Client  clientCommands  `cmd:"" help:"The OAuth clients that people sign in with."`
-	APIKey  keyCommands     `cmd:"" name:"apikey" help:"API keys."`
-	Ledger  ledgerCommands  `cmd:"" help:"The ledger of credits."`
-	Migrate migrateCommand  `cmd:"" help:"Bring the database's schema up to date, or show its steps."`
-	Doctor  doctorCommand   `cmd:"" help:"Check this installation; every finding names its fix."`
-	Config  configCommands  `cmd:"" help:"The settings."`
-	Version versionCommand  `cmd:"" help:"Print the version."`
+	Serve    serveCommand     `cmd:"" help:"Run the Resource API and the Identity Provider."`
+	Admin    adminCommands    `cmd:"" help:"Administrators."`
+	Key      signingCommands  `cmd:"" help:"The keys that sign tokens."`
+	Client   clientCommands   `cmd:"" help:"The OAuth clients that people sign in with."`
+	Resource resourceCommands `cmd:"" help:"The APIs of others that take our tokens."`
+	APIKey   keyCommands      `cmd:"" name:"apikey" help:"API keys."`
+	Ledger   ledgerCommands   `cmd:"" help:"The ledger of credits."`
+	Migrate  migrateCommand   `cmd:"" help:"Bring the database's schema up to date, or show its steps."`
+	Doctor   doctorCommand    `cmd:"" help:"Check this installation; every finding names its fix."`
+	Config   configCommands   `cmd:"" help:"The settings."`
+	Version  versionCommand   `cmd:"" help:"Print the version."`
 }
 
 // env is what a command runs with.

@@ -3,8 +3,6 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -84,16 +82,8 @@ type clientSettings struct {
 
 func (s clientSettings) edit(e *env) (client.Edit, error) {
 	var edit client.Edit
-	if s.Settings != "" {
-		var from io.Reader = strings.NewReader(s.Settings)
-		if s.Settings == "-" {
-			from = e.stdin
-		}
-		in := json.NewDecoder(from)
-		in.DisallowUnknownFields()
-		if err := in.Decode(&edit); err != nil {
-			return edit, Exit(exitUsage, fmt.Errorf("the settings: %w", err))
-		}
+	if err := e.decode(s.Settings, &edit); err != nil {
+		return edit, err
 	}
 	if s.Name != "" {
 		edit.Name = &s.Name

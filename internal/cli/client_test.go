@@ -38,3 +38,25 @@ func TestClientsFromTheCommandLine(t *testing.T) {
 		i.run(t, "", "client", "delete", "shop").want(t, 1, "no client")
 	})
 }
+
+func TestResourcesFromTheCommandLine(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, i installation) {
+		const address = "https://notes.test/api"
+		i.run(t, "", "resource", "create", address, "--settings", `{"name":"Notes","scopes":[{"name":"notes.read","text":"Read notes"}]}`).want(t, 0)
+		i.run(t, "", "resource", "create", address, "--settings", `{"name":"Notes"}`).want(t, 1, "already")
+		i.run(t, `{"openTo":"anybody"}`, "resource", "edit", address, "--settings", "-").want(t, 1, "openTo")
+		i.run(t, "", "resource", "edit", address, "--settings", `{"openTo":"any","status":"disabled"}`).want(t, 0)
+		show := i.run(t, "", "resource", "show", address)
+		for _, part := range []string{`"openTo": "any"`, `"status": "disabled"`, `"Read notes"`} {
+			if !strings.Contains(show.out, part) {
+				t.Errorf("%s is not in %s", part, show.out)
+			}
+		}
+		if list := i.run(t, "", "resource", "list"); !strings.Contains(list.out, address) {
+			t.Errorf("the list is %s", list.out)
+		}
+		i.run(t, "", "resource", "delete", address).want(t, 0)
+		i.run(t, "", "resource", "delete", address).want(t, 1, "no resource")
+	})
+}

@@ -275,7 +275,7 @@ func Resume(w http.ResponseWriter, r *http.Request, in Interaction) error {
 func Screen(in Interaction, c client.Client) pages.Interaction {
 	i := pages.Interaction{
 		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, Verified: c.Verified, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
-		Host: c.Host(), LoopbackOnly: c.Document && c.LoopbackOnly(),
+		Host: c.Host(), LoopbackOnly: c.Document && c.LoopbackOnly(), Texts: c.ScopeTexts(),
 	}
 	if d := in.Request.Device; d != nil {
 		i.Device = &pages.Device{Address: d.Address, Agent: d.Agent, AskedAt: d.AskedAt}

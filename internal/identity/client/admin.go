@@ -9,6 +9,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
 
 // Faults of administering clients.
@@ -32,6 +33,15 @@ type Admin struct {
 	End func(ctx context.Context, clientID string, forget bool) error
 	// Live counts a client's refresh tokens that work.
 	Live func(ctx context.Context, clientID string) (int64, error)
+	// Ours are the addresses of this installation, which no other resource has.
+	Ours []string
+}
+
+// own reports whether r has an address of ours.
+func (a Admin) own(r Resource) bool {
+	return slices.ContainsFunc(append(r.Aliases, r.ID), func(name string) bool {
+		return slices.ContainsFunc(a.Ours, func(ours string) bool { return oauth.SameResource(name, ours) })
+	})
 }
 
 // Create stores a new client, under an id of our choice if it names none, and
@@ -85,7 +95,7 @@ func (a Admin) List(ctx context.Context, before string, limit int, keep func(Cli
 }
 
 // Edit changes the settings of a client that e names. Disabling it, or taking
-// away a grant or a scope, ends its tokens. ErrUnknown and ErrInvalid.
+// away a grant, a scope or a resource, ends its tokens. ErrUnknown and ErrInvalid.
 func (a Admin) Edit(ctx context.Context, id string, e Edit, reason string) (Client, error) {
 	return a.change(ctx, id, "clients.edit", reason, func(ctx context.Context, c *Client) error {
 		was := *c
@@ -104,7 +114,7 @@ func (a Admin) Edit(ctx context.Context, id string, e Edit, reason string) (Clie
 		if err := c.check(); err != nil {
 			return err
 		}
-		if c.Disabled && !was.Disabled || narrowed(was.Grants, c.Grants) || narrowed(was.Scopes, c.Scopes) {
+		if c.Disabled && !was.Disabled || narrowed(was.Grants, c.Grants) || narrowed(was.Scopes, c.Scopes) || narrowed(was.Resources, c.Resources) {
 			return a.End(ctx, id, false)
 		}
 		return nil

@@ -26,6 +26,7 @@ const recent = 5 * time.Minute
 func (a AdminAPI) Mount(m *web.Mux) {
 	view := access.Allows(access.ViewClients)
 	manage := web.All(access.Allows(access.ManageClients), access.Recent(recent, a.Clients.now))
+	a.mountResources(m, view, manage)
 	web.Route(m, "GET /admin/clients", a.list, view, web.Doc("List the clients that people sign in with"))
 	web.Route(m, "POST /admin/clients", a.create, manage, web.Status(http.StatusCreated), web.Doc("Make a client; its secret is shown once"))
 	web.Route(m, "GET /admin/clients/{id}", a.one, view, web.Doc("Show a client"))

@@ -103,6 +103,9 @@ type Client struct {
 	// Strict is the profile of FAPI 2.0: the client proves itself by a key, pushes
 	// its requests, binds its tokens, and keeps its refresh tokens.
 	Strict bool `json:"strict,omitempty"`
+	// Resources are the APIs of others that an administrator let the client have
+	// tokens for; those that are open to it need not be here.
+	Resources []string `json:"resources,omitempty"`
 	// BackchannelLogoutURI is told when a user signs out.
 	BackchannelLogoutURI string `json:"backchannel_logout_uri,omitempty"`
 	// Dynamic clients registered themselves. Nobody has vouched for them.
@@ -113,7 +116,9 @@ type Client struct {
 	CreatedAt time.Time `json:"-"`
 
 	secrets []secretHash
-	edited  []string // the settings that an administrator changed
+	others  []oauth.Resource  // that it may have tokens for
+	texts   map[string]string // of the scopes of others; not to be changed
+	edited  []string          // the settings that an administrator changed
 	keys    oauth.KeySet
 	usedAt  time.Time
 }
@@ -138,8 +143,15 @@ func (c Client) May(grant string) bool { return slices.Contains(c.Grants, grant)
 
 // Facts returns what the checks of an authorization request need.
 func (c Client) Facts() oauth.Client {
-	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes, NoPKCE: c.NoPKCE}
+	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes, NoPKCE: c.NoPKCE, Others: c.others}
 }
+
+// Others are the APIs of others that c may have tokens for.
+func (c Client) Others() []oauth.Resource { return c.others }
+
+// ScopeTexts say to people what the scopes of others allow. They are not to be
+// changed.
+func (c Client) ScopeTexts() map[string]string { return c.texts }
 
 // NeedsClick reports whether an answer to the redirect URI must follow a
 // click of the user: another program could be listening on a loopback port or

@@ -4,5 +4,5 @@
 // All clients sit in a memory snapshot that the bus refreshes, so asking for
 // one reads nothing.
 //
-// Tables: client_client.
+// Tables: client_client, client_resource, client_resource_claim.
 package client

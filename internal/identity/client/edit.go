@@ -28,6 +28,7 @@ type Edit struct {
 	JWKSURI                *string         `json:"jwksUri,omitempty" maxLength:"2048"`
 	Grants                 *[]string       `json:"grants,omitempty" maxItems:"10"`
 	Scopes                 *[]string       `json:"scopes,omitempty" maxItems:"50"`
+	Resources              *[]string       `json:"resources,omitempty" maxItems:"20" doc:"The APIs of others that it may have tokens for, by address"`
 	ExchangeScopes         *[]string       `json:"exchangeScopes,omitempty" maxItems:"50" doc:"What it may hand on by a token exchange"`
 	PKCE                   *string         `json:"pkce,omitempty" enum:"required,optional"`
 	Consent                *string         `json:"consent,omitempty" enum:"ask,skip"`
@@ -84,6 +85,7 @@ func (e Edit) apply(c *Client) ([]string, error) {
 	set(&done, "jwks_uri", &c.JWKSURI, e.JWKSURI)
 	set(&done, "grants", &c.Grants, e.Grants)
 	set(&done, "scopes", &c.Scopes, e.Scopes)
+	set(&done, "resources", &c.Resources, e.Resources)
 	set(&done, "exchange_scopes", &c.ExchangeScopes, e.ExchangeScopes)
 	choose(&done, "no_pkce", &c.NoPKCE, e.PKCE, "optional", "required")
 	choose(&done, "skip_consent", &c.SkipConsent, e.Consent, "skip", "ask")
@@ -147,6 +149,7 @@ type Shown struct {
 	JWKSURI                *string         `json:"jwksUri"`
 	Grants                 []string        `json:"grants"`
 	Scopes                 []string        `json:"scopes"`
+	Resources              []string        `json:"resources"`
 	ExchangeScopes         []string        `json:"exchangeScopes"`
 	PKCE                   string          `json:"pkce" enum:"required,optional"`
 	Consent                string          `json:"consent" enum:"ask,skip"`
@@ -171,7 +174,7 @@ func Show(c Client, now time.Time) Shown {
 		Verified: c.Verified || c.FirstParty, FirstParty: c.FirstParty, ApplicationType: either(c.Native, "native", "web"), Development: c.Development,
 		AuthMethod: c.AuthMethod, LiveSecrets: len(live), RedirectURIs: words(c.RedirectURIs), PostLogoutRedirectURIs: words(c.PostLogoutRedirectURIs),
 		BackchannelLogoutURI: orNull(c.BackchannelLogoutURI), CORSOrigins: words(c.CORSOrigins), JWKS: c.JWKS, JWKSURI: orNull(c.JWKSURI),
-		Grants: words(c.Grants), Scopes: words(c.Scopes), ExchangeScopes: words(c.ExchangeScopes), PKCE: either(c.NoPKCE, "optional", "required"),
+		Grants: words(c.Grants), Scopes: words(c.Scopes), Resources: words(c.Resources), ExchangeScopes: words(c.ExchangeScopes), PKCE: either(c.NoPKCE, "optional", "required"),
 		Consent: either(c.SkipConsent, "skip", "ask"), TokenFormat: either(c.Opaque, "opaque", "jwt"), RefreshLife: c.RefreshLife,
 		RequirePAR: c.RequirePAR, RequireSignedRequest: c.SignedRequests, DPoP: either(c.RequireDPoP, "required", "optional"),
 		DPoPNonce: either(c.NoNonce, "off", "on"), DefaultMaxAge: c.DefaultMaxAge, AssertionAudience: either(c.TokenAudience, "issuer+token", "issuer"),

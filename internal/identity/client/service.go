@@ -56,9 +56,11 @@ type Service struct {
 
 // snapshot is every client, by id. It does not change.
 type snapshot struct {
-	byID     map[string]Client
-	loopback bool     // some public client is answered on the user's machine
-	origins  []string // that some client has, besides
+	byID      map[string]Client
+	resources []Resource        // by address
+	texts     map[string]string // of their scopes
+	loopback  bool              // some public client is answered on the user's machine
+	origins   []string          // that some client has, besides
 }
 
 // New returns a Service without clients; Seed loads them.
@@ -136,9 +138,26 @@ func (s *Service) ByID(ctx context.Context, id string) (Client, error) {
 		return c, nil
 	}
 	if IsURL(id) {
-		return s.remote.client(ctx, id)
+		c, err := s.remote.client(ctx, id)
+		return s.current(ctx).placed(c), err
 	}
 	return Client{}, ErrUnknown
+}
+
+// Introspects reports whether a client may ask about the tokens of an audience
+// besides its own. It reads memory.
+func (s *Service) Introspects(ctx context.Context, clientID, audience string) bool {
+	for _, r := range s.current(ctx).resources {
+		if r.ID == audience && !r.Disabled {
+			return slices.Contains(r.Introspectors, clientID)
+		}
+	}
+	return false
+}
+
+// Known reports whether tokens are issued for an audience of others.
+func (s *Service) Known(ctx context.Context, audience string) bool {
+	return slices.ContainsFunc(s.current(ctx).resources, func(r Resource) bool { return r.ID == audience && !r.Disabled })
 }
 
 // Origins reports whether some client's page may have this origin: it answers
@@ -253,9 +272,18 @@ func (s *Service) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := &snapshot{byID: map[string]Client{}}
+	next := &snapshot{byID: map[string]Client{}, texts: map[string]string{}}
+	if next.resources, err = s.store.resources(ctx); err != nil {
+		return err
+	}
+	for _, r := range next.resources {
+		for _, scope := range r.Scopes {
+			next.texts[scope.Name] = scope.Text
+		}
+	}
 	for _, c := range list {
 		c.readKeys()
+		c = next.placed(c)
 		if next.byID[c.ID] = c; c.Disabled {
 			continue
 		}

@@ -33,13 +33,15 @@ type Users interface {
 
 // API serves the endpoint.
 type API struct {
-	Issuer  string
-	Clients *client.Service
-	Grants  *grant.Service
-	Tokens  *oauth.Verifier // of any audience
-	Users   Users
-	Keys    Signer
-	Now     func() time.Time
+	Issuer string
+	// Resource is our own, the audience of tokens for the Resource API.
+	Resource string
+	Clients  *client.Service
+	Grants   *grant.Service
+	Tokens   *oauth.Verifier // of any audience
+	Users    Users
+	Keys     Signer
+	Now      func() time.Time
 }
 
 // Mount registers the route. No browser asks, so no origin is allowed.
@@ -120,14 +122,14 @@ func (a API) look(ctx context.Context, c client.Client, value string) (answer, e
 		return a.refresh(ctx, c, value)
 	}
 	claims, err := a.Tokens.Verify(value)
-	if err != nil || claims.ClientID != c.ID || a.Grants.Revoked(claims) {
+	if err != nil || !a.mayAsk(ctx, c, claims) || a.Grants.Revoked(claims) {
 		return answer{}, nil //nolint:nilerr // that is the answer
 	}
 	if alive, err := a.alive(ctx, claims); !alive || err != nil {
 		return answer{}, err
 	}
 	out := answer{
-		Active: true, Issuer: a.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: c.ID, Scope: strings.Join(claims.Scopes, " "),
+		Active: true, Issuer: a.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: claims.ClientID, Scope: strings.Join(claims.Scopes, " "),
 		Expiry: claims.Expiry.Unix(), IssuedAt: claims.IssuedAt.Unix(), JTI: claims.JTI, TokenType: oauth.TokenType(claims.JKT), ACR: claims.ACR, AMR: claims.AMR,
 		Act: claims.Act, Confirmation: oauth.Bound(claims.JKT),
 	}
@@ -135,6 +137,15 @@ func (a API) look(ctx context.Context, c client.Client, value string) (answer, e
 		out.AuthTime = claims.AuthTime.Unix()
 	}
 	return out, nil
+}
+
+// mayAsk reports whether c may know about a token: its own, or one for a
+// resource that it asks for. Nobody may about one of a resource that is gone.
+func (a API) mayAsk(ctx context.Context, c client.Client, t oauth.Claims) bool {
+	if t.Audience != a.Resource && t.Audience != a.Issuer && !a.Clients.Known(ctx, t.Audience) {
+		return false
+	}
+	return t.ClientID == c.ID || a.Clients.Introspects(ctx, c.ID, t.Audience)
 }
 
 func (a API) refresh(ctx context.Context, c client.Client, value string) (answer, error) {

@@ -73,12 +73,15 @@ type Client struct {
 	// NoPKCE takes requests without a code challenge. It is for confidential
 	// clients that an administrator has made so.
 	NoPKCE bool
+	Others []Resource // that it may have tokens for
 }
 
 // Server is what the checks need to know of us.
 type Server struct {
 	Issuer   string // of our tokens: the Identity Provider's public address
 	Resource string // the Resource API's public address, its audience
+	// Others are the APIs of others that the client at hand may have tokens for.
+	Others []Resource
 }
 
 // Values of the prompt parameter (OpenID Connect Core section 3.1.2.1).
@@ -171,7 +174,7 @@ func ParseAuthorize(v url.Values, c Client, s Server) (AuthorizationRequest, err
 	}
 	r.Claims, r.Subject, r.EssentialACRs = asked.IDToken, asked.Subject, asked.ACRs
 	scopes := append(strings.Fields(v.Get("scope")), asked.Scopes...)
-	if r.Scopes, r.Resources, err = Resolve(scopes, v["resource"], c.Scopes, s); err != nil {
+	if r.Scopes, r.Resources, err = Resolve(scopes, v["resource"], c.Scopes, s.With(c.Others)); err != nil {
 		return r, err
 	}
 	err = r.parseOpenID(v)

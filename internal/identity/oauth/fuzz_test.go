@@ -79,22 +79,27 @@ func FuzzMatchRedirect(f *testing.F) {
 	})
 }
 
+// Whatever is asked for, a token has no scope that its client may not have, and
+// none that belongs to another audience.
 func FuzzResolve(f *testing.F) {
 	f.Add("openid llm.inference", "https://api.test")
-	f.Add("openid  openid admin", "HTTPS://api.test:443/")
+	f.Add("openid  openid admin notes.write", "HTTPS://api.test:443/")
+	f.Add("llm.inference notes.read notes.write", "https://NOTES.test/")
 	f.Add("", "*")
+	notes := oauth.Resource{ID: "https://notes.test", Scopes: []string{"notes.read"}, Default: []string{"notes.read"}}
 	f.Fuzz(func(t *testing.T, scope, resource string) {
-		granted, resources, err := oauth.Resolve(strings.Fields(scope), []string{resource}, desktop.Scopes, server)
+		s := server.With([]oauth.Resource{notes})
+		granted, resources, err := oauth.Resolve(strings.Fields(scope), []string{resource}, desktop.Scopes, s)
 		if err != nil {
 			return
 		}
-		aud, err := oauth.Audience("", resources, server)
-		if err != nil || aud != server.Resource && aud != server.Issuer {
+		aud, err := oauth.Audience("", resources, s)
+		if err != nil || aud != s.Resource && aud != s.Issuer && aud != notes.ID {
 			t.Errorf("audience %q, %v", aud, err)
 		}
-		for _, s := range oauth.TokenScopes(granted, aud, server) {
-			if !slices.Contains(desktop.Scopes, s) {
-				t.Errorf("granted %q", s)
+		for _, name := range oauth.TokenScopes(granted, aud, s) {
+			if theirs := slices.Contains(notes.Scopes, name); !theirs && !slices.Contains(desktop.Scopes, name) || theirs && aud != notes.ID {
+				t.Errorf("granted %q for %s", name, aud)
 			}
 		}
 	})

@@ -35,33 +35,60 @@ func UserScopes() []string {
 
 // Resolve finds what an authorization request may be granted: the scopes that
 // exist and that the client may have, each once, and the resources. Unknown
-// scopes are dropped, as the answer names what was granted. A request for
-// scopes of the Resource API that names no resource is for the Resource API.
+// scopes are dropped, as the answer names what was granted, and so are those of
+// resources other than the ones that are named. A request that names no resource
+// is for those of its scopes. A named resource without a scope gets its default.
 func Resolve(scopes, resources, allowed []string, s Server) (granted, audiences []string, err error) {
+	if audiences, err = s.named(resources); err != nil {
+		return nil, nil, err
+	}
+	open := len(audiences) == 0 // the scopes say which
 	for _, scope := range scopes {
-		if slices.Contains(allowed, scope) && !slices.Contains(granted, scope) && slices.Contains(Scopes(), scope) {
-			granted = append(granted, scope)
+		home, known := s.home(scope)
+		switch {
+		case !known || slices.Contains(granted, scope) || (home == "" || home == s.Resource) && !slices.Contains(allowed, scope):
+			continue
+		case home == "": // of no resource
+		case open && !slices.Contains(audiences, home):
+			audiences = append(audiences, home)
+		case !slices.Contains(audiences, home):
+			continue
+		}
+		granted = append(granted, scope)
+	}
+	for _, audience := range audiences {
+		o, ok := s.Other(audience)
+		if ok && !slices.ContainsFunc(granted, func(g string) bool { return slices.Contains(o.Scopes, g) }) {
+			granted = append(granted, o.Default...)
 		}
 	}
 	if len(granted) == 0 {
 		return nil, nil, refuse("invalid_scope", "None of the scopes asked for is one that this client may have.")
 	}
+	return granted, audiences, nil
+}
+
+// named returns the resources that a request names, by their ids.
+func (s Server) named(resources []string) (audiences []string, err error) {
 	if len(resources) > maxResources {
-		return nil, nil, refuse("invalid_target", "At most 5 resources can be asked for.")
+		return nil, refuse("invalid_target", "At most 5 resources can be asked for.")
 	}
 	for _, r := range resources {
-		if r == "" {
+		id := s.Resource
+		o, ok := s.other(r)
+		switch {
+		case r == "":
 			continue
+		case ok:
+			id = o.ID
+		case !SameResource(r, s.Resource):
+			return nil, refuse("invalid_target", "The resource is not one that this server issues tokens for to this client.")
 		}
-		if !SameResource(r, s.Resource) {
-			return nil, nil, refuse("invalid_target", "The resource is not one that this server issues tokens for.")
+		if !slices.Contains(audiences, id) {
+			audiences = append(audiences, id)
 		}
-		audiences = []string{s.Resource}
 	}
-	if len(audiences) == 0 && slices.ContainsFunc(granted, ofResource) {
-		audiences = []string{s.Resource}
-	}
-	return granted, audiences, nil
+	return audiences, nil
 }
 
 func ofResource(scope string) bool { return slices.Contains(resourceScopes, scope) }
@@ -102,20 +129,23 @@ func normalResource(s string) (string, bool) {
 
 // Audience picks the one audience of an access token: the resource that the
 // token request names, which must be authorized, or else the first authorized
-// one, or else the issuer, whose userinfo is then all that the token opens.
+// one, or else the issuer, whose userinfo is then all that the token opens. A
+// resource that was authorized once and that the client may not have any more
+// is ErrInvalidTarget.
 func Audience(resource string, authorized []string, s Server) (string, error) {
+	i := 0
 	if resource != "" {
-		for _, a := range authorized {
-			if SameResource(resource, a) {
-				return a, nil
-			}
-		}
+		i = slices.IndexFunc(authorized, func(a string) bool { return SameResource(resource, a) })
+	}
+	switch {
+	case i < 0:
+		return "", ErrInvalidTarget
+	case len(authorized) == 0:
+		return s.Issuer, nil
+	case !slices.Contains(s.Audiences(), authorized[i]):
 		return "", ErrInvalidTarget
 	}
-	if len(authorized) > 0 {
-		return authorized[0], nil
-	}
-	return s.Issuer, nil
+	return authorized[i], nil
 }
 
 // TokenScopes returns the scopes of a token for audience: those of OpenID
@@ -123,7 +153,7 @@ func Audience(resource string, authorized []string, s Server) (string, error) {
 func TokenScopes(granted []string, audience string, s Server) []string {
 	out := make([]string, 0, len(granted))
 	for _, scope := range granted {
-		if !ofResource(scope) || audience == s.Resource {
+		if home, known := s.home(scope); known && (home == "" || home == audience) {
 			out = append(out, scope)
 		}
 	}
@@ -150,14 +180,14 @@ func Narrow(requested string, granted []string) ([]string, error) {
 }
 
 // ClientScopes returns the scopes of a token that a client gets for itself:
-// those that it asks for, or all that it may have. Scopes of a user's identity
+// those of the audience that it asks for, or all that it may have. Scopes of a user's identity
 // and of administration are not among them.
-func ClientScopes(requested string, allowed []string) ([]string, error) {
+func ClientScopes(requested string, allowed []string, audience string, s Server) ([]string, error) {
 	var own []string
-	for _, scope := range allowed {
-		if ofResource(scope) && scope != ScopeAdmin {
-			own = append(own, scope)
-		}
+	if o, ok := s.Other(audience); ok {
+		own = o.Scopes
+	} else {
+		own = slices.DeleteFunc(slices.Clone(allowed), func(scope string) bool { return !ofResource(scope) || scope == ScopeAdmin })
 	}
 	scopes, err := Narrow(requested, own)
 	if err != nil {

@@ -22,6 +22,7 @@ type App struct {
 	ID, Name      string
 	FirstParty    bool
 	Scopes        []string
+	Texts         map[string]string // of the scopes of others
 	Since, UsedAt time.Time
 }
 
@@ -49,11 +50,7 @@ func (s *Screens) Apps(w http.ResponseWriter, p Person, list []App, done string)
 		a.Name = shown(a.Name)
 		row := shownApp{App: a, Letter: first(a.Name)}
 		for _, scope := range a.Scopes {
-			text := scope
-			if key := "scope." + scope; s.t.Has(key) {
-				text = s.t.Text(key)
-			}
-			row.May = append(row.May, text)
+			row.May = append(row.May, s.scope(scope, a.Texts))
 		}
 		d.Apps = append(d.Apps, row)
 	}

@@ -50,6 +50,8 @@ type Interaction struct {
 	Verified    bool // an administrator vouches for who it is
 	RedirectURI string
 	Popup       bool // opened by window.open
+	// Texts say what the scopes of others allow, by scope.
+	Texts map[string]string
 	// Host vouches for a client that is named by its address; empty for others.
 	Host string
 	// LoopbackOnly says that any program on the user's machine can be the client.
@@ -214,15 +216,22 @@ func (s *Screens) consent(i Interaction, a Account, title string) consent {
 func (s *Screens) Consent(w http.ResponseWriter, i Interaction, a Account, scopes, added []string) error {
 	d := s.consent(i, a, "consent.title")
 	for _, scope := range scopes {
-		line := Scope{Text: scope}
-		if key := "scope." + scope; s.t.Has(key) {
-			line.Text = s.t.Text(key)
-		}
-		line.New = slices.Contains(added, scope)
-		d.Scopes = append(d.Scopes, line)
+		d.Scopes = append(d.Scopes, Scope{Text: s.scope(scope, i.Texts), New: slices.Contains(added, scope)})
 	}
 	d.Cannot = s.cannot(scopes)
 	return s.t.Render(w, http.StatusOK, "consent", &d, i.options())
+}
+
+// scope says what a scope allows: in our words, in those of its resource, or
+// just by its name.
+func (s *Screens) scope(name string, texts map[string]string) string {
+	if key := "scope." + name; s.t.Has(key) {
+		return s.t.Text(key)
+	}
+	if text := texts[name]; text != "" {
+		return shown(text)
+	}
+	return name
 }
 
 // cannot says what no scope of these allows, in the order of importance.

@@ -23,7 +23,7 @@ func (a API) apps(w http.ResponseWriter, r *http.Request, p person) error {
 		c, err := a.Clients.ByID(r.Context(), g.ClientID)
 		switch {
 		case err == nil:
-			shown.Name, shown.FirstParty = c.Name, c.FirstParty
+			shown.Name, shown.FirstParty, shown.Texts = c.Name, c.FirstParty, c.ScopeTexts()
 		case !errors.Is(err, client.ErrUnknown) && !errors.Is(err, client.ErrDocument):
 			return err
 		}

@@ -99,17 +99,18 @@ func (s *Service) lesser(r Request, subject oauth.Claims) (scopes []string, audi
 	if len(targets) > 1 {
 		return nil, "", oauth.ErrInvalidTarget.Saying("A token has one audience; send one resource or audience.")
 	}
+	server := s.Server.With(r.Client.Others())
 	target := s.Server.Resource
 	if len(targets) == 1 {
 		target = targets[0]
 	}
-	if audience, err = oauth.Audience(target, []string{s.Server.Resource}, s.Server); err != nil {
+	if audience, err = oauth.Audience(target, server.Audiences(), server); err != nil {
 		return nil, "", err
 	}
 	if scopes, err = oauth.Narrow(r.Scope, may); err != nil {
 		return nil, "", err
 	}
-	if scopes = oauth.TokenScopes(scopes, audience, s.Server); len(scopes) == 0 {
+	if scopes = oauth.TokenScopes(scopes, audience, server); len(scopes) == 0 {
 		return nil, "", oauth.ErrInvalidScope.Saying("Nothing is left of the scopes that this client may hand on.")
 	}
 	return scopes, audience, nil

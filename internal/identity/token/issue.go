@@ -29,13 +29,14 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 	if len(r.Resources) == 1 {
 		resource = r.Resources[0]
 	}
-	audience, err := oauth.Audience(resource, a.Resources, s.Server)
+	server := s.Server.With(r.Client.Others())
+	audience, err := oauth.Audience(resource, a.Resources, server)
 	if err != nil {
 		return Answer{}, err
 	}
 	now := s.Now()
 	out, err := s.sign(r, oauth.AccessToken{
-		Subject: a.UserID, Audience: audience, ClientID: a.ClientID, Scope: strings.Join(oauth.TokenScopes(scopes, audience, s.Server), " "),
+		Subject: a.UserID, Audience: audience, ClientID: a.ClientID, Scope: strings.Join(oauth.TokenScopes(scopes, audience, server), " "),
 		AuthTime: a.AuthTime.Unix(), ACR: a.ACR, AMR: a.AMR, GrantID: a.ID, SessionID: boundTo(a),
 	}, now)
 	if err != nil || !slices.Contains(scopes, oauth.ScopeOpenID) {
@@ -75,13 +76,20 @@ func boundTo(a grant.Authorization) string {
 // made so. It is for the holder of the key that r has proven, if there is one.
 func (s *Service) sign(r Request, t oauth.AccessToken, now time.Time) (Answer, error) {
 	t.Issuer, t.IssuedAt = s.Server.Issuer, now.Unix()
+	target, _ := s.Server.With(r.Client.Others()).Other(t.Audience)
+	if target.Bound && r.JKT == "" {
+		return Answer{}, oauth.ErrProof.Saying("This resource takes only tokens that are bound to a key; send a DPoP proof.")
+	}
 	if t.Expiry == 0 {
 		t.Expiry = now.Add(AccessLife).Unix()
+	}
+	if target.Life > 0 {
+		t.Expiry = min(t.Expiry, now.Add(target.Life).Unix())
 	}
 	t.JTI, t.Confirmation = id.New("at", now), oauth.Bound(r.JKT)
 	var token string
 	var err error
-	if r.Client.Opaque {
+	if target.Opaque || r.Client.Opaque && !target.Plain {
 		token, err = s.Sealer.Seal(t)
 	} else {
 		token, err = s.Keys.Sign(oauth.TypeAccess, t)

@@ -117,7 +117,7 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Origins: w.clients.Origins, Issuer: w.url, Proofs: proofs},
 		discovery.API{Issuer: w.server.Issuer, Keys: w.keys},
 		introspect.API{
-			Issuer: w.server.Issuer, Clients: w.clients, Grants: w.grants, Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now),
+			Issuer: w.server.Issuer, Resource: api, Clients: w.clients, Grants: w.grants, Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now),
 			Users: w.users, Keys: w.keys, Now: w.now,
 		},
 	} {

@@ -22,6 +22,7 @@ import (
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/health"
 	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
@@ -99,7 +100,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
 		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, Counters: counters,
+		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, AppLimit: id.grants.SpendsUpTo, AppPurse: grant.BudgetOwner, Counters: counters,
 		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) }, Captures: d.Captures,
 		Pictures: egress.NewImages(egress.ImageOptions{}), FetchImages: func() bool { return setting.FetchImages.Of(core.Settings) },
 		Vendors: vendors,
@@ -166,7 +167,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		sso.API{Sessions: id.sessions},
 		trail.API{Trail: d.Trail, Cursors: core.Cursors, Person: person},
 		data,
-		self.Apps{Grants: id.grants, Clients: id.clients, Person: person},
+		self.Apps{Grants: id.grants, Clients: id.clients, Spent: d.spentByApps(core.Now), Person: person},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance, Person: person},

@@ -217,3 +217,21 @@ func (d *Domains) addressOf(ctx context.Context, user string) (string, error) {
 	u, err := d.Accounts.ByID(ctx, user)
 	return u.Email, err
 }
+
+// spentByApps returns what each app has spent of somebody's credits in this
+// calendar month (UTC), by client id.
+func (d *Domains) spentByApps(now func() time.Time) func(context.Context, string) (map[string]money.Credits, error) {
+	return func(ctx context.Context, userID string) (map[string]money.Credits, error) {
+		at := now().UTC()
+		began := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+		st, err := d.Usage.Stats(ctx, userID, began, at.Add(time.Hour), usage.ByApp, time.UTC)
+		if err != nil {
+			return nil, err
+		}
+		out := map[string]money.Credits{}
+		for _, r := range st.Rows {
+			out[r.Name] = r.Charged
+		}
+		return out, nil
+	}
+}

@@ -9,14 +9,14 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 )
 
-// A key spends its budget and not a credit more, however many calls it makes at
-// once; the owner's other keys go on.
-func TestAKeySpendsItsBudgetAndNoMore(t *testing.T) {
+// A key or an app spends its budget and not a credit more, however many calls it makes at
+// once; the owner's other keys and apps go on.
+func TestAKeyOrAppSpendsItsBudgetAndNoMore(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		key, code string
 		status    int
-	}{{"thrifty", "key_budget_exceeded", http.StatusPaymentRequired}, {"daily", "daily_credit_limit", http.StatusTooManyRequests}} {
+	}{{"thrifty", "key_budget_exceeded", http.StatusPaymentRequired}, {"daily", "daily_credit_limit", http.StatusTooManyRequests}, {"app", "app_budget_exceeded", http.StatusPaymentRequired}} {
 		t.Run(tt.key, func(t *testing.T) {
 			t.Parallel()
 			run(t, quick(), 1000*money.Credit, func(t *testing.T, w *world) {
@@ -49,8 +49,10 @@ func TestAKeySpendsItsBudgetAndNoMore(t *testing.T) {
 				if int64(w.one.calls.Load()) != served.Load() {
 					t.Errorf("the vendor was called %d times for %d answers", w.one.calls.Load(), served.Load())
 				}
-				if r := w.post(chat("m", `,"max_tokens":5`)); r.status != 200 {
-					t.Errorf("another key: %d %s", r.status, r.body)
+				for _, other := range []string{"live", "otherapp"} {
+					if r := w.post(chat("m", `,"max_tokens":5`), "Authorization", "Bearer "+other); r.status != 200 {
+						t.Errorf("another key or app: %d %s", r.status, r.body)
+					}
 				}
 			})
 		})

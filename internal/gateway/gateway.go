@@ -53,6 +53,11 @@ type Needs struct {
 	// Own returns a tier with the limits of its own that somebody has, from
 	// memory; nil: nobody has any.
 	Own func(userID string, t *tier.Tier) *tier.Tier
+	// AppLimit returns what somebody lets an app spend in a calendar month (UTC),
+	// from memory; 0: no limit. AppPurse names where that is counted. nil: there
+	// are no such limits.
+	AppLimit func(userID, clientID string) money.Credits
+	AppPurse func(userID, clientID string) string
 	// Counters keep the limits; nil: those of this process alone.
 	Counters *cache.Counters
 	// Kept has the answers that may be given again; nil: none may.

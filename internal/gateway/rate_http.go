@@ -20,7 +20,7 @@ type rateOutput struct {
 
 type rateBody struct {
 	Name      string     `json:"name" enum:"requests,tokens,concurrency,creditsPerDay,creditsPerMonth,creditsTotal"`
-	Scope     string     `json:"scope" enum:"user,key" doc:"Whose limit it is: yours over all keys and apps, or the key's"`
+	Scope     string     `json:"scope" enum:"user,key,app" doc:"Whose limit it is: yours over all keys and apps, the key's, or the app's"`
 	Limit     any        `json:"limit" doc:"Requests and tokens in a minute, calls at once, or credits"`
 	Remaining any        `json:"remaining"`
 	ResetAt   *time.Time `json:"resetAt" doc:"When all of it is there again; null: when calls end, or never"`
@@ -90,6 +90,10 @@ func capRate(actor access.Actor, limit credit.Cap, used money.Credits) rateBody 
 	case actor.KeyID:
 		b.Name = "creditsTotal"
 		return b
+	default:
+		if actor.ClientID != "" {
+			b.Name, b.Scope, reset = "creditsPerMonth", "app", limit.Window.AddDate(0, 1, 0)
+		}
 	}
 	b.ResetAt = &reset
 	return b

@@ -223,6 +223,8 @@ func (fakeAuth) Authenticate(r *http.Request) (access.Actor, error) {
 		return access.Actor{UserID: "usr_bob", KeyID: "key_7", Key: &access.Policy{Cache: true}, Verified: true, Scopes: all}, nil
 	case "Bearer copied":
 		return access.Actor{UserID: user, KeyID: "key_10", Key: &access.Policy{Capture: true}, Verified: true, Scopes: all}, nil
+	case "Bearer app", "Bearer otherapp":
+		return access.Actor{UserID: user, ClientID: strings.TrimPrefix(credential, "Bearer "), Verified: true, Scopes: all}, nil
 	case "Bearer poor":
 		return access.Actor{UserID: "usr_poor", Verified: true, Scopes: all}, nil
 	}
@@ -234,6 +236,14 @@ func (w *world) ownLimits(_ string, t *tier.Tier) *tier.Tier {
 		return o.Over(t)
 	}
 	return t
+}
+
+// appLimit is what "app" may spend.
+func appLimit(_, clientID string) money.Credits {
+	if clientID == "app" {
+		return money.Credit
+	}
+	return 0
 }
 
 // plans says who has which tier; others have no limits.
@@ -377,7 +387,7 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	client := egress.NewClient(egress.Options{})
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
-		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Own: w.ownLimits, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
+		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Own: w.ownLimits, AppLimit: appLimit, AppPurse: func(userID, clientID string) string { return userID + "/app/" + clientID }, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
 		Kept:    cache.NewKept(cache.KeptNeeds{Now: time.Now, Limit: 1 << 20}),
 		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "azure": azure.New(client, time.Now), "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})

@@ -143,7 +143,9 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 		if len(st.consent.Scopes) > 0 {
 			added = st.consent.Added(scopes)
 		}
-		return s.Screens.Consent(w, Screen(in, c), st.account(), scopes, added)
+		screen := Screen(in, c)
+		screen.Limit = st.consent.CreditsPerMonth
+		return s.Screens.Consent(w, screen, st.account(), scopes, added)
 	case step == Confirm:
 		return s.Screens.Continue(w, Screen(in, c), st.account())
 	}

@@ -38,21 +38,31 @@ func (a API) decide(w http.ResponseWriter, r *http.Request, t authorize.Turn) (b
 	}
 	switch decision {
 	case "allow":
-		err = a.allow(r.Context(), t.In, ss)
+		err = a.allow(r.Context(), t, ss)
 	case "continue":
 		err = a.Authorize.Clicked(r.Context(), t.In, ss.UserID)
 	}
 	return err == nil, err
 }
 
-func (a API) allow(ctx context.Context, in authorize.Interaction, ss authorize.Session) error {
+// allow remembers what was agreed to, with the limit on spending if the page had
+// a field for one.
+func (a API) allow(ctx context.Context, t authorize.Turn, ss authorize.Session) error {
+	limit, err := grant.ParseLimit(t.Form.Get("limit"))
+	if err != nil {
+		return err
+	}
 	return a.DB.InTx(ctx, func(ctx context.Context) error {
-		err := a.Grants.SaveConsent(ctx, grant.Consent{
-			UserID: ss.UserID, ClientID: in.Request.ClientID, Scopes: ss.Scopes, Resources: in.Request.Resources,
-		})
+		clientID := t.In.Request.ClientID
+		err := a.Grants.SaveConsent(ctx, grant.Consent{UserID: ss.UserID, ClientID: clientID, Scopes: ss.Scopes, Resources: t.In.Request.Resources})
 		if err != nil {
 			return err
 		}
-		return a.Authorize.Allowed(ctx, in, ss.UserID)
+		if t.Form.Has("limit") {
+			if err := a.Grants.Limit(ctx, ss.UserID, clientID, limit); err != nil {
+				return err
+			}
+		}
+		return a.Authorize.Allowed(ctx, t.In, ss.UserID)
 	})
 }

@@ -3,6 +3,8 @@ package grant
 import (
 	"context"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // App is a client that a user has let in.
@@ -12,6 +14,8 @@ type App struct {
 	AllowedAt time.Time
 	// LastUsedAt is when it last got tokens; zero if that is not known.
 	LastUsedAt time.Time
+	// CreditsPerMonth is what it may spend in a calendar month (UTC); 0: no limit.
+	CreditsPerMonth money.Credits
 }
 
 // Apps returns the clients that a user has let in: those with a consent, and

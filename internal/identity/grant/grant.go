@@ -3,6 +3,8 @@ package grant
 import (
 	"slices"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // Lives of what this package hands out, and how long it remembers.
@@ -60,6 +62,9 @@ type Consent struct {
 	Resources []string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+	// CreditsPerMonth is what the client may spend of the user's credits in a
+	// calendar month (UTC); 0: no limit. SaveConsent does not change it.
+	CreditsPerMonth money.Credits
 }
 
 // Covers reports whether c includes all scopes and resources, so that nothing

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -126,7 +127,7 @@ func (s *Service) Age() time.Duration {
 
 // Start loads the revocations and keeps reading new ones until Stop.
 func (s *Service) Start(ctx context.Context) error {
-	if err := s.read(ctx, time.Time{}); err != nil {
+	if err := errors.Join(s.read(ctx, time.Time{}), s.readBudgets(ctx, time.Time{})); err != nil {
 		return err
 	}
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -167,6 +168,9 @@ func (s *Service) follow(ctx context.Context) {
 		s.epochs.mu.RUnlock()
 		if err := s.read(ctx, since); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "revocations not read", "err", err)
+		}
+		if err := s.readBudgets(ctx, since); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "limits of apps not read", "err", err)
 		}
 	}
 }

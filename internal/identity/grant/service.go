@@ -2,7 +2,9 @@ package grant
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -40,9 +42,10 @@ type Service struct {
 	userKey []byte
 	reused  func(context.Context, Authorization) error
 
-	epochs epochs
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	epochs  epochs
+	budgets budgets
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
 }
 
 // New returns a Service; Start it before it checks tokens.
@@ -50,12 +53,13 @@ func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now,
 		tagKey: n.Box.Subkey("refresh/v1"), userKey: n.Box.Subkey("user code/v1"), reused: n.Reused,
-		epochs: epochs{at: map[epochKey]epoch{}},
+		epochs: epochs{at: map[epochKey]epoch{}}, budgets: budgets{of: map[string]budget{}},
 	}
 	if s.reused == nil {
 		s.reused = func(context.Context, Authorization) error { return nil }
 	}
 	n.Bus.Subscribe(busKind, s.heard)
+	n.Bus.Subscribe(busBudget, s.heardBudget)
 	return s
 }
 
@@ -218,6 +222,14 @@ func (s *Service) SaveConsent(ctx context.Context, c Consent) error {
 func (s *Service) RemoveConsent(ctx context.Context, userID, clientID string) error {
 	return s.db.InTx(ctx, func(ctx context.Context) error {
 		if err := s.store.removeConsent(ctx, userID, clientID); err != nil {
+			return err
+		}
+		// Its limit went with it; who allows the app again begins without one.
+		message, err := json.Marshal(budget{UserID: userID, ClientID: clientID, At: s.now().UnixMicro()})
+		if err != nil {
+			return fmt.Errorf("remove consent: %w", err)
+		}
+		if err := s.bus.Publish(ctx, busBudget, string(message)); err != nil {
 			return err
 		}
 		return s.Revoke(ctx, KindConsent, ConsentSubject(userID, clientID))

@@ -77,11 +77,11 @@ func (s store) usedCode(ctx context.Context, hash string) (authorizationID strin
 }
 
 func (s store) consent(ctx context.Context, userID, clientID string) (Consent, bool, error) {
-	const q = `SELECT scopes, resources, created_at, updated_at FROM grant_consent WHERE user_id = $1 AND client_id = $2`
+	const q = `SELECT scopes, resources, created_at, updated_at, credits_per_month FROM grant_consent WHERE user_id = $1 AND client_id = $2`
 	c := Consent{UserID: userID, ClientID: clientID}
 	var scopes, resources string
 	var created, updated sqldb.Time
-	err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, clientID).Scan(&scopes, &resources, &created, &updated)
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, clientID).Scan(&scopes, &resources, &created, &updated, &c.CreditsPerMonth)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, false, nil
 	}
@@ -117,10 +117,10 @@ func (s store) removeConsent(ctx context.Context, userID, clientID string) error
 // apps lists a user's consents and live sign-ins of clients, by client.
 func (s store) apps(ctx context.Context, userID string, now time.Time) ([]App, error) {
 	const q = `
-		SELECT client_id, MAX(scopes), MIN(allowed_at), MAX(used_at) FROM (
-			SELECT client_id, scopes, created_at AS allowed_at, CAST(NULL AS BIGINT) AS used_at FROM grant_consent WHERE user_id = $1
+		SELECT client_id, MAX(scopes), MIN(allowed_at), MAX(used_at), MAX(credits_per_month) FROM (
+			SELECT client_id, scopes, created_at AS allowed_at, CAST(NULL AS BIGINT) AS used_at, credits_per_month FROM grant_consent WHERE user_id = $1
 			UNION ALL
-			SELECT f.client_id, CASE WHEN c.client_id IS NULL THEN f.scopes ELSE '' END, f.issued_at, f.used_at
+			SELECT f.client_id, CASE WHEN c.client_id IS NULL THEN f.scopes ELSE '' END, f.issued_at, f.used_at, 0
 			FROM grant_family f LEFT JOIN grant_consent c ON c.user_id = f.user_id AND c.client_id = f.client_id
 			WHERE f.user_id = $1 AND f.revoked_at IS NULL AND f.expires_at > $2
 		) AS app GROUP BY client_id ORDER BY MIN(allowed_at) DESC, client_id`
@@ -134,7 +134,7 @@ func (s store) apps(ctx context.Context, userID string, now time.Time) ([]App, e
 		var a App
 		var scopes string
 		var allowed, used sqldb.Time
-		if err := rows.Scan(&a.ClientID, &scopes, &allowed, &used); err != nil {
+		if err := rows.Scan(&a.ClientID, &scopes, &allowed, &used, &a.CreditsPerMonth); err != nil {
 			return nil, fmt.Errorf("list apps: %w", err)
 		}
 		a.Scopes, a.AllowedAt, a.LastUsedAt = strings.Fields(scopes), allowed.Time, used.Time

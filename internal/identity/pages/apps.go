@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/ui"
 )
 
@@ -24,10 +25,19 @@ type App struct {
 	Scopes        []string
 	Texts         map[string]string // of the scopes of others
 	Since, UsedAt time.Time
+	Limit         money.Credits // in a month; 0: none
 }
 
 // At returns since when it has access, as people read it.
 func (a App) At() string { return day(a.Since) }
+
+// Field returns the limit as it stands in its field.
+func (a App) Field() string {
+	if a.Limit == 0 {
+		return ""
+	}
+	return a.Limit.String()
+}
 
 // Used returns when it was used last, or "".
 func (a App) Used() string { return day(a.UsedAt) }

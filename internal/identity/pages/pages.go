@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/ui"
 )
 
@@ -52,6 +53,8 @@ type Interaction struct {
 	Popup       bool // opened by window.open
 	// Texts say what the scopes of others allow, by scope.
 	Texts map[string]string
+	// Limit is what the client may spend of the user's credits in a month; 0: all.
+	Limit money.Credits
 	// Host vouches for a client that is named by its address; empty for others.
 	Host string
 	// LoopbackOnly says that any program on the user's machine can be the client.
@@ -200,6 +203,8 @@ type consent struct {
 	Device                                                              *Device
 	Host                                                                string
 	LoopbackOnly                                                        bool
+	Spends                                                              bool
+	Limit                                                               string
 }
 
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
@@ -217,6 +222,9 @@ func (s *Screens) Consent(w http.ResponseWriter, i Interaction, a Account, scope
 	d := s.consent(i, a, "consent.title")
 	for _, scope := range scopes {
 		d.Scopes = append(d.Scopes, Scope{Text: s.scope(scope, i.Texts), New: slices.Contains(added, scope)})
+	}
+	if d.Spends = slices.Contains(scopes, "llm.inference"); i.Limit > 0 {
+		d.Limit = i.Limit.String()
 	}
 	d.Cannot = s.cannot(scopes)
 	return s.t.Render(w, http.StatusOK, "consent", &d, i.options())

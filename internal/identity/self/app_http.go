@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/rephlo/rephlo/internal/identity/client"
+	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/pages"
 	"github.com/rephlo/rephlo/internal/identity/sso"
 )
@@ -19,7 +20,7 @@ func (a API) apps(w http.ResponseWriter, r *http.Request, p person) error {
 	}
 	var out []pages.App
 	for _, g := range list {
-		shown := pages.App{ID: g.ClientID, Name: g.ClientID, Scopes: g.Scopes, Since: g.AllowedAt, UsedAt: g.LastUsedAt}
+		shown := pages.App{ID: g.ClientID, Name: g.ClientID, Scopes: g.Scopes, Since: g.AllowedAt, UsedAt: g.LastUsedAt, Limit: g.CreditsPerMonth}
 		c, err := a.Clients.ByID(r.Context(), g.ClientID)
 		switch {
 		case err == nil:
@@ -38,6 +39,20 @@ func (a API) removeApp(w http.ResponseWriter, r *http.Request, p person) error {
 		return err
 	}
 	http.Redirect(w, r, appsPath+"?done=removed", http.StatusSeeOther)
+	return nil
+}
+
+// limitApp says what a client may spend of p's credits in a month; an empty
+// field takes the limit away.
+func (a API) limitApp(w http.ResponseWriter, r *http.Request, p person) error {
+	limit, err := grant.ParseLimit(p.form.Get("limit"))
+	if err == nil {
+		err = a.Grants.Limit(r.Context(), p.ID, p.form.Get("client"), limit)
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, appsPath+"?done=limited", http.StatusSeeOther)
 	return nil
 }
 

@@ -51,6 +51,7 @@ func (a API) Mount(m *web.Mux) {
 	a.mountLinks(m, page, form)
 	m.Handle("GET "+appsPath, a.with(false, appsPath, a.apps), page)
 	m.Handle("POST "+appsPath+"/remove", a.with(false, appsPath, a.removeApp), form...)
+	m.Handle("POST "+appsPath+"/limit", a.with(false, appsPath, a.limitApp), form...)
 }
 
 // person is who is signed in.

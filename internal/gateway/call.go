@@ -71,7 +71,9 @@ type call struct {
 	warnings      []llm.Warning // of the model's constraints
 	attached      attached
 	firstByte     time.Duration
-	ended         bool // settled, released or recorded
+	waited        time.Duration // for vendors until then
+	since         time.Time     // it waits; zero while it does not
+	ended         bool          // settled, released or recorded
 	reportedBytes int64
 
 	mu      sync.Mutex // orders what is written to w
@@ -96,6 +98,7 @@ type call struct {
 
 // enter says what the call is doing from now on.
 func (c *call) enter(p phase) {
+	c.waits(p)
 	c.state.Store(c.s.pulse.clock.Load()<<phaseBits | int64(p))
 }
 
@@ -137,6 +140,7 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (e
 	}
 	defer func() {
 		s.timed.observe(c, err)
+		s.tally.ended(c, err)
 		if c.copied != nil {
 			c.offer(err)
 		}

@@ -64,3 +64,11 @@ func (s *Service) Capture(c *capture.Service) { s.needs.Captures = c }
 
 // Load lets p load images while on says so; between calls.
 func (s *Service) Load(p Pictures, on func() bool) { s.needs.Pictures, s.needs.FetchImages = p, on }
+
+// NewCounted returns what raises a counter of two labels, of which the first may
+// have most values.
+func NewCounted(m *obs.Metrics, name string, most int) func(a, b string) {
+	c := &counted{bounds: [3]int{most}}
+	m.Counter(name, "Help.", []string{"a", "b"}, c.emit(2))
+	return func(a, b string) { c.one(labels{a: a, b: b}) }
+}

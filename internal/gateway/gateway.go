@@ -155,6 +155,7 @@ type Service struct {
 	timed  timed
 
 	replays replays
+	tally   tally
 }
 
 // New returns a Service that takes calls until Drain.

@@ -80,6 +80,7 @@ func (c *call) takeAll(shown *tightest) error {
 
 // overLimit says which limit was reached and when to try again.
 func (c *call) overLimit(q *quota, limit string, st cache.State) error {
+	c.s.tally.refusals.one(labels{a: limit})
 	reset := st.Reset
 	if limit == "concurrency" {
 		reset = st.Retry

@@ -68,6 +68,7 @@ func (c *call) announce(m *catalog.Model) {
 // warn tells the client what was done to the request.
 func (c *call) warn(warnings []llm.Warning) {
 	c.warnings, c.asked = warnings, nil
+	c.s.tally.warned(warnings)
 	if len(warnings) > 0 {
 		c.w.Header()["X-Rephlo-Warnings"] = []string{llm.WarningsHeader(warnings)}
 	}

@@ -56,6 +56,23 @@ func (o *registry) each(f func(c *call)) {
 	}
 }
 
+// drains returns how many calls are read on without their client.
+func (o *registry) drains() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.detached
+}
+
+// streams returns how many streams have begun.
+func (o *registry) streams() (n int) {
+	o.each(func(c *call) {
+		if c.started.Load() {
+			n++
+		}
+	})
+	return n
+}
+
 // close takes no more calls. It reports whether it was the first to say so.
 func (o *registry) close() bool {
 	o.mu.Lock()

@@ -99,6 +99,7 @@ func (c *call) settle(end credit.Ending, status usage.Status, u used) (receipt, 
 	if c.traced != nil {
 		c.traced.settled = e
 	}
+	c.s.tally.settled(c, &e, price)
 	c.note(e)
 	if c.hold == nil {
 		e.Charged = 0

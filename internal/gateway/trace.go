@@ -37,6 +37,7 @@ func (s *Service) Observe(m *obs.Metrics) {
 	s.timed.whole = m.Histogram("llm_request_seconds", "How long a model call took, from its head to its end.", callSeconds)
 	s.timed.first = m.Histogram("llm_first_token_seconds", "How long a model call took to its first output.", callSeconds)
 	s.replays.observe(m)
+	s.tally.observe(m, s)
 	s.needs.Tracer.Observe(m)
 }
 

@@ -177,6 +177,7 @@ func (c *call) tellWarnings(all ...[]llm.Warning) {
 	if c.headOut {
 		return
 	}
+	c.s.tally.warned(all...)
 	if text := llm.WarningsHeader(append([][]llm.Warning{c.warnings}, all...)...); text != "" {
 		c.w.Header()["X-Rephlo-Warnings"] = []string{text}
 	} else {

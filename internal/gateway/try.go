@@ -33,6 +33,7 @@ func (c *call) try(f func(llm.Reply) error) error {
 		}
 		if next := &c.chain[i]; next.After(causeOf(err)) && c.adapt(next.model) == nil {
 			c.serveWith(next)
+			c.s.tally.fallbacks.Add(1)
 			err = c.tryModel(f)
 		}
 	}
@@ -149,6 +150,7 @@ func (c *call) tryAt(r *catalog.Route, try route.Try, again bool, f func(llm.Rep
 		start = c.s.needs.Now()
 	}
 	err = c.send(f)
+	c.s.tally.tried(r.Provider.Name, err)
 	if c.traced != nil {
 		c.traced.tried(c, start, err)
 	}

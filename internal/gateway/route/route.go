@@ -295,6 +295,11 @@ func (t *Table) Retry() bool {
 	return true
 }
 
+// RetryRatio returns running retries divided by running calls.
+func (t *Table) RetryRatio() float64 {
+	return float64(t.retries.Load()) / float64(max(t.calls.Load(), 1))
+}
+
 // DoneRetry is the end of a try that Retry allowed.
 func (t *Table) DoneRetry() { t.retries.Add(-1) }
 

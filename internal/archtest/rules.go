@@ -100,7 +100,7 @@ var Rules = map[string][]string{
 	"archtest": {},
 	"sim":      {"credit"}, // tests only
 	"app":      {"..."},
-	"cli":      {"account", "apikey", "app", "credit", "identity/client", "usage"},
+	"cli":      {"account", "apikey", "app", "catalog", "credit", "identity/client", "usage"},
 }
 
 // Files says which file of a slice may import what. A rule file (credit.go)

@@ -19,6 +19,7 @@ type commands struct {
 	Client   clientCommands   `cmd:"" help:"The OAuth clients that people sign in with."`
 	Resource resourceCommands `cmd:"" help:"The APIs of others that take our tokens."`
 	APIKey   keyCommands      `cmd:"" name:"apikey" help:"API keys."`
+	Catalog  catalogCommands  `cmd:"" help:"Models and prices."`
 	Ledger   ledgerCommands   `cmd:"" help:"The ledger of credits."`
 	Migrate  migrateCommand   `cmd:"" help:"Bring the database's schema up to date, or show its steps."`
 	Doctor   doctorCommand    `cmd:"" help:"Check this installation; every finding names its fix."`

@@ -30,8 +30,9 @@ func testProvider() ProviderConfig {
 	return p
 }
 
-// OpenAI returns the provider "openai" with the chat models and prices of
-// https://openai.com/api/pricing as charm.land/catwalk v0.52.1 lists them.
+// OpenAI returns the provider "openai" with its embedding models, and the chat
+// models and prices of https://openai.com/api/pricing as charm.land/catwalk
+// v0.52.1 lists them.
 // Models that only the Responses API serves are left out. Above 272,000 input
 // tokens OpenAI prices the whole request at twice the input and one and a half
 // times the output price (models with a window of 1,050,000 tokens).
@@ -39,6 +40,9 @@ func OpenAI(key secret.String) ProviderConfig {
 	p := ProviderConfig{Name: "openai", Vendor: "openai", BaseURL: "https://api.openai.com/v1", Key: key}
 	for _, m := range openAI {
 		p.Models = append(p.Models, m.config())
+	}
+	for _, m := range openAIEmbedders {
+		p.Models = append(p.Models, m.config("openai.com/api/pricing"))
 	}
 	return p
 }

@@ -314,7 +314,7 @@ func TestModelListShowsWhatPeopleNeed(t *testing.T) {
 			t.Errorf("without the scope: %d", code)
 		}
 		code, body := get("/v1/models", access.ScopeModels)
-		if data, _ := body["data"].([]any); code != 200 || len(data) != 23 || body["object"] != "list" || body["user_tier"] != "free" {
+		if data, _ := body["data"].([]any); code != 200 || len(data) != 26 || body["object"] != "list" || body["user_tier"] != "free" {
 			t.Errorf("list: %d %v", code, body)
 		}
 		_, body = get("/v1/models?provider=test&capability=vision,function_calling&available=true", access.ScopeModels)

@@ -17,6 +17,9 @@ func Google(key secret.String) ProviderConfig {
 	for _, m := range gemini {
 		p.Models = append(p.Models, m.config())
 	}
+	for _, m := range geminiEmbedders {
+		p.Models = append(p.Models, m.config("ai.google.dev/gemini-api/docs/pricing"))
+	}
 	return p
 }
 

@@ -217,6 +217,9 @@ func (a API) entry(m *Model, who caller, now time.Time) shownModel {
 	if slices.Contains(m.Capabilities.Words, "vision") {
 		e.InputModalities = append(e.InputModalities, "image")
 	}
+	if m.OnlyEmbeds() {
+		e.OutputModalities = []string{wordEmbedding}
+	}
 	if slices.Contains(m.Capabilities.Words, "audio") {
 		e.InputModalities = append(e.InputModalities, "audio")
 	}
@@ -232,7 +235,9 @@ func (a API) entry(m *Model, who caller, now time.Time) shownModel {
 	const thousand = 1000
 	e.InputPerK = pricing.Shown(p.Input, t, thousand)
 	e.OutputPerK = pricing.Shown(p.Output, t, thousand)
-	e.Per1KTokens = (e.InputPerK + 10*e.OutputPerK) / 11
+	if e.Per1KTokens = (e.InputPerK + 10*e.OutputPerK) / 11; m.OnlyEmbeds() { // which writes nothing
+		e.Per1KTokens = e.InputPerK
+	}
 	e.Pricing = newShownPrices(p, t)
 	return e
 }

@@ -4,6 +4,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/rephlo/rephlo/internal/catalog"
+	"github.com/rephlo/rephlo/internal/pricing"
+	"github.com/rephlo/rephlo/internal/secret"
+	"github.com/rephlo/rephlo/internal/sqldb"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
 const (
@@ -155,6 +161,27 @@ func TestTokensAreHeldAndChargedForEach(t *testing.T) {
 		w.one.does(says(200, `{"object":"list","data":[{"index":0,"embedding":[1]}]}`))
 		if r := w.at("/v1/embeddings", `{"model":"az","input":[`+list+`]}`); r.status != 200 || r.header.Get("X-Rephlo-Credits-Charged") != "0.3" {
 			t.Errorf("without usage: %d, charged %s", r.status, r.header.Get("X-Rephlo-Credits-Charged"))
+		}
+	})
+}
+
+// A model that makes vectors is not asked to write.
+func TestAnEmbeddingModelDoesNotWrite(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		v := newVendor(t)
+		v.does(says(200, `{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"usage":{"prompt_tokens":2,"total_tokens":2}}`))
+		w := newWorld(t, db, quick(), plenty, catalog.ProviderConfig{
+			Name: "vectors", Vendor: "compat", BaseURL: v.URL, Key: secret.New(plantedKey), AllowPrivate: true, Options: catalog.Options{Native: []string{"embeddings"}},
+			Models: []catalog.ModelConfig{{ID: "vec", ContextLength: 8192, MaxOutput: 1, Capabilities: []string{"embedding"}, Prices: pricing.Prices{Input: 20_000}}},
+		})
+		for path, body := range map[string]string{"/v1/chat/completions": chat("vec", ""), "/v1/messages": `{"model":"vec","max_tokens":1,"messages":[{"role":"user","content":"a"}]}`} {
+			if r := w.at(path, body); r.status != 400 || !strings.Contains(r.body, "operation_unsupported") {
+				t.Errorf("%s: %d %s", path, r.status, r.body)
+			}
+		}
+		if r := w.at("/v1/embeddings", `{"model":"vec","input":"hello"}`); r.status != 200 || v.calls.Load() != 1 || r.header.Get("X-Rephlo-Credits-Charged") != "0.01" {
+			t.Errorf("%d %s %v after %d calls", r.status, r.body, r.header, v.calls.Load())
 		}
 	})
 }

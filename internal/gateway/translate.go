@@ -59,6 +59,9 @@ func (c *call) laneOf(r *catalog.Route) lane {
 // so that what is wrong with it is said before anything is held. That none
 // takes it at all is ErrOperation.
 func (c *call) understand() error {
+	if c.op.embed == nil && c.model.OnlyEmbeds() {
+		return ErrOperation
+	}
 	translated := false
 	for i := range c.model.Routes {
 		switch c.laneOf(&c.model.Routes[i]) {

@@ -25,13 +25,22 @@ func help(o kong.HelpOptions, ctx *kong.Context) error {
 	for _, s := range config.Settings() {
 		if s.Common {
 			first, _, _ := strings.Cut(s.Help, ". ")
-			fmt.Fprintf(&b, "  --%s\n      %s.\n", s.Flag(), strings.TrimSuffix(first, "."))
+			b.WriteString(settingHelp(s.Flag(), strings.TrimSuffix(first, ".")+"."))
 		}
 	}
-	b.WriteString("  --config FILE\n      File with such settings, one NAME=value a line.\n\n")
+	b.WriteString(settingHelp("config FILE", "File with such settings, one NAME=value a line.") + "\n")
 	b.WriteString("Next: rephlo COMMAND --help, or rephlo config print for all settings.\n")
 	_, err := fmt.Fprint(ctx.Stdout, b.String())
 	return err
+}
+
+// settingHelp is a flag with what it is for: beside it where 80 columns are
+// enough, else below.
+func settingHelp(flag, text string) string {
+	if line := fmt.Sprintf("  --%-14s  %s\n", flag, text); len(line) <= 80 {
+		return line
+	}
+	return fmt.Sprintf("  --%s\n      %s\n", flag, text)
 }
 
 // wrongUsage says what is wrong with a command line and what to do about it.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // User is an account as others may see it.
@@ -34,6 +35,9 @@ type User struct {
 	// LastLoginAt is when the user last gave the right password. A Snapshot may
 	// show an older time.
 	LastLoginAt time.Time
+	// CreditsUsed is what all their calls were charged, given back or not; some
+	// minutes old.
+	CreditsUsed money.Credits
 }
 
 // The states of an account.

@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -67,17 +68,22 @@ type PersonBody struct {
 	Staff         bool       `json:"staff" doc:"Has a role"`
 	CreatedAt     time.Time  `json:"createdAt"`
 	LastLoginAt   *time.Time `json:"lastLoginAt"`
+
+	CreditsUsed *money.Credits `json:"creditsUsed" doc:"By all their calls, some minutes old; null without credits.view_balance"`
 }
 
 // showPerson shows u to a reader; who may not see personal data gets a mask.
 func showPerson(u User, reader access.Actor) PersonBody {
+	if !reader.May(access.ViewPII) {
+		u = u.Masked()
+	}
 	b := PersonBody{
 		ID: u.ID, Email: u.Email, EmailVerified: u.Verified, Username: u.Username, FirstName: optional(u.FirstName), LastName: optional(u.LastName),
 		Status: u.State, StatusReason: optional(u.Reason), StatusUntil: moment(u.Until), Staff: u.Staff,
 		CreatedAt: u.CreatedAt.UTC().Truncate(time.Second), LastLoginAt: moment(u.LastLoginAt),
 	}
-	if !reader.May(access.ViewPII) {
-		b.Email, b.Username, b.FirstName, b.LastName = masked(u.Email), masked(u.Username), nil, nil
+	if reader.May(access.ViewBalance) {
+		b.CreditsUsed = &u.CreditsUsed
 	}
 	return b
 }
@@ -110,7 +116,7 @@ type peopleInput struct {
 	Status string    `query:"status" enum:"active,suspended,banned,deleted"`
 	Role   string    `query:"role" maxLength:"64"`
 	Tier   string    `query:"tier" maxLength:"40" doc:"Of their subscription"`
-	Sort   string    `query:"sort" enum:"created_at,last_login_at" default:"created_at"`
+	Sort   string    `query:"sort" enum:"created_at,last_login_at,credits_used" default:"created_at"`
 	After  time.Time `query:"created_after"`
 	Before time.Time `query:"created_before"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"100" default:"20"`
@@ -129,6 +135,9 @@ func (a AdminAPI) list(ctx context.Context, in *peopleInput) (*peopleOutput, err
 	reader, err := access.From(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if Sort(in.Sort) == ByUse && !reader.May(access.ViewBalance) {
+		return nil, access.ErrPermission.Saying("To sort by the credits that people used you need the permission %s.", access.ViewBalance).With("permission", access.ViewBalance)
 	}
 	f := Filter{Search: in.Search, State: in.Status, Tier: in.Tier, Sort: Sort(in.Sort), After: in.After, Before: in.Before}
 	if err := a.narrow(ctx, reader, in.Role, &f); err != nil {
@@ -162,13 +171,15 @@ func (a AdminAPI) list(ctx context.Context, in *peopleInput) (*peopleOutput, err
 }
 
 func (u User) place(s Sort) place {
-	at := u.CreatedAt
-	if s == ByLogin {
-		if at = u.LastLoginAt; at.IsZero() {
-			return place{0, u.ID}
-		}
+	switch {
+	case s == ByUse:
+		return place{int64(u.CreditsUsed), u.ID}
+	case s == ByLogin && u.LastLoginAt.IsZero():
+		return place{0, u.ID}
+	case s == ByLogin:
+		return place{u.LastLoginAt.UnixMicro(), u.ID}
 	}
-	return place{at.UnixMicro(), u.ID}
+	return place{u.CreatedAt.UnixMicro(), u.ID}
 }
 
 // read remembers that a reader saw personal data.

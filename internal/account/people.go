@@ -3,10 +3,13 @@ package account
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // Sort is an order of people, the highest first.
@@ -16,6 +19,7 @@ type Sort string
 const (
 	ByCreation Sort = "created_at"
 	ByLogin    Sort = "last_login_at"
+	ByUse      Sort = "credits_used"
 )
 
 // Filter chooses people; what is empty chooses all.
@@ -118,6 +122,19 @@ func (s *Service) SignOut(ctx context.Context, userID, reason string) error {
 // the transaction that ctx carries or in its own.
 func (s *Service) SetTier(ctx context.Context, userID, tier string) error {
 	return unavailable(s.store.setTier(ctx, userID, tier))
+}
+
+// AddUsed adds to what people have used, by their ids, in the transaction that ctx
+// carries or in its own. It is less than 0 for what was counted too high before.
+func (s *Service) AddUsed(ctx context.Context, used map[string]money.Credits) error {
+	return unavailable(s.DB.InTx(ctx, func(ctx context.Context) error {
+		for _, userID := range slices.Sorted(maps.Keys(used)) { // in one order, so that nobody waits in a circle
+			if err := s.store.addUsed(ctx, userID, used[userID]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
 // SetStaff marks whether somebody has a role, in the transaction that ctx

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -23,6 +24,10 @@ func (s store) signOut(ctx context.Context, userID string, at time.Time) error {
 
 func (s store) setTier(ctx context.Context, userID, tier string) error {
 	return s.exec(ctx, "note a tier", `UPDATE account_user SET tier = $2 WHERE id = $1 AND tier <> $2`, userID, tier)
+}
+
+func (s store) addUsed(ctx context.Context, userID string, more money.Credits) error {
+	return s.exec(ctx, "note what a person used", `UPDATE account_user SET credits_used = credits_used + $2 WHERE id = $1`, userID, int64(more))
 }
 
 func (s store) setStaff(ctx context.Context, userID string, has bool) (bool, error) {
@@ -89,6 +94,8 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 			AND ($3 = '' OR state = $3) AND created_at >= $4 AND created_at < $5 AND email <> '' `
 		newest    = `AND ($7 = '' OR (created_at, id) < ($6, $7)) `
 		latest    = `AND ($7 = '' OR (COALESCE(last_login_at, 0), id) < ($6, $7)) `
+		most      = `AND ($7 = '' OR (credits_used, id) < ($6, $7)) `
+		byMost    = `ORDER BY credits_used DESC, id DESC LIMIT $8`
 		byNewest  = `ORDER BY created_at DESC, id DESC LIMIT $8`
 		byLatest  = `ORDER BY COALESCE(last_login_at, 0) DESC, id DESC LIMIT $8`
 		noEnd     = int64(1) << 62
@@ -96,8 +103,11 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		firstMore = 9
 	)
 	page, order := newest, byNewest
-	if f.Sort == ByLogin {
+	switch f.Sort {
+	case ByLogin:
 		page, order = latest, byLatest
+	case ByUse:
+		page, order = most, byMost
 	}
 	search, until := "", noEnd
 	if f.Search != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
@@ -256,6 +257,25 @@ func TestPeopleAreFoundInPages(t *testing.T) {
 		}
 		if status, body := o.ask("admin", "GET", "/admin/users?sort=last_login_at&limit=1", ""); status != 200 || name(body) != "2" {
 			t.Errorf("by sign-in: %d %s", status, body)
+		}
+		if err := o.AddUsed(t.Context(), map[string]money.Credits{people[1].ID: 5 * money.Credit, people[3].ID: 7 * money.Credit, "usr_gone": money.Credit}); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.AddUsed(t.Context(), map[string]money.Credits{people[3].ID: -4 * money.Credit}); err != nil {
+			t.Fatal(err)
+		}
+		status, first := o.ask("analyst", "GET", "/admin/users?sort=credits_used&limit=1", "")
+		_, rest, _ := strings.Cut(first, `"nextCursor":"`)
+		cursor, _, _ = strings.Cut(rest, `"`)
+		_, second := o.ask("analyst", "GET", "/admin/users?sort=credits_used&limit=1&cursor="+cursor, "")
+		if status != 200 || !strings.Contains(first, people[1].ID) || !strings.Contains(first, `"creditsUsed":5`) || !strings.Contains(second, people[3].ID) || !strings.Contains(second, `"creditsUsed":3`) {
+			t.Errorf("by use: %d %s %s", status, first, second)
+		}
+		if status, _ := o.ask("auditor", "GET", "/admin/users?sort=credits_used", ""); status != 403 {
+			t.Errorf("who may not see credits sorts by them: %d", status)
+		}
+		if _, body := o.ask("auditor", "GET", "/admin/users?limit=1", ""); !strings.Contains(body, `"creditsUsed":null`) {
+			t.Errorf("who may not see credits: %s", body)
 		}
 		for query, want := range map[string]string{
 			"?search=PERSON3": "3", "?search=" + people[1].ID: "1", "?search=%25": "", "?search=n_": "", "?status=banned": "", "?role=ops": "",

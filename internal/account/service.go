@@ -118,6 +118,24 @@ func (s *Service) ByEmail(ctx context.Context, email string) (User, error) {
 	return u.User, unavailable(err)
 }
 
+// Named returns who has this id, address or username, ignoring case; ErrUnknown.
+func (s *Service) Named(ctx context.Context, name string) (User, error) {
+	u, err := s.store.byID(ctx, name)
+	if errors.Is(err, ErrUnknown) {
+		u, err = s.store.byEmail(ctx, emailKey(name))
+	}
+	if errors.Is(err, ErrUnknown) {
+		u, err = s.store.byUsername(ctx, usernameKey(name))
+	}
+	return u.User, unavailable(err)
+}
+
+// Masked returns u as readers see it who may not see personal data.
+func (u User) Masked() User {
+	u.Email, u.Username, u.FirstName, u.LastName = masked(u.Email), masked(u.Username), "", ""
+	return u
+}
+
 // Admins returns how many active administrators there are.
 func (s *Service) Admins(ctx context.Context) (int, error) {
 	n, err := s.store.admins(ctx)

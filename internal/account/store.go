@@ -22,7 +22,7 @@ type store struct{ db *sqldb.DB }
 
 // selectUser reads what scan takes.
 const selectUser = `SELECT id, email, verified, username, first_name, last_name, locale, timezone, password, password_at, signed_out_at,
-	staff, state, state_reason, state_until, created_at, last_login_at FROM account_user `
+	staff, state, state_reason, state_until, created_at, last_login_at, credits_used FROM account_user `
 
 func (s store) one(ctx context.Context, query, key string) (user, error) {
 	u, err := scanUser(s.db.Q(ctx).QueryRowContext(ctx, query, key))
@@ -38,7 +38,7 @@ func (s store) one(ctx context.Context, query, key string) (user, error) {
 func scanUser(row interface{ Scan(...any) error }) (u user, err error) {
 	var passwordAt, signedOut, until, created, login sqldb.Time
 	err = row.Scan(&u.ID, &u.Email, &u.Verified, &u.Username, &u.FirstName, &u.LastName,
-		&u.Locale, &u.Timezone, &u.password, &passwordAt, &signedOut, &u.Staff, &u.State, &u.Reason, &until, &created, &login)
+		&u.Locale, &u.Timezone, &u.password, &passwordAt, &signedOut, &u.Staff, &u.State, &u.Reason, &until, &created, &login, (*int64)(&u.CreditsUsed))
 	u.PasswordAt, u.SignedOutAt, u.Until, u.CreatedAt, u.LastLoginAt = passwordAt.Time, signedOut.Time, until.Time, created.Time, login.Time
 	return u, err
 }

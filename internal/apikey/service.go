@@ -120,6 +120,13 @@ func (s *Service) List(ctx context.Context, userID string, f Filter, limit int) 
 	return keys, unavailable(err)
 }
 
+// Named returns up to limit keys of anybody: the one with this id, or those whose
+// text begins with the first 12 characters of name, newest first.
+func (s *Service) Named(ctx context.Context, name string, limit int) ([]Key, error) {
+	keys, err := s.store.named(ctx, name, limit, s.now())
+	return keys, unavailable(err)
+}
+
 // Edit is what changes of a key; nil fields stay.
 type Edit struct {
 	Name      *string

@@ -38,6 +38,14 @@ var (
 		ORDER BY k.id DESC LIMIT $6`
 )
 
+// namedSQL finds keys of anybody.
+var namedSQL = `SELECT ` + columns("$4") + ` FROM apikey_key k WHERE k.id = $1 OR k.prefix = $2 ORDER BY k.id DESC LIMIT $3`
+
+// named returns the key with this id, or those with its first characters.
+func (s store) named(ctx context.Context, name string, limit int, now time.Time) ([]Key, error) {
+	return sqldb.All(ctx, s.db, "find api keys", func(r sqldb.Row) (Key, error) { return scan(r) }, namedSQL, name, name[:min(len(name), shownLen)], limit, now.UnixMicro())
+}
+
 func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
 	var k Key
 	var scopes, models, limits string

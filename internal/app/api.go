@@ -45,6 +45,7 @@ import (
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/role"
+	"github.com/rephlo/rephlo/internal/search"
 	"github.com/rephlo/rephlo/internal/secret"
 	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
@@ -169,7 +170,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		data,
 		self.Apps{Grants: id.grants, Clients: id.clients, Spent: d.spentByApps(core.Now), Person: person},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance, Person: person},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance, Person: person},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person},
@@ -181,6 +182,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		role.AdminAPI{Roles: d.Roles, Waiting: d.Approvals.Waiting, Left: s.grantsLeft},
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
 		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders, Overview: s.overview, Grace: days(core.Settings, setting.GraceDays)},
+		search.AdminAPI{Sources: d.sources(), Audit: core.Audit},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},

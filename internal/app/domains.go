@@ -53,10 +53,11 @@ type Domains struct {
 // NewDomains returns the slices on core. The ledger admits nothing until
 // somebody starts it.
 func NewDomains(core *Core, node string) *Domains {
-	d := &Domains{
-		Usage: usage.New(usage.Needs{DB: core.DB, Now: core.Now, Cursors: core.Cursors}),
-		Trail: trail.New(core.DB, core.Log, core.Now),
-	}
+	d := &Domains{Trail: trail.New(core.DB, core.Log, core.Now)}
+	d.Usage = usage.New(usage.Needs{
+		DB: core.DB, Now: core.Now, Cursors: core.Cursors,
+		Used: func(ctx context.Context, more map[string]money.Credits) error { return d.Accounts.AddUsed(ctx, more) },
+	})
 	d.Keys = apikey.New(apikey.Needs{DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Happened: d.keyHappened, Plan: d.keysAllowed})
 	d.Credits = credit.New(credit.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Node: node, Records: d.Usage, Box: core.Box,

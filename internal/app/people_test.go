@@ -4,13 +4,16 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/trail"
+	"github.com/rephlo/rephlo/internal/usage"
 )
 
 // get asks as somebody with a role.
@@ -26,6 +29,41 @@ func (f *staff) get(role, path string) (int, map[string]any, string) {
 		f.Fatalf("GET %s: %s", path, rec.Body)
 	}
 	return rec.Code, body, rec.Body.String()
+}
+
+// findsByName looks for ada and her key, as people with rights and without.
+func findsByName(t *testing.T, f *staff, k apikey.Key) {
+	t.Helper()
+	ada := f.users[""]
+	plan, err := f.domains.Plans.Current(t.Context(), ada.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := usage.Entry{ID: id.New("call", f.core.Now()), RequestID: "req_of_ada", UserID: ada.ID, ModelID: "test-echo", Operation: "chat", Status: usage.Success, Ending: "finished"}
+	if err := f.domains.Usage.Add(t.Context(), call); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ role, q, kind, hit string }{
+		{access.RoleSuperAdmin, ada.Email, "users", ada.ID},
+		{access.RoleSuperAdmin, strings.ToUpper(ada.Username), "users", ada.ID},
+		{access.RoleAnalyst, ada.ID, "users", ada.ID},
+		{access.RoleAnalyst, ada.Email, "", ""},
+		{access.RoleSupport, k.Prefix, "api_keys", k.ID},
+		{access.RoleSupport, k.ID, "api_keys", k.ID},
+		{access.RoleAnalyst, k.ID, "", ""},
+		{access.RoleAnalyst, "req_of_ada", "requests", call.ID},
+		{access.RoleAnalyst, call.ID, "requests", call.ID},
+		{access.RoleAuditor, plan.ID, "subscriptions", plan.ID},
+		{access.RoleSuperAdmin, "nothing has this name", "", ""},
+	} {
+		status, _, text := f.get(tt.role, "/admin/search?q="+url.QueryEscape(tt.q))
+		if status != http.StatusOK || tt.kind == "" && text != `{"hits":[]}`+"\n" || tt.kind != "" && (!strings.Contains(text, `"kind":"`+tt.kind+`"`) || !strings.Contains(text, tt.hit)) {
+			t.Errorf("%s looks for %s: %d %s, want %s %s", tt.role, tt.q, status, text, tt.kind, tt.hit)
+		}
+		if tt.role == access.RoleAnalyst && strings.Contains(text, ada.Email) {
+			t.Errorf("who may not see personal data finds %s", text)
+		}
+	}
 }
 
 // Administrators see what the slices know of a person, each as far as they may.
@@ -47,7 +85,7 @@ func peopleAreShown(t *testing.T, f *staff) {
 	person := "/admin/users/" + ada.ID
 	for part, has := range map[string]string{
 		"subscriptions": `"tier":"free"`, "usage": `"data":[]`, "api-keys": "key of ada", "apps": `"data":[]`,
-		"sessions": `"data":[]`, "webhooks": `"data":[]`, "activity": "192.0.2.77", "overview": `"apiKeys":1`,
+		"credits": `"source":"bonus"`, "sessions": `"data":[]`, "webhooks": `"data":[]`, "activity": "192.0.2.77", "overview": `"apiKeys":1`,
 	} {
 		if status, _, text := f.get(access.RoleSuperAdmin, person+"/"+part); status != http.StatusOK || !strings.Contains(text, has) {
 			t.Errorf("%s: %d %s, want %s", part, status, text, has)
@@ -72,6 +110,7 @@ func peopleAreShown(t *testing.T, f *staff) {
 			t.Errorf("people of %s: %d %s", query, status, text)
 		}
 	}
+	findsByName(t, f, k)
 	f.post("/admin/api-keys/"+k.ID+"/revoke", `{"reason":"`+why+`"}`)
 	if k, err = d.Keys.ByID(ctx, ada.ID, k.ID); err != nil || k.Status(f.core.Now()) != apikey.StatusRevoked {
 		t.Errorf("the key is %+v, %v", k, err)

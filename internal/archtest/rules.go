@@ -32,6 +32,7 @@ var Rules = map[string][]string{
 	"tier":     {},
 	"account":  {"approval"},
 	"limit":    {"tier"},
+	"search":   {},
 	"trail":    {},
 	"mfa":      {"account", "approval"},
 	"passkey":  {"account"},

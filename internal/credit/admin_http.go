@@ -23,6 +23,9 @@ func (a API) mountAdmin(m *web.Mux) {
 	a.deduction = approval.Define(a.Approvals, a.deductions())
 	balance, history := access.Allows(access.ViewBalance), access.Allows(access.ViewHistory)
 	web.Route(m, "GET /admin/credits/balance/{userId}", a.balanceOf, balance, web.Doc("Show a user's credits"))
+	if a.Person != nil {
+		web.Route(m, "GET /admin/users/{id}/credits", a.grantsOfPerson, balance, a.Person, web.Doc("List a person's grants of credits, newest first"))
+	}
 	web.Route(m, "GET /admin/credits/history/{userId}", a.historyOf, history, web.Doc("List a user's ledger, newest first"))
 	web.Route(m, "GET /admin/credits/usage/{userId}", a.usageOf, balance, web.Doc("Sum up a user's credits by month"))
 	web.Route(m, "GET /admin/credits/rollover/{userId}", a.rolloverOf, history, web.Doc("Show what the end of a user's cycle will carry over"))

@@ -30,7 +30,8 @@ const (
 	listLedger = "credit-ledger"
 )
 
-type grantsInput struct {
+// GrantsInput is a page of grants, and which it has.
+type GrantsInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor" maxLength:"500"`
 	Source string `query:"source" enum:"rollover,trial,plan,bonus,adjustment,coupon,referral,pack"`
@@ -50,18 +51,32 @@ type grantBody struct {
 	CreatedAt time.Time     `json:"createdAt"`
 }
 
-func (a API) grants(ctx context.Context, in *grantsInput) (*grantsOutput, error) {
+func (a API) grants(ctx context.Context, in *GrantsInput) (*grantsOutput, error) {
 	actor, err := access.From(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return a.grantsOf(ctx, actor.UserID, in)
+}
+
+type grantsOfPersonInput struct {
+	GrantsInput
+	ID string `path:"id" maxLength:"64"`
+}
+
+func (a API) grantsOfPerson(ctx context.Context, in *grantsOfPersonInput) (*grantsOutput, error) {
+	return a.grantsOf(ctx, in.ID, &in.GrantsInput)
+}
+
+// grantsOf returns one page of a user's grants.
+func (a API) grantsOf(ctx context.Context, user string, in *GrantsInput) (*grantsOutput, error) {
 	var before GrantID
 	if in.Cursor != "" {
 		if err := a.Cursors.Decode(listGrants, in.Cursor, &before); err != nil {
 			return nil, err
 		}
 	}
-	grants, err := a.Credits.Grants(ctx, actor.UserID, Source(in.Source), in.Active, before, in.Limit+1)
+	grants, err := a.Credits.Grants(ctx, user, Source(in.Source), in.Active, before, in.Limit+1)
 	if err != nil {
 		return nil, outage(err)
 	}

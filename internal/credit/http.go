@@ -33,6 +33,10 @@ type API struct {
 	// false, and a nil function: everything.
 	Allowance func(a access.Actor) (Allowance, bool)
 
+	// Person is for routes of administrators about one person: it checks that
+	// there is one and who may see them.
+	Person web.Option
+
 	deduction approval.Operation[deduction]
 	bonus     approval.Operation[bonus]
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -19,6 +20,9 @@ type Needs struct {
 	DB      *sqldb.DB
 	Now     func() time.Time
 	Cursors list.Cursors // sign the pages of lists
+	// Used is told, in the transaction that adds calls up, by how much the sum of
+	// people's charges changed; nil: nobody asks.
+	Used func(ctx context.Context, more map[string]money.Credits) error
 }
 
 // Service writes and reads usage records. It is safe for concurrent use.
@@ -26,13 +30,14 @@ type Service struct {
 	store   store
 	now     func() time.Time
 	cursors list.Cursors
+	used    func(ctx context.Context, more map[string]money.Credits) error
 }
 
 var _ credit.Records = (*Service)(nil)
 
 // New returns a Service.
 func New(n Needs) *Service {
-	return &Service{store: store{n.DB}, now: n.Now, cursors: n.Cursors}
+	return &Service{store: store{n.DB}, now: n.Now, cursors: n.Cursors, used: n.Used}
 }
 
 // Add records a call that had no hold. A second record of the same call is an

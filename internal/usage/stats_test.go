@@ -56,7 +56,16 @@ func TestStatisticsAreTheSumOfTheRecords(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
 		now := noon
-		s := usage.New(usage.Needs{DB: db, Now: func() time.Time { return now }, Cursors: list.NewCursors(make([]byte, 32))})
+		used := map[string]money.Credits{} // what people are told to have used
+		s := usage.New(usage.Needs{
+			DB: db, Now: func() time.Time { return now }, Cursors: list.NewCursors(make([]byte, 32)),
+			Used: func(_ context.Context, more map[string]money.Credits) error {
+				for user, v := range more {
+					used[user] += v
+				}
+				return nil
+			},
+		})
 		all := history(t, db, s, 200, 5)
 		from, until := noon.AddDate(0, 0, -4), noon
 		check := func(when string) {
@@ -137,6 +146,15 @@ func TestStatisticsAreTheSumOfTheRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		check("after one came very late")
+		want := map[string]money.Credits{}
+		for _, e := range all {
+			if e.At.Before(now.Add(-5 * time.Minute).Truncate(15 * time.Minute)) {
+				want[e.UserID] += e.Charged
+			}
+		}
+		if diff := cmp.Diff(want, used); diff != "" {
+			t.Errorf("what people used: %s", diff)
+		}
 	})
 }
 

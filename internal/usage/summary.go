@@ -3,7 +3,10 @@ package usage
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // The summaries add records up by quarters of an hour, because days begin at
@@ -33,6 +36,33 @@ func (s *Service) Summarise(ctx context.Context) error { return s.build(ctx, red
 // Rebuild is Summarise from three days back.
 func (s *Service) Rebuild(ctx context.Context) error { return s.build(ctx, redoneDaily) }
 
+// sumUp builds the summaries of [from, until), in the transaction that ctx
+// carries, and tells by how much people's sums changed.
+func (s *Service) sumUp(ctx context.Context, from, until time.Time) error {
+	if s.used == nil {
+		return s.store.summarise(ctx, from, until)
+	}
+	before, err := s.store.chargedIn(ctx, from, until)
+	if err != nil {
+		return err
+	}
+	if err := s.store.summarise(ctx, from, until); err != nil {
+		return err
+	}
+	more, err := s.store.chargedIn(ctx, from, until)
+	if err != nil {
+		return err
+	}
+	for user, was := range before {
+		more[user] -= was
+	}
+	maps.DeleteFunc(more, func(_ string, v money.Credits) bool { return v == 0 })
+	if len(more) == 0 {
+		return nil
+	}
+	return s.used(ctx, more)
+}
+
 func (s *Service) build(ctx context.Context, back time.Duration) error {
 	mark, err := s.store.mark(ctx)
 	if err != nil {
@@ -54,7 +84,7 @@ func (s *Service) build(ctx context.Context, back time.Duration) error {
 			next = until
 		}
 		err := s.store.db.InTx(ctx, func(ctx context.Context) error {
-			if err := s.store.summarise(ctx, from, next); err != nil {
+			if err := s.sumUp(ctx, from, next); err != nil {
 				return err
 			}
 			return s.store.setMark(ctx, next)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
 // mark returns up to when the summaries are built; zero: they never were.
@@ -73,6 +74,23 @@ func (s store) summarise(ctx context.Context, from, until time.Time) error {
 		return fmt.Errorf("build summaries: %w", err)
 	}
 	return nil
+}
+
+// chargedIn returns what the summaries of [from, until) say people were charged.
+func (s store) chargedIn(ctx context.Context, from, until time.Time) (map[string]money.Credits, error) {
+	const q = `SELECT user_id, CAST(SUM(charged) AS BIGINT) FROM usage_summary WHERE bucket >= $1 AND bucket < $2 GROUP BY user_id`
+	type sum struct {
+		user    string
+		charged int64
+	}
+	rows, err := sqldb.All(ctx, s.db, "add charges up", func(r sqldb.Row) (v sum, err error) {
+		return v, r.Scan(&v.user, &v.charged)
+	}, q, from.UnixMicro(), until.UnixMicro())
+	out := make(map[string]money.Credits, len(rows))
+	for _, v := range rows {
+		out[v.user] = money.Credits(v.charged)
+	}
+	return out, err
 }
 
 const sums = `CAST(SUM(requests) AS BIGINT), CAST(SUM(charged) AS BIGINT), CAST(SUM(input) AS BIGINT), CAST(SUM(cached) AS BIGINT),

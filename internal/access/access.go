@@ -40,6 +40,8 @@ type Actor struct {
 	Rights   *Rights   // of an administrator; nil: what the roles of the system hold
 	AuthTime time.Time // when the user signed in; zero for an API key
 	Factor   bool      // a second factor was used at the sign-in
+	// By is the administrator who looks as the user; "" for the user.
+	By string
 }
 
 // Policy bounds what an API key may do beyond its scopes. It is immutable.

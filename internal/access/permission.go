@@ -53,6 +53,7 @@ const (
 	BanUsers       Permission = "users.ban"
 	DeleteUsers    Permission = "users.delete"
 	ResetFactors   Permission = "users.reset_mfa"
+	Impersonate    Permission = "users.impersonate"
 	ViewSecurity   Permission = "security.view"
 	ManageSecurity Permission = "security.manage"
 
@@ -131,7 +132,7 @@ var table = []struct {
 	{[]string{RoleAdmin, RoleAnalyst}, []Permission{"analytics.export_data"}},
 	{[]string{RoleAdmin, RoleOps, RoleSupport, RoleAuditor}, []Permission{ViewApprovals}},
 	{[]string{RoleAdmin, RoleAuditor}, []Permission{ViewAudit, ViewClients, ViewSettings, ViewSecurity}},
-	{nil, []Permission{"users.impersonate", CreateRoles, EditRoles, DeleteRoles, ExportAudit, EditSettings, ManageSecurity}},
+	{nil, []Permission{Impersonate, CreateRoles, EditRoles, DeleteRoles, ExportAudit, EditSettings, ManageSecurity}},
 }
 
 // limited says which roles have a permission only within bounds: for what they

@@ -1,6 +1,10 @@
 package account
 
-import "github.com/rephlo/rephlo/internal/mail"
+import (
+	"time"
+
+	"github.com/rephlo/rephlo/internal/mail"
+)
 
 // verifyMail asks somebody to prove an address.
 func verifyMail(to, link string) mail.Message {
@@ -126,5 +130,19 @@ lets you set a new password:
 ` + link + `
 
 The link works once and for 24 hours.
+`}
+}
+
+// ImpersonatedMail tells somebody that an administrator looks at their account.
+func ImpersonatedMail(to string, until time.Time) mail.Message {
+	return mail.Message{To: to, Subject: "An administrator looks at your account", Text: `Hello,
+
+an administrator of this service is looking at your Rephlo account as you see it,
+until ` + until.UTC().Format("15:04 on 2 January 2006") + ` (UTC) at the latest. A second administrator
+agreed to it. They can read your profile, usage and credits; they cannot change
+anything, use your credits, or see passwords and keys.
+
+You find it among the security events of your account. If you did not ask for
+help, write to the operator of this service.
 `}
 }

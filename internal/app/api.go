@@ -26,6 +26,7 @@ import (
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/self"
 	"github.com/rephlo/rephlo/internal/identity/sso"
+	"github.com/rephlo/rephlo/internal/impersonate"
 	"github.com/rephlo/rephlo/internal/job"
 	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/llm"
@@ -131,7 +132,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version, Contract: manual.Resource(apikey.Scopes),
 		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
 		Challenge: access.Challenge(metadata),
-		Use:       []web.Middleware{trail.Places(account.Address), auth.Middleware(), core.Audit.Middleware(account.Address), d.Roles.Gate(account.Address)},
+		Use:       []web.Middleware{trail.Places(account.Address), auth.Middleware(), core.Audit.Middleware(account.Address), impersonate.Middleware(core.Audit), d.Roles.Gate(account.Address)},
 		Inside:    []web.Middleware{s.keys.Middleware()},
 	})
 	reference, err := manual.NewReference("Rephlo", m.Document)
@@ -183,6 +184,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		approval.AdminAPI{Approvals: d.Approvals, Cursors: core.Cursors},
 		account.AdminAPI{Accounts: d.Accounts, Approvals: d.Approvals, Cursors: core.Cursors, Roles: d.rolesOf, Holders: d.Roles.Holders, Overview: s.overview, Grace: days(core.Settings, setting.GraceDays)},
 		search.AdminAPI{Sources: d.sources(), Audit: core.Audit},
+		impersonate.AdminAPI{Impersonations: s.impersonations(id), Approvals: d.Approvals, Cursors: core.Cursors},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},

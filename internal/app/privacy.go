@@ -7,6 +7,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/identity/authorize"
+	"github.com/rephlo/rephlo/internal/impersonate"
 	"github.com/rephlo/rephlo/internal/personal"
 	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/trail"
@@ -20,6 +21,7 @@ func (s *Server) people(p *identityParts) []personal.Part {
 	d := s.domains
 	return []personal.Part{
 		authorize.Personal{DB: s.core.DB},
+		impersonate.Personal{DB: s.core.DB},
 		p.grants, p.sessions, p.passkeys, p.federation, d.Factors, d.Keys, d.Webhooks, s.branding,
 		d.Plans, d.Limits, d.Credits, d.Usage, d.Captures, d.Roles, d.Trail,
 		audit.Personal{Log: s.core.Audit},

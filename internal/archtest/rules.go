@@ -33,6 +33,7 @@ var Rules = map[string][]string{
 	"account":  {"approval"},
 	"limit":    {"tier"},
 	"search":   {},
+	"impersonate": {"approval"},
 	"trail":    {},
 	"mfa":      {"account", "approval"},
 	"passkey":  {"account"},

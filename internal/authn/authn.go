@@ -15,6 +15,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/web"
@@ -167,7 +168,49 @@ func (s *Service) verify(text string, now time.Time) (*verified, error) {
 		v.until = end
 	}
 	v.actor = access.Actor{UserID: c.Subject, ClientID: c.ClientID, Session: c.SessionID, Scopes: c.Scopes, AuthTime: c.AuthTime, Factor: oauth.MeetsACR(c.ACR, []string{"mfa"})}
+	if id.Is(impersonation, c.GrantID) {
+		v.actor.By, v.actor.AuthTime, v.actor.Factor = actingFor(c), time.Time{}, false
+	}
 	return v, nil
+}
+
+// impersonation begins the authorizations of administrators who look as
+// somebody.
+const impersonation = "imp"
+
+// actingFor returns the first who acted for the subject of a token: whoever it
+// was handed on to acts for them.
+func actingFor(c oauth.Claims) string {
+	by := c.Act
+	for by != nil && by.Act != nil {
+		by = by.Act
+	}
+	if by == nil {
+		return c.Subject
+	}
+	return by.Subject
+}
+
+// mayLook returns nil when the administrator who looks as u may still do so.
+func (s *Service) mayLook(ctx context.Context, by string, u account.User) error {
+	admin, err := s.accounts.Snapshot(ctx, by)
+	if errors.Is(err, account.ErrUnknown) {
+		return ErrInvalidToken
+	}
+	if err != nil {
+		return fault.ErrUnavailable.Because(err)
+	}
+	if u.Staff || s.roles == nil || account.Usable(admin, s.now()) != nil {
+		return ErrInvalidToken
+	}
+	held, err := s.roles.Of(ctx, by)
+	if err != nil {
+		return fault.ErrUnavailable.Because(err)
+	}
+	if held.Rights == nil || !held.Rights.Has(access.Impersonate) {
+		return ErrInvalidToken
+	}
+	return nil
 }
 
 // allowed completes a with how its account stands now. unknown answers for a
@@ -190,6 +233,11 @@ func (s *Service) allowed(ctx context.Context, a access.Actor, unknown error) (a
 		return access.Actor{}, account.ErrBanned
 	default: // deleted
 		return access.Actor{}, unknown
+	}
+	if a.By != "" {
+		if err := s.mayLook(ctx, a.By, u); err != nil {
+			return access.Actor{}, err
+		}
 	}
 	a.Verified = u.Verified
 	if !slices.Contains(a.Scopes, access.ScopeAdmin) {

@@ -48,6 +48,7 @@ var Codes = []Code{
 	{"headers_too_large", TopicRequest, on(431), "The headers are larger than 32 KiB together.", "Send fewer or shorter ones; a browser may have collected large cookies."},
 	{"idempotency_key_in_use", TopicRequest, on(409), "The first request with this Idempotency-Key is still being worked on.", "Wait as long as Retry-After says, then repeat the request with the same key: it gets the first one's answer."},
 	{"idempotency_key_required", TopicRequest, on(400), "This change must not happen twice by accident, so it takes an Idempotency-Key header.", "Send a value of your own of up to 255 characters, and the same one when you repeat the request."},
+	{"impersonation_read_only", TopicAccount, on(403), "The token is that of an administrator who looks as somebody else, and this would change something.", "Change nothing in the name of others; end the impersonation and use your own token."},
 	{"idempotency_key_reuse", TopicRequest, on(422), "The Idempotency-Key was used before, with another request.", "Use a new key for each change; repeat one only with the same body."},
 	{"in_use", TopicRequest, on(409), "Something else still refers to the thing, so it cannot be deleted.", "Change or delete what the message names first."},
 	{"invalid_cursor", TopicRequest, on(400), "The cursor of a list is not one that this list gave, or it was changed on the way.", "Ask for the first page without a cursor and follow the cursors of its answers."},

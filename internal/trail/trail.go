@@ -39,6 +39,7 @@ const (
 	DataExported    Kind = "data_exported" // a copy of everything was asked for
 	Deleted         Kind = "account_deleted"
 	Restored        Kind = "account_restored"
+	Impersonated    Kind = "read_by_operator" // an administrator looked as them
 	Disowned        Kind = "sign_in_disowned" // its owner says that it was not theirs
 )
 

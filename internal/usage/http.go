@@ -29,6 +29,7 @@ func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/usage", a.list, access.Needs(access.ScopeCredits), web.Doc("List your model calls, newest first"))
 	web.Route(m, "GET /v1/usage/{requestId}", a.get, access.Needs(access.ScopeCredits), web.Doc("Show one model call and how its price was made"))
 	web.Route(m, "GET /admin/users/{id}/usage", a.ofPerson, access.Allows(access.ViewUsage), a.Person, web.Doc("List a person's model calls, newest first"))
+	a.mountAdmin(m)
 	a.mountStats(m)
 }
 
@@ -68,13 +69,20 @@ func (a API) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, erro
 	return a.page(ctx, in.ID, time.Time{}, &in.ListInput)
 }
 
-// page returns one page of a user's calls since first.
-func (a API) page(ctx context.Context, user string, first time.Time, in *ListInput) (_ *listOutput, err error) {
-	f := Filter{ModelID: in.ModelID, Operation: in.Operation, Status: in.Status, KeyID: in.KeyID, ClientID: in.ClientID}
+// filter reads which calls are asked for.
+func (in *ListInput) filter() (f Filter, err error) {
+	f = Filter{ModelID: in.ModelID, Operation: in.Operation, Status: in.Status, KeyID: in.KeyID, ClientID: in.ClientID}
 	if f.From, err = parseTime("start_date", in.StartDate, 0); err != nil {
-		return nil, err
+		return f, err
 	}
-	if f.Until, err = parseTime("end_date", in.EndDate, 1); err != nil {
+	f.Until, err = parseTime("end_date", in.EndDate, 1)
+	return f, err
+}
+
+// page returns one page of a user's calls since first.
+func (a API) page(ctx context.Context, user string, first time.Time, in *ListInput) (*listOutput, error) {
+	f, err := in.filter()
+	if err != nil {
 		return nil, err
 	}
 	f.From = later(f.From, first)
@@ -122,21 +130,30 @@ func (a API) get(ctx context.Context, in *getInput) (*getOutput, error) {
 	if first, _ := a.historyFrom(actor.UserID); e.At.Before(first) {
 		return nil, ErrNotFound
 	}
-	parts, err := a.Parts(ctx, actor.UserID, e.ID)
+	lines, grants, err := a.price(ctx, e)
 	if err != nil {
-		return nil, outage(err)
+		return nil, err
 	}
-	out := &getOutput{Body: explained{Record: show(e), EndReason: e.Ending, PriceLines: []priceLine{}, GrantsUsed: []grantUsed{}}}
+	return &getOutput{explained{show(e), e.Ending, lines, grants}}, nil
+}
+
+// price returns how the price of a call was made, and which grants paid it.
+func (a API) price(ctx context.Context, e Entry) ([]priceLine, []grantUsed, error) {
+	parts, err := a.Parts(ctx, e.UserID, e.ID)
+	if err != nil {
+		return nil, nil, outage(err)
+	}
+	lines, grants := []priceLine{}, []grantUsed{}
 	for _, p := range parts {
-		out.Body.GrantsUsed = append(out.Body.GrantsUsed, grantUsed{GrantID: p.Grant.String(), Credits: p.Charged})
+		grants = append(grants, grantUsed{GrantID: p.Grant.String(), Credits: p.Charged})
 	}
 	if e.Ending == Replayed && e.Charged == 0 {
-		return out, nil // it has counts and no price
+		return lines, grants, nil // it has counts and no price
 	}
 	for _, l := range e.Lines() {
-		out.Body.PriceLines = append(out.Body.PriceLines, priceLine(l))
+		lines = append(lines, priceLine(l))
 	}
-	return out, nil
+	return lines, grants, nil
 }
 
 // Record is an Entry as its user sees it. Input tokens include the cached and

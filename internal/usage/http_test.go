@@ -11,6 +11,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 	"github.com/rephlo/rephlo/internal/usage"
@@ -21,7 +22,7 @@ import (
 func as(next web.Handler) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if user := r.Header.Get("User"); user != "" {
-			a := access.Actor{UserID: user, Scopes: strings.Fields(r.Header.Get("Scope"))}
+			a := access.Actor{UserID: user, Scopes: strings.Fields(r.Header.Get("Scope")), Roles: strings.Fields(r.Header.Get("Role"))}
 			r = r.WithContext(access.With(r.Context(), a, nil))
 		}
 		return next(w, r)
@@ -113,6 +114,75 @@ func TestListPagesOverHTTP(t *testing.T) {
 		}
 		if len(seen) != 5 {
 			t.Errorf("the pages show %d records, want 5", len(seen))
+		}
+	})
+}
+
+// Administrators see everybody's calls, and what they cost if they may see prices.
+func TestAdministratorsSeeEverybodysCalls(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		for i, user := range []string{"usr_ada", "usr_bob", "usr_ada", "usr_cem"} {
+			add(t, s, entry(func(e *usage.Entry) {
+				e.At = noon.Add(-time.Duration(i) * 24 * time.Hour)
+				e.ID, e.RequestID, e.UserID = id.New("call", e.At), "req-"+user, user
+				if i == 3 {
+					e.Status = usage.Failed
+				}
+			}))
+		}
+		m := newMux(s)
+		ask := func(role, path string) (int, string) {
+			r := httptest.NewRequest("GET", path, nil)
+			r.Header.Set("User", "usr_root")
+			r.Header.Set("Scope", "admin")
+			r.Header.Set("Role", role)
+			rec := httptest.NewRecorder()
+			m.ServeHTTP(rec, r)
+			return rec.Code, rec.Body.String()
+		}
+		names := func(text string) (out string) {
+			for _, part := range strings.Split(text, `"userId":"usr_`)[1:] {
+				out += part[:1]
+			}
+			return out
+		}
+		for path, want := range map[string]string{
+			"/admin/usage": "abac", "/admin/usage?user_id=usr_ada": "aa", "/admin/usage?status=failed": "c", "/admin/usage?start_date=2026-03-19&end_date=2026-03-19": "b",
+		} {
+			if status, text := ask("analyst", path); status != 200 || names(text) != want {
+				t.Errorf("%s: %d %s, want %s", path, status, text, want)
+			}
+		}
+		var all string
+		for path := "/admin/usage?limit=1"; path != ""; {
+			status, text := ask("ops", path)
+			if status != 200 {
+				t.Fatalf("%s: %d %s", path, status, text)
+			}
+			all += names(text)
+			_, rest, more := strings.Cut(text, `"nextCursor":"`)
+			cursor, _, _ := strings.Cut(rest, `"`)
+			if path = "/admin/usage?limit=1&cursor=" + cursor; !more {
+				path = ""
+			}
+		}
+		if all != "abac" {
+			t.Errorf("in pages: %s", all)
+		}
+		// 0.33 credits at a cent are 3,300,000,000 p$; the vendor asked 2,500,000,000.
+		if status, text := ask("analyst", "/admin/usage/req-usr_ada"); status != 200 || !strings.Contains(text, `"vendorCostPicoUsd":2500000000,"marginPicoUsd":800000000`) || !strings.Contains(text, `"priceLines":[{`) || !strings.Contains(text, noon.Format(time.RFC3339)) {
+			t.Errorf("one: %d %s", status, text)
+		}
+		if status, text := ask("auditor", "/admin/usage"); status != 403 {
+			t.Errorf("an auditor: %d %s", status, text)
+		}
+		if status, text := ask("analyst", "/admin/usage/req-nobody"); status != 404 {
+			t.Errorf("none: %d %s", status, text)
+		}
+		if status, text := ask("analyst", "/admin/usage?start_date=2025-01-01"); status != 400 || !strings.Contains(text, "31 days") {
+			t.Errorf("a wide time: %d %s", status, text)
 		}
 	})
 }

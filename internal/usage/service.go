@@ -120,7 +120,10 @@ type position struct {
 	ID string `json:"i"`
 }
 
-const listName = "usage"
+const (
+	listName = "usage"
+	allName  = "all usage"
+)
 
 // List returns up to limit records of user, newest first, and the cursor of
 // the next page or nil. Records that arrive between two pages are not on the
@@ -175,6 +178,23 @@ func (s *Service) CallIDs(ctx context.Context, user, requestID string) ([]string
 // request id, newest first and at most 20: of any user, for administrators.
 func (s *Service) Calls(ctx context.Context, callOrRequest string) ([]Entry, error) {
 	return s.store.calls(ctx, callOrRequest)
+}
+
+// All returns up to limit records of everybody between the times of f, newest
+// first, and the cursor of the next page or nil.
+func (s *Service) All(ctx context.Context, f Filter, limit int, cursor string) ([]Entry, *string, error) {
+	before := id.First("call", f.Until.Add(idSlack))
+	if cursor != "" {
+		if err := s.cursors.Decode(allName, cursor, &before); err != nil {
+			return nil, nil, err
+		}
+	}
+	entries, err := s.store.all(ctx, f, before, limit+1)
+	if err != nil || len(entries) <= limit {
+		return entries, nil, outage(err)
+	}
+	next, err := s.cursors.Encode(allName, entries[limit-1].ID)
+	return entries[:limit], &next, err
 }
 
 // CallsOf returns the ids of what Calls returns.

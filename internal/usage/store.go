@@ -8,6 +8,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -55,14 +56,27 @@ func (s store) list(ctx context.Context, user string, f Filter, after position, 
 		bound(f.From, 0), bound(f.Until, math.MaxInt64), f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
 }
 
+// all returns records of everybody in a time, those with ids below before, the
+// newest first. Ids rise with time, so the primary key is all that is read.
+func (s store) all(ctx context.Context, f Filter, before string, limit int) ([]Entry, error) {
+	const q = selectRecord + `
+		WHERE id < $1 AND id >= $2 AND at >= $3 AND at < $4
+			AND ($5 = '' OR model_id = $5) AND ($6 = '' OR operation = $6) AND ($7 = '' OR status = $7)
+			AND ($8 = '' OR key_id = $8) AND ($9 = '' OR client_id = $9)
+		ORDER BY id DESC
+		LIMIT $10`
+	return s.many(ctx, limit, q, before, id.First("call", f.From.Add(-idSlack)), f.From.UnixMicro(), f.Until.UnixMicro(),
+		f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
+}
+
 // calls returns the record with this id, or else those with it as request id.
-func (s store) calls(ctx context.Context, id string) ([]Entry, error) {
+func (s store) calls(ctx context.Context, name string) ([]Entry, error) {
 	const limit = 20
-	entries, err := s.many(ctx, 1, selectRecord+`WHERE id = $1`, id)
+	entries, err := s.many(ctx, 1, selectRecord+`WHERE id = $1`, name)
 	if err != nil || len(entries) > 0 {
 		return entries, err
 	}
-	return s.many(ctx, limit, selectRecord+`WHERE request_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, id, limit)
+	return s.many(ctx, limit, selectRecord+`WHERE request_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, name, limit)
 }
 
 func (s store) many(ctx context.Context, room int, q string, args ...any) ([]Entry, error) {
@@ -92,16 +106,16 @@ func bound(t time.Time, none int64) int64 {
 	return t.UnixMicro()
 }
 
-func (s store) byID(ctx context.Context, user, id string) (Entry, bool, error) {
-	return s.one(ctx, selectRecord+`WHERE id = $2 AND user_id = $1`, user, id)
+func (s store) byID(ctx context.Context, user, callID string) (Entry, bool, error) {
+	return s.one(ctx, selectRecord+`WHERE id = $2 AND user_id = $1`, user, callID)
 }
 
 func (s store) byRequest(ctx context.Context, user, requestID string) (Entry, bool, error) {
 	return s.one(ctx, selectRecord+`WHERE user_id = $1 AND request_id = $2 ORDER BY at DESC, id DESC LIMIT 1`, user, requestID)
 }
 
-func (s store) one(ctx context.Context, q, user, id string) (Entry, bool, error) {
-	e, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, user, id))
+func (s store) one(ctx context.Context, q, user, name string) (Entry, bool, error) {
+	e, err := scan(s.db.Q(ctx).QueryRowContext(ctx, q, user, name))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Entry{}, false, nil
 	}

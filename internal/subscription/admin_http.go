@@ -34,6 +34,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "POST /admin/subscriptions/{id}/reactivate", a.reactivate, access.Allows(access.ReactivatePlans), web.Once(), web.Doc("Take back a cancellation that waits for the end of the period"))
 	web.Route(m, "POST /admin/credits/allocate", a.allocate, edit, web.Once(), web.Doc("Give the running credit cycle its credits if they are missing"))
 	web.Route(m, "GET /admin/prorations", a.prorations, access.Allows(access.ViewBilling), web.Doc("List changes of plan and how they were computed, newest first"))
+	a.mountMore(m)
 }
 
 type listInput struct {

@@ -2,8 +2,12 @@ package subscription
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
 func (s store) addEvent(ctx context.Context, e Event) error {
@@ -71,13 +75,35 @@ func (s store) addProration(ctx context.Context, r Record) error {
 	return nil
 }
 
+const selectProration = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
+	seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at
+	FROM subscription_proration `
+
+func scanProration(row sqldb.Row) (r Record, err error) {
+	var us int64
+	err = row.Scan(&r.ID, &r.SubscriptionID, &r.UserID, &r.FromTier, &r.FromCycle, &r.ToTier, &r.ToCycle, &r.Left, &r.Total, &r.Paid, &r.Price,
+		&r.Credit, &r.Charge, &r.Net, &r.CreditLeft, &r.CreditTotal, (*int64)(&r.Extra), &r.Renewed, &r.Payment, &us)
+	r.At = fromMicros(us)
+	return r, err
+}
+
+// prorationByID returns one change of plan, or ErrUnknown.
+func (s store) prorationByID(ctx context.Context, id string) (Record, error) {
+	r, err := scanProration(s.db.Q(ctx).QueryRowContext(ctx, selectProration+`WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, ErrUnknown.Saying("There is no such change of plan.")
+	}
+	if err != nil {
+		return r, fmt.Errorf("read proration: %w", err)
+	}
+	return r, nil
+}
+
 // prorations returns a user's changes of plan, or everybody's, the newest
 // first.
 func (s store) prorations(ctx context.Context, user, before string, limit int) ([]Record, error) {
 	const (
-		head = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
-			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at
-			FROM subscription_proration WHERE ($1 = '' OR id < $1)`
+		head = selectProration + `WHERE ($1 = '' OR id < $1)`
 		tail = ` ORDER BY id DESC LIMIT $2`
 		mine = head + ` AND user_id = $3` + tail
 	)
@@ -85,26 +111,7 @@ func (s store) prorations(ctx context.Context, user, before string, limit int) (
 	if user != "" {
 		query, args = mine, append(args, user)
 	}
-	rows, err := s.db.Q(ctx).QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list prorations: %w", err)
-	}
-	defer rows.Close()
-	var out []Record
-	for rows.Next() {
-		var (
-			r  Record
-			us int64
-		)
-		err := rows.Scan(&r.ID, &r.SubscriptionID, &r.UserID, &r.FromTier, &r.FromCycle, &r.ToTier, &r.ToCycle, &r.Left, &r.Total, &r.Paid, &r.Price,
-			&r.Credit, &r.Charge, &r.Net, &r.CreditLeft, &r.CreditTotal, (*int64)(&r.Extra), &r.Renewed, &r.Payment, &us)
-		if err != nil {
-			return nil, fmt.Errorf("list prorations: %w", err)
-		}
-		r.At = fromMicros(us)
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return sqldb.All(ctx, s.db, "list prorations", scanProration, query, args...)
 }
 
 // balance is the money that the user's next invoices use, in minor units.

@@ -148,7 +148,7 @@ func (a AdminAPI) calculation(ctx context.Context, in *IDInput) (*calculationOut
 		return nil, err
 	}
 	out := &calculationOutput{}
-	out.Body.ID, out.Body.Currency, out.Body.Steps = r.ID, Currency, r.Proration.steps()
+	out.Body.ID, out.Body.Currency, out.Body.Steps = r.ID, Currency, r.steps()
 	return out, nil
 }
 

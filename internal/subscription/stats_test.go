@@ -74,16 +74,16 @@ func TestSubscriptionsAreCountedAndChangesSummedUp(t *testing.T) {
 		a := newAPI(w)
 		for i := range 15 {
 			state, cycle, mode, paid, trial := "active", "monthly", "vendor", 1500, 0
-			switch {
-			case i == 9:
+			switch i {
+			case 9:
 				state = "past_due"
-			case i == 10 || i == 11:
+			case 10, 11:
 				cycle, paid = "annual", 15000
-			case i == 12:
+			case 12:
 				state, trial = "trial", 1
-			case i == 13:
+			case 13:
 				mode, paid = "manual", 0
-			case i == 14:
+			case 14:
 				state = "expired"
 			}
 			_, err := db.Q(t.Context()).ExecContext(t.Context(), `INSERT INTO subscription_plan (id, user_id, tier, cycle, mode, state, anchor, allocated, plan_grant, period_anchor, period_at, paid,

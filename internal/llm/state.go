@@ -22,6 +22,9 @@ func (s *State) Wrap() string {
 	return envelope + s.Vendor + "." + s.Account + "." + base64.RawURLEncoding.EncodeToString([]byte(s.Data))
 }
 
+// Wrapped reports whether text looks as Wrap has written it.
+func Wrapped(text string) bool { return strings.HasPrefix(text, envelope) }
+
 // Unwrap reads what Wrap has written. Other text is the state of vendor itself,
 // as its own protocol carries it. It is nil for empty text and for an envelope
 // that is broken.

@@ -88,21 +88,52 @@ func (d *reader) turn(c *wiregoogle.Content, role llm.Role, at string) error {
 	if len(results) > 0 {
 		d.r.Messages = append(d.r.Messages, llm.Message{Role: llm.RoleTool, Parts: results})
 	}
-	if len(parts) > 0 || len(results) == 0 {
-		d.r.Messages = append(d.r.Messages, llm.Message{Role: role, Parts: parts})
+	switch last := d.last(); {
+	case role == llm.RoleAssistant && last != nil && last.Role == role:
+		last.Parts = join(append(last.Parts, parts...))
+	case len(parts) > 0 || len(results) == 0:
+		d.r.Messages = append(d.r.Messages, llm.Message{Role: role, Parts: join(parts)})
 	}
 	dialect.Unknown(d.r, c.Rest, at)
 	return nil
 }
 
+func (d *reader) last() *llm.Message {
+	if len(d.r.Messages) == 0 {
+		return nil
+	}
+	return &d.r.Messages[len(d.r.Messages)-1]
+}
+
+// join makes one of the pieces of a thought, as clients that collect a stream
+// send them back, each as a part or even a turn of its own. What signs it comes
+// with the last piece.
+func join(parts []llm.Part) []llm.Part {
+	out := parts[:0]
+	for _, p := range parts {
+		if n := len(out) - 1; n >= 0 && thought(p) && thought(out[n]) && out[n].State == nil {
+			out[n].Text, out[n].State = out[n].Text+p.Text, p.State
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func thought(p llm.Part) bool { return p.Kind == llm.PartReasoning && !p.Redacted }
+
 // part reads a part; a text with a signature is two.
 func (d *reader) part(p *wiregoogle.Part, at string) ([]llm.Part, error) {
-	state := llm.Unwrap(p.ThoughtSignature, vendor)
+	state := state(p.ThoughtSignature)
 	switch {
 	case p.FunctionCall != nil:
 		return []llm.Part{{Kind: llm.PartToolCall, Call: d.call(p.FunctionCall), State: state}}, nil
-	case p.Text != nil && p.Thought:
-		return []llm.Part{{Kind: llm.PartReasoning, Text: *p.Text, State: state}}, nil
+	case p.Thought && (p.Text != nil || state != nil): // clients with types leave an empty text out
+		thought := llm.Part{Kind: llm.PartReasoning, State: state}
+		if p.Text != nil {
+			thought.Text = *p.Text
+		}
+		return []llm.Part{thought}, nil
 	case p.Text != nil:
 		var out []llm.Part
 		if *p.Text != "" || state == nil {
@@ -124,6 +155,8 @@ func (d *reader) part(p *wiregoogle.Part, at string) ([]llm.Part, error) {
 		return []llm.Part{{Kind: llm.PartReasoning, State: state, Redacted: true}}, nil
 	case len(p.ExecutableCode) > 0, len(p.CodeResult) > 0:
 		return nil, dialect.Unsupported(at, "code that the provider ran")
+	case len(p.Rest) == 0: // an empty text of ours, which clients with types send back without its text
+		return nil, nil
 	}
 	return nil, dialect.Wrong(at, "is no part that can be sent")
 }

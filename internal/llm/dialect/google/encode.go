@@ -1,6 +1,7 @@
 package google
 
 import (
+	"encoding/base64"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/llm"
@@ -195,7 +196,17 @@ func appendSignature(b []byte, s *llm.State) []byte {
 	case s.Vendor == vendor:
 		return wire.String(b, "thoughtSignature", s.Data)
 	}
-	return wire.String(b, "thoughtSignature", s.Wrap())
+	return wire.String(b, "thoughtSignature", base64.StdEncoding.EncodeToString([]byte(s.Wrap())))
+}
+
+// state reads what appendSignature has written. The protocol's signatures are
+// bytes in base64, which typed clients decode, so a state of another vendor is
+// wrapped once more.
+func state(signature string) *llm.State {
+	if b, err := base64.StdEncoding.DecodeString(signature); err == nil && llm.Wrapped(string(b)) {
+		signature = string(b)
+	}
+	return llm.Unwrap(signature, vendor)
 }
 
 func appendCall(b []byte, m llm.Meta, index int, c *llm.ToolCall, s *llm.State) []byte {

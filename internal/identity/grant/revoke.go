@@ -143,13 +143,13 @@ func (s *Service) Stop() {
 	s.done.Wait()
 }
 
-// Maintain removes what has no effect any more and reads all revocations
-// anew. Call it hourly.
+// Maintain removes what has no effect any more and reads all revocations and
+// limits of apps anew. Call it hourly.
 func (s *Service) Maintain(ctx context.Context) error {
 	if err := s.store.sweep(ctx, s.now()); err != nil {
 		return err
 	}
-	return s.read(ctx, time.Time{})
+	return errors.Join(s.read(ctx, time.Time{}), s.readBudgets(ctx, time.Time{}))
 }
 
 // follow reads what was written since, in case a message was missed: the bus

@@ -15,6 +15,7 @@ import (
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/pages"
+	"github.com/rephlo/rephlo/internal/money"
 )
 
 // qrCode is the image of a black square.
@@ -87,7 +88,7 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"apps": func(w http.ResponseWriter) error { return s.Apps(w, me, nil, "") },
 		"apps.full": func(w http.ResponseWriter) error {
 			return s.Apps(w, me, []pages.App{
-				{ID: "rephlo-cli", Name: "Rephlo CLI", FirstParty: true, Scopes: scopes, Since: time.Unix(0, 0), UsedAt: time.Unix(1e9, 0)},
+				{ID: "rephlo-cli", Name: "Rephlo CLI", FirstParty: true, Scopes: scopes, Limit: 25 * money.Credit, Since: time.Unix(0, 0), UsedAt: time.Unix(1e9, 0)},
 				{ID: `"><script>`, Name: `"><script>` + strings.Repeat("long ", 60), Scopes: []string{`"><script>`}, Since: time.Unix(0, 0)},
 			}, "removed")
 		},

@@ -15,10 +15,8 @@ ARGS ?=
 # The databases of tests are in memory where there is room for them: flushing a
 # disk is what they would do most of the time, and a test that kills a process, or
 # cuts the power of a disk of its own, notices no difference. Benchmarks flush.
-DISK := $(or $(TMPDIR),/tmp)
-MEMORY := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 4000000 ] 2>/dev/null && echo /dev/shm)
-test race e2e crash faults mutants sim fuzz fuzz-contract: export TMPDIR := $(or $(MEMORY),$(DISK))
-test race e2e crash faults mutants sim fuzz fuzz-contract: export GOTMPDIR := $(DISK)
+MEMORY := $(shell [ "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1)" -gt 6000000 ] 2>/dev/null && echo /dev/shm)
+test race e2e crash faults mutants sim fuzz fuzz-contract: export TMPDIR := $(or $(MEMORY),$(TMPDIR))
 
 .PHONY: help
 help:

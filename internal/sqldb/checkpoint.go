@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// checkpointPages is the length of the log, in pages of 4 KiB, from which
+	pageSize = 4 << 10
+	// checkpointPages is the length of the log, in pages, from which
 	// on it is copied into the file: 4 MiB.
 	checkpointPages = 1000
 	// longLogPages is the length from which on writers wait until the rest of
@@ -28,6 +30,7 @@ const (
 // https://sqlite.org/wal.html#application_initiated_checkpoints
 type checkpointer struct {
 	db     *sql.DB
+	file   string        // of the log
 	writer chan struct{} // held by who may write
 	wrote  chan struct{} // something was committed
 	idle   time.Duration
@@ -38,10 +41,10 @@ type checkpointer struct {
 	failed atomic.Pointer[error]
 }
 
-func startCheckpointer(db *sql.DB, writer chan struct{}) *checkpointer {
+func startCheckpointer(db *sql.DB, path string, writer chan struct{}) *checkpointer {
 	db.SetMaxOpenConns(1)
 	ctx, stop := context.WithCancel(context.Background())
-	c := &checkpointer{db: db, writer: writer, wrote: make(chan struct{}, 1), idle: checkpointIdle, stop: stop, ended: make(chan struct{})}
+	c := &checkpointer{db: db, file: path + "-wal", writer: writer, wrote: make(chan struct{}, 1), idle: checkpointIdle, stop: stop, ended: make(chan struct{})}
 	go c.run(ctx)
 	return c
 }
@@ -104,6 +107,9 @@ func (c *checkpointer) run(ctx context.Context) {
 
 // look copies the log if it is long enough.
 func (c *checkpointer) look(ctx context.Context) error {
+	if f, err := os.Stat(c.file); err == nil && f.Size() < checkpointPages*pageSize {
+		return nil // without a connection: most databases never need it
+	}
 	pages, err := c.pragma(ctx, "NOOP")
 	if err != nil || pages < checkpointPages {
 		return err

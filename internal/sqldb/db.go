@@ -73,7 +73,7 @@ func openSQLite(ctx context.Context, path string, through func(driver.Connector)
 	if err := d.pool.PingContext(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", errors.Join(err, d.pool.Close(), d.writing.Close()))
 	}
-	d.log = startCheckpointer(sql.OpenDB(c), d.writer)
+	d.log = startCheckpointer(sql.OpenDB(c), path, d.writer)
 	return d, nil
 }
 

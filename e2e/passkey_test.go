@@ -100,7 +100,8 @@ const (
 func (l laptop) password(p *e2e.Person) {
 	l.t.Helper()
 	l.do(chromedp.SendKeys(chromedp.CSS(`input[name=name]`), p.Email), chromedp.SendKeys(chromedp.CSS(`input[name=password]`), p.Password),
-		chromedp.Click(chromedp.CSS(`form[action$="/login"] button`)))
+		chromedp.Click(chromedp.CSS(`form[action$="/login"] button`)),
+		chromedp.WaitNotPresent(chromedp.CSS(`input[name=password]`))) // the next page may have the same buttons
 }
 
 var typedBack = regexp.MustCompile(`Code number (\d+)`)

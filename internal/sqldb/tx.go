@@ -214,10 +214,6 @@ func (q txQuerier) ExecContext(ctx context.Context, query string, args ...any) (
 	if q.t.conn != nil {
 		return q.t.exec(ctx, query, args)
 	}
-	ctx, err := q.t.uninterrupted(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.ExecContext(ctx, args...)
 	}
@@ -228,10 +224,6 @@ func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) 
 	if err := q.t.flush(ctx); err != nil {
 		return nil, err
 	}
-	ctx, err := q.t.uninterrupted(ctx)
-	if err != nil {
-		return nil, err
-	}
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryContext(ctx, args...)
 	}
@@ -239,25 +231,11 @@ func (q txQuerier) QueryContext(ctx context.Context, query string, args ...any) 
 }
 
 func (q txQuerier) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	_ = q.t.flush(ctx)                                // an error is the transaction's, and this query fails with it
-	if c, err := q.t.uninterrupted(ctx); err == nil { // else the query itself says that ctx has ended
-		ctx = c
-	}
+	_ = q.t.flush(ctx)                         // an error is the transaction's, and this query fails with it
 	if s := q.prepared(ctx, query); s != nil { //nolint:sqlclosecheck // closed with the transaction
 		return s.QueryRowContext(ctx, args...)
 	}
 	return q.t.tx.QueryRowContext(ctx, query, args...)
-}
-
-// uninterrupted returns what a statement of the transaction runs with. SQLite's
-// driver watches a context that can end with a goroutine for each statement,
-// which costs more than many a statement; those of a transaction that writes
-// are short, so it is enough that none begins after the end.
-func (t *transaction) uninterrupted(ctx context.Context) (context.Context, error) {
-	if t.pool != t.db.writing || t.db.engine != SQLite {
-		return ctx, nil
-	}
-	return context.WithoutCancel(ctx), ctx.Err()
 }
 
 // Change runs a statement in the transaction of ctx, or in one of its own, and

@@ -66,6 +66,18 @@ func control(allowPrivate bool) func(network, address string, c syscall.RawConn)
 	}
 }
 
+// publicOnly is control for addresses that strangers name: none but public ones
+// and, with loopback, this machine.
+func publicOnly(loopback bool) func(network, address string, c syscall.RawConn) error {
+	strict := control(false)
+	return func(network, address string, c syscall.RawConn) error {
+		if ap, err := netip.ParseAddrPort(address); err == nil && loopback && ap.Addr().Unmap().IsLoopback() {
+			return nil
+		}
+		return strict(network, address, c)
+	}
+}
+
 func within(ps []netip.Prefix, a netip.Addr) bool {
 	for _, p := range ps {
 		if p.Contains(a) {

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -43,16 +42,7 @@ type DocumentOptions struct {
 
 // NewDocuments returns a Documents.
 func NewDocuments(o DocumentOptions) *Documents {
-	dialer := &net.Dialer{Timeout: documentTime, Control: func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAddress, err)
-		}
-		if o.Loopback && ap.Addr().Unmap().IsLoopback() {
-			return nil
-		}
-		return check(ap.Addr(), false)
-	}}
+	dialer := &net.Dialer{Timeout: documentTime, Control: publicOnly(o.Loopback)}
 	transport := &http.Transport{
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true, DisableKeepAlives: true, DisableCompression: true,
 		TLSHandshakeTimeout: documentTime, ResponseHeaderTimeout: postTime, MaxResponseHeaderBytes: 16 << 10,

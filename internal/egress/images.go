@@ -10,10 +10,8 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -44,16 +42,7 @@ type ImageOptions struct {
 
 // NewImages returns an Images.
 func NewImages(o ImageOptions) *Images {
-	dialer := &net.Dialer{Timeout: imageConnect, Control: func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAddress, err)
-		}
-		if o.Loopback && ap.Addr().Unmap().IsLoopback() {
-			return nil
-		}
-		return check(ap.Addr(), false)
-	}}
+	dialer := &net.Dialer{Timeout: imageConnect, Control: publicOnly(o.Loopback)}
 	return &Images{own: o.Loopback, places: make(chan struct{}, imagesAtOnce), client: &http.Client{
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, DisableKeepAlives: true, DisableCompression: true, TLSHandshakeTimeout: imageConnect,

@@ -99,7 +99,7 @@ func TestAProcessThatIsCutOff(t *testing.T) {
 	t.Parallel()
 	url := dbtest.Postgres(t)
 	l, through := newLink(t, url)
-	p := shared
+	p := impatient()
 	p.TakeOver, p.Unseen = 1500*time.Millisecond, time.Second
 	far := dbtest.Open(t, through)
 	c := join(t, dbtest.Open(t, url), 1, p)

@@ -202,9 +202,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		t.Run(fmt.Sprint(nodes, " processes"), func(t *testing.T) {
 			t.Parallel()
 			dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-				p := shared
-				p.Answer, p.Deaf = 10*time.Second, 10*time.Second // nobody is silent here
-				c := join(t, db, nodes, p)
+				c := join(t, db, nodes, shared)
 				rounds := share(50, 2)
 				seed := rand.Uint64()
 				t.Logf("seed %d", seed)

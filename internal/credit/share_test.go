@@ -21,7 +21,18 @@ type cluster struct {
 	nodes []*credit.Service
 }
 
-var shared = credit.Policy{Shared: true, Beat: 20 * time.Millisecond, Poll: 10 * time.Millisecond, Sweep: time.Hour, TakeOver: time.Hour}
+// shared waits for the answer of others as long as a busy machine may take.
+var shared = credit.Policy{
+	Shared: true, Answer: 10 * time.Second, Deaf: 10 * time.Second,
+	Beat: 20 * time.Millisecond, Poll: 10 * time.Millisecond, Sweep: time.Hour, TakeOver: time.Hour,
+}
+
+// impatient is shared with the usual waits: somebody will be silent.
+func impatient() credit.Policy {
+	p := shared
+	p.Answer, p.Deaf = 0, 0
+	return p
+}
 
 func join(t *testing.T, db *sqldb.DB, n int, p credit.Policy) *cluster {
 	t.Helper()
@@ -165,7 +176,7 @@ func TestLeasesComeHomeWhenAnotherProcessAsks(t *testing.T) {
 func TestASilentHolderIsNoShortage(t *testing.T) {
 	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
-		c := join(t, db, 2, shared)
+		c := join(t, db, 2, impatient())
 		c.grant("ada", "pay:1", 100*money.Credit, time.Time{})
 		h := c.reserve("ada", "call_1", money.Credit)
 		c.settle(h, 0)

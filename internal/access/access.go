@@ -46,6 +46,9 @@ type Actor struct {
 
 // Policy bounds what an API key may do beyond its scopes. It is immutable.
 type Policy struct {
+	// Purse is whose counters the limits below use: the first of the keys that
+	// replaced each other. "" is the key itself.
+	Purse  string
 	Models []string // ids of those it may call; empty is all
 	// Calls and tokens in a minute, calls at once; 0 is no bound.
 	RequestsPerMinute, TokensPerMinute, ConcurrentRequests int64
@@ -55,6 +58,14 @@ type Policy struct {
 	Cache bool
 	// Capture says that what is asked and answered may be kept for its owner.
 	Capture bool
+}
+
+// Purse is what the limits of a's API key are counted by.
+func (a Actor) Purse() string {
+	if a.Key != nil && a.Key.Purse != "" {
+		return a.Key.Purse
+	}
+	return a.KeyID
 }
 
 // SpendsUpTo reports whether there is a bound on what may be spent.

@@ -55,6 +55,7 @@ var (
 	ErrPaused      = fault.New(fault.Forbidden, "api_key_paused", "The API key is paused. Resume it, or use another.").Final()
 	ErrUnavailable = fault.ErrUnavailable
 	ErrPlan        = fault.New(fault.Forbidden, "feature_not_in_plan", "Your plan does not include this API key. A higher plan brings it back, or revoke an older key.").Final()
+	ErrState       = fault.New(fault.Conflict, "invalid_state", "Only a key that still works and was not replaced yet can be replaced. Create a new one.")
 	ErrTooMany     = fault.New(fault.Conflict, "conflict", "You have 100 API keys, the most that is possible. Delete one that you no longer need.")
 
 	errField = fault.New(fault.Unprocessable, "validation_error", "A field is wrong.")
@@ -83,8 +84,12 @@ func (l Limits) check() error {
 // Key is an API key without its secret. Values from Lookup share their Scopes
 // and Models: do not change them.
 type Key struct {
-	ID         string
-	UserID     string
+	ID     string
+	UserID string
+	// Root is the first of the keys that replaced each other, its own id when it
+	// replaced none. They share what their limits count.
+	Root       string
+	ReplacedBy string // the key that takes its place; "": none
 	Name       string
 	Prefix     string // the first 12 characters
 	Mode       Mode
@@ -99,7 +104,8 @@ type Key struct {
 	RevokedAt  time.Time // zero: not revoked
 	LastUsedAt time.Time // zero: never; up to a minute and a half late
 	// Older counts the user's keys of the same mode that were made before it and
-	// are neither revoked nor expired: a plan allows the oldest.
+	// are neither revoked nor expired, keys that replaced each other as one, as old
+	// as the first: a plan allows the oldest.
 	Older int
 	// Policy is what Models, Limits, Cache and Capture say, for the way of every call; nil when
 	// they say nothing.
@@ -112,7 +118,7 @@ func (k Key) policy() *access.Policy {
 		return nil
 	}
 	return &access.Policy{
-		Cache: k.Cache, Capture: k.Capture, Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
+		Purse: k.Root, Cache: k.Cache, Capture: k.Capture, Models: k.Models, RequestsPerMinute: k.Limits.RequestsPerMinute, TokensPerMinute: k.Limits.TokensPerMinute,
 		ConcurrentRequests: k.Limits.ConcurrentRequests,
 		CreditsPerDay:      money.Credits(k.Limits.CreditsPerDay) * money.Credit,
 		CreditsPerMonth:    money.Credits(k.Limits.CreditsPerMonth) * money.Credit,

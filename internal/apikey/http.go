@@ -24,6 +24,7 @@ func (a API) Mount(m *web.Mux) {
 	web.Route(m, "GET /v1/api-keys/{id}", a.one, needs, web.Doc("Show one of your API keys"))
 	web.Route(m, "POST /v1/api-keys", a.create, needs, web.Once(), web.Status(http.StatusCreated), web.Doc("Create an API key; the answer has its secret, once"))
 	web.Route(m, "PATCH /v1/api-keys/{id}", a.edit, needs, web.Doc("Change an API key"))
+	web.Route(m, "POST /v1/api-keys/{id}/rotate", a.rotate, needs, web.Once(), web.Status(http.StatusCreated), web.Doc("Replace an API key; the answer has the new secret, once"))
 	web.Route(m, "DELETE /v1/api-keys/{id}", a.revoke, needs, web.Status(http.StatusNoContent), web.Doc("Revoke an API key"))
 }
 
@@ -43,6 +44,7 @@ type Shown struct {
 	Capture    bool       `json:"capture" doc:"Keep what is asked and answered, sealed, for you to read; where the operator allows it"`
 	ExpiresAt  *time.Time `json:"expiresAt"`
 	LastUsedAt *time.Time `json:"lastUsedAt"`
+	ReplacedBy *string    `json:"replacedBy" doc:"The key that takes its place, after a rotation"`
 }
 
 func (a API) show(k Key) Shown {
@@ -50,6 +52,9 @@ func (a API) show(k Key) Shown {
 		ID: k.ID, Name: k.Name, Prefix: k.Prefix, Mode: k.Mode, Scopes: k.Scopes, Status: k.Status(a.Keys.now()),
 		ModelIDs: append([]string{}, k.Models...), Limits: k.Limits, Cache: k.Cache, Capture: k.Capture,
 		CreatedAt: k.CreatedAt, ExpiresAt: optional(k.ExpiresAt), LastUsedAt: optional(k.LastUsedAt),
+	}
+	if k.ReplacedBy != "" {
+		out.ReplacedBy = &k.ReplacedBy
 	}
 	switch {
 	case out.Status == StatusPaused:

@@ -9,7 +9,7 @@ import (
 // Export implements personal.Part.
 func (s *Service) Export(ctx context.Context, p personal.Person, to personal.Sheets) error {
 	return personal.Export(ctx, s.store.db, p, to,
-		personal.Table{Name: "api-keys", Query: `SELECT id, name, mode, prefix, scopes, models, limits AS limits_json, created_at, expires_at, paused_at, revoked_at, last_used_at
+		personal.Table{Name: "api-keys", Query: `SELECT id, name, mode, prefix, scopes, models, limits AS limits_json, created_at, expires_at, paused_at, revoked_at, last_used_at, root_id, replaced_by
 			FROM apikey_key WHERE user_id = $1 ORDER BY id`},
 	)
 }

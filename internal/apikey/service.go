@@ -65,8 +65,9 @@ func (s *Service) Create(ctx context.Context, n NewKey) (Key, secret.String, err
 	}
 	text := generate(n.Mode)
 	h, _ := parse(text) // we made it
+	keyID := id.New("key", now)
 	k := Key{
-		ID: id.New("key", now), UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits, Cache: n.Cache, Capture: n.Capture,
+		ID: keyID, Root: keyID, UserID: n.UserID, Name: n.Name, Prefix: text[:shownLen], Mode: n.Mode, Scopes: n.Scopes, Models: n.Models, Limits: n.Limits, Cache: n.Cache, Capture: n.Capture,
 		CreatedAt: now.UTC().Truncate(time.Microsecond), ExpiresAt: n.ExpiresAt.UTC().Truncate(time.Microsecond),
 	}
 	k.Policy = k.policy()
@@ -150,6 +151,9 @@ func (s *Service) Change(ctx context.Context, userID, keyID string, e Edit) (Key
 		if k, err = s.store.byID(ctx, userID, keyID, s.now()); err != nil {
 			return err
 		}
+		if e.ExpiresAt != nil && k.outstays(*e.ExpiresAt) {
+			return errField.Saying("This key was replaced: it can end sooner, but not later.").At("expiresAt")
+		}
 		if err := k.apply(e, s.now()); err != nil {
 			return err
 		}
@@ -157,7 +161,7 @@ func (s *Service) Change(ctx context.Context, userID, keyID string, e Edit) (Key
 		if err != nil {
 			return err
 		}
-		return s.publish(ctx, userID, keyID, h)
+		return s.publish(ctx, k, h)
 	})
 	return k, unavailable(err)
 }
@@ -223,15 +227,15 @@ func (s *Service) Revoke(ctx context.Context, userID, keyID string) error {
 				return err
 			}
 		}
-		return s.publish(ctx, userID, keyID, h)
+		return s.publish(ctx, k, h)
 	})
 	return unavailable(err)
 }
 
 // publish tells every process of a changed key, and of those made after it,
 // whose place among the user's keys may be another now.
-func (s *Service) publish(ctx context.Context, userID, keyID string, h []byte) error {
-	later, err := s.store.later(ctx, userID, keyID)
+func (s *Service) publish(ctx context.Context, k Key, h []byte) error {
+	later, err := s.store.later(ctx, k.UserID, k.Root)
 	if err != nil {
 		return err
 	}

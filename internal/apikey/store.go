@@ -18,8 +18,9 @@ type store struct{ db *sqldb.DB }
 
 // columns are of apikey_key k; now is the text of the parameter with the time.
 func columns(now string) string {
-	return `k.id, k.user_id, k.name, k.mode, k.prefix, k.scopes, k.models, k.limits, k.cached, k.captured, k.created_at, k.expires_at, k.paused_at, k.revoked_at, k.last_used_at,
-		(SELECT COUNT(*) FROM apikey_key o WHERE o.user_id = k.user_id AND o.mode = k.mode AND o.id < k.id
+	return `k.id, k.user_id, COALESCE(k.root_id, k.id), COALESCE(k.replaced_by, ''), k.name, k.mode, k.prefix, k.scopes, k.models, k.limits, k.cached, k.captured, k.created_at, k.expires_at, k.paused_at, k.revoked_at, k.last_used_at,
+		(SELECT COUNT(DISTINCT COALESCE(o.root_id, o.id)) FROM apikey_key o
+			WHERE o.user_id = k.user_id AND o.mode = k.mode AND COALESCE(o.root_id, o.id) < COALESCE(k.root_id, k.id)
 			AND o.revoked_at IS NULL AND (o.expires_at IS NULL OR o.expires_at > ` + now + `))`
 }
 
@@ -50,7 +51,7 @@ func scan(row interface{ Scan(dest ...any) error }) (Key, error) {
 	var k Key
 	var scopes, models, limits string
 	var created, expires, paused, revoked, used sqldb.Time
-	err := row.Scan(&k.ID, &k.UserID, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &k.Cache, &k.Capture, &created, &expires, &paused, &revoked, &used, &k.Older)
+	err := row.Scan(&k.ID, &k.UserID, &k.Root, &k.ReplacedBy, &k.Name, &k.Mode, &k.Prefix, &scopes, &models, &limits, &k.Cache, &k.Capture, &created, &expires, &paused, &revoked, &used, &k.Older)
 	if err != nil {
 		return k, err
 	}
@@ -78,10 +79,11 @@ func (s store) lockOwner(ctx context.Context, userID string, now time.Time) erro
 	return nil
 }
 
-// count returns how many keys of a mode the user has, and how many of both.
+// count returns how many keys of a mode the user has, those that replaced each
+// other as one, and how many of both modes each for itself.
 func (s store) count(ctx context.Context, userID string, mode Mode, now time.Time) (of, all int, err error) {
 	const q = `
-		SELECT COALESCE(SUM(CASE WHEN mode = $2 THEN 1 ELSE 0 END), 0), COUNT(*) FROM apikey_key
+		SELECT COUNT(DISTINCT CASE WHEN mode = $2 THEN COALESCE(root_id, id) END), COUNT(*) FROM apikey_key
 		WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`
 	if err := s.db.Q(ctx).QueryRowContext(ctx, q, userID, mode, now.UnixMicro()).Scan(&of, &all); err != nil {
 		return 0, 0, fmt.Errorf("count api keys: %w", err)
@@ -89,22 +91,23 @@ func (s store) count(ctx context.Context, userID string, mode Mode, now time.Tim
 	return of, all, nil
 }
 
-// later returns the hashes of the user's keys that were made after one.
-func (s store) later(ctx context.Context, userID, keyID string) ([][]byte, error) {
-	const q = `SELECT hash FROM apikey_key WHERE user_id = $1 AND id > $2 AND revoked_at IS NULL ORDER BY id`
-	return sqldb.All(ctx, s.db, "list later api keys", sqldb.Value[[]byte], q, userID, keyID)
+// later returns the hashes of the user's keys that are younger than those of a
+// root.
+func (s store) later(ctx context.Context, userID, root string) ([][]byte, error) {
+	const q = `SELECT hash FROM apikey_key WHERE user_id = $1 AND COALESCE(root_id, id) > $2 AND revoked_at IS NULL ORDER BY id`
+	return sqldb.All(ctx, s.db, "list later api keys", sqldb.Value[[]byte], q, userID, root)
 }
 
 func (s store) add(ctx context.Context, k Key, h hash) error {
 	const q = `
-		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, models, limits, created_at, expires_at, cached, captured)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
+		INSERT INTO apikey_key (id, user_id, name, mode, prefix, hash, scopes, models, limits, created_at, expires_at, cached, captured, paused_at, root_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`
 	limits, err := json.Marshal(k.Limits)
 	if err != nil {
 		return err
 	}
 	_, err = s.db.Q(ctx).ExecContext(ctx, q, k.ID, k.UserID, k.Name, k.Mode, k.Prefix, h[:],
-		strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt), k.Cache, k.Capture)
+		strings.Join(k.Scopes, " "), strings.Join(k.Models, " "), string(limits), sqldb.TimeArg(k.CreatedAt), sqldb.TimeArg(k.ExpiresAt), k.Cache, k.Capture, sqldb.TimeArg(k.PausedAt), k.Root)
 	if err != nil {
 		return fmt.Errorf("add api key: %w", err)
 	}
@@ -177,6 +180,23 @@ func (s store) edit(ctx context.Context, k Key) ([]byte, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("edit api key: %w", err)
+	}
+	return h, nil
+}
+
+// replace says which key takes the place of one that has none, and how long
+// that one still works. It returns its hash.
+func (s store) replace(ctx context.Context, k Key, now time.Time) ([]byte, error) {
+	const q = `
+		UPDATE apikey_key SET replaced_by = $3, expires_at = $4
+		WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL AND replaced_by IS NULL AND (expires_at IS NULL OR expires_at > $5) RETURNING hash`
+	var h []byte
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, k.ID, k.UserID, k.ReplacedBy, sqldb.TimeArg(k.ExpiresAt), now.UnixMicro()).Scan(&h)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, ErrState
+	}
+	if err != nil {
+		return nil, fmt.Errorf("replace api key: %w", err)
 	}
 	return h, nil
 }

@@ -26,11 +26,15 @@ var (
 	}
 )
 
-// keyTrailed records that a key was created or revoked.
+// keyTrailed records that a key was created, took the place of another, or was
+// revoked.
 func (d *Domains) keyTrailed(ctx context.Context, k apikey.Key, revoked bool) error {
 	kind := trail.KeyCreated
-	if revoked {
+	switch {
+	case revoked:
 		kind = trail.KeyRevoked
+	case k.Root != k.ID:
+		kind = trail.KeyReplaced
 	}
 	return d.Trail.Record(ctx, k.UserID, kind, k.ID)
 }

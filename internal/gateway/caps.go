@@ -29,9 +29,9 @@ func (c *call) caps() []credit.Cap {
 	}
 	add(c.actor.UserID, today, day, credit.ErrDayCap)
 	if k != nil {
-		add(c.actor.KeyID+"/day", today, k.CreditsPerDay, credit.ErrDayCap)
-		add(c.actor.KeyID+"/month", month(today), k.CreditsPerMonth, credit.ErrKeyCap)
-		add(c.actor.KeyID, time.Time{}, k.CreditsTotal, credit.ErrKeyCap)
+		add(c.actor.Purse()+"/day", today, k.CreditsPerDay, credit.ErrDayCap)
+		add(c.actor.Purse()+"/month", month(today), k.CreditsPerMonth, credit.ErrKeyCap)
+		add(c.actor.Purse(), time.Time{}, k.CreditsTotal, credit.ErrKeyCap)
 	}
 	if app > 0 {
 		add(c.s.needs.AppPurse(c.actor.UserID, c.actor.ClientID), month(today), app, credit.ErrAppCap)

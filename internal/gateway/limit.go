@@ -36,7 +36,7 @@ func (c *call) limits() error {
 		q.n++
 	}
 	if k := c.actor.Key; k != nil && k.RequestsPerMinute|k.TokensPerMinute|k.ConcurrentRequests != 0 {
-		q.all[q.n] = quota{subject: c.actor.KeyID, word: "key", requests: k.RequestsPerMinute, tokens: k.TokensPerMinute, atOnce: k.ConcurrentRequests}
+		q.all[q.n] = quota{subject: c.actor.Purse(), word: "key", requests: k.RequestsPerMinute, tokens: k.TokensPerMinute, atOnce: k.ConcurrentRequests}
 		q.n++
 	}
 	if q.n == 0 {

@@ -40,7 +40,7 @@ func (a API) rate(ctx context.Context, _ *struct{}) (*rateOutput, error) {
 	t := c.tier
 	c.rates(add, "user", actor.UserID, t.RequestsPerMinute, t.TokensPerMinute, t.ConcurrentRequests)
 	if k := actor.Key; k != nil {
-		c.rates(add, "key", actor.KeyID, k.RequestsPerMinute, k.TokensPerMinute, k.ConcurrentRequests)
+		c.rates(add, "key", actor.Purse(), k.RequestsPerMinute, k.TokensPerMinute, k.ConcurrentRequests)
 	}
 	for _, limit := range c.caps() {
 		used, err := a.Calls.needs.Credits.CapUsed(ctx, limit.Owner, limit.Window)
@@ -71,7 +71,7 @@ func (c *call) rates(add func(rateBody), scope, subject string, requests, tokens
 	}
 	var open int64
 	c.s.open.each(func(o *call) {
-		if scope == "user" && o.actor.UserID == subject || scope == "key" && o.actor.KeyID == subject {
+		if scope == "user" && o.actor.UserID == subject || scope == "key" && o.actor.Purse() == subject {
 			open++
 		}
 	})
@@ -85,9 +85,9 @@ func capRate(actor access.Actor, limit credit.Cap, used money.Credits) rateBody 
 	switch limit.Owner {
 	case actor.UserID:
 		b.Scope = "user"
-	case actor.KeyID + "/month":
+	case actor.Purse() + "/month":
 		b.Name, reset = "creditsPerMonth", limit.Window.AddDate(0, 1, 0)
-	case actor.KeyID:
+	case actor.Purse():
 		b.Name = "creditsTotal"
 		return b
 	default:

@@ -79,6 +79,11 @@ func TestLimitsAreShownWithWhatIsLeft(t *testing.T) {
 				t.Errorf("%s: %s before and %s after calls", name, before[name], after[name])
 			}
 		}
+		limits := *actor.Key
+		limits.Purse, actor.KeyID, actor.Key = actor.KeyID, "key_50", &limits
+		if _, next := left(); next["key creditsPerDay"] != after["key creditsPerDay"] || next["key creditsPerMonth"] != after["key creditsPerMonth"] {
+			t.Errorf("the key that replaced it has %v left, want what the old one had, %v", next, after)
+		}
 		w.plans.set("")
 		if _, none := left(); len(none) != 2 {
 			t.Errorf("without a limited tier %v, want the key's two", none)

@@ -33,6 +33,7 @@ const (
 	Linked          Kind = "account_linked"
 	Unlinked        Kind = "account_unlinked"
 	KeyCreated      Kind = "api_key_created"
+	KeyReplaced     Kind = "api_key_replaced"
 	KeyRevoked      Kind = "api_key_revoked"
 	TokenReused     Kind = "token_reused"
 	SignedOut       Kind = "signed_out_by_operator"

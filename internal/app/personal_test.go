@@ -37,7 +37,7 @@ const (
 func onEngines(t *testing.T, test func(t *testing.T, s *Server)) {
 	t.Parallel()
 	dbtest.RunURL(t, func(t *testing.T, url string) {
-		flags := map[string]string{"data": t.TempDir()}
+		flags := map[string]string{"data": dbtest.Folder(t)}
 		if strings.HasPrefix(url, "postgres") {
 			flags["database-url"] = url
 		}

@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
 // start runs both services on free ports with an empty data folder.
 func start(t *testing.T) *Server {
 	t.Helper()
 	cfg, err := config.Load(config.Input{Environ: []string{}, Flags: map[string]string{
-		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s",
+		"data": dbtest.Folder(t), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s",
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +191,7 @@ func TestThePortForMetricsMayBeTaken(t *testing.T) {
 		given bool
 		works bool
 	}{{false, true}, {true, false}} {
-		flags := map[string]string{"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0"}
+		flags := map[string]string{"data": dbtest.Folder(t), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0"}
 		if tt.given {
 			flags["ops-addr"] = first.OpsAddr()
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
 // A server that is told of a receiver sends it the spans of calls, the last of
@@ -26,7 +27,7 @@ func TestTracesGoWhereTheSettingsSay(t *testing.T) {
 	}))
 	defer at.Close()
 	cfg, err := config.Load(config.Input{Environ: []string{"REPHLO_OTLP_TOKEN=secret"}, Flags: map[string]string{
-		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s", "otlp-endpoint": at.URL, "trace-one-in": "1",
+		"data": dbtest.Folder(t), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s", "otlp-endpoint": at.URL, "trace-one-in": "1",
 	}})
 	if err != nil {
 		t.Fatal(err)

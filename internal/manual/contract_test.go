@@ -12,13 +12,14 @@ import (
 
 	"github.com/rephlo/rephlo/internal/app"
 	"github.com/rephlo/rephlo/internal/config"
+	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
 
 // serve runs both services and returns where.
 func serve(t *testing.T) (api, idp string) {
 	t.Helper()
 	cfg, err := config.Load(config.Input{Environ: []string{}, Flags: map[string]string{
-		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s",
+		"data": dbtest.Folder(t), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s",
 	}})
 	if err != nil {
 		t.Fatal(err)

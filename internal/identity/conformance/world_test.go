@@ -106,7 +106,7 @@ func newWorldWith(t *testing.T, database string, flags map[string]string) *world
 func serve(t *testing.T, database string, more map[string]string, ahead *atomic.Int64) *world {
 	t.Helper()
 	flags := map[string]string{
-		"data": t.TempDir(), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s", "dev": "true",
+		"data": dbtest.Folder(t), "api-addr": "127.0.0.1:0", "idp-addr": "127.0.0.1:0", "drain-timeout": "1s", "dev": "true",
 	}
 	if strings.HasPrefix(database, "postgres") {
 		flags["database-url"] = database

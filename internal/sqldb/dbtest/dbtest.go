@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"net/url"
 	"os"
@@ -57,36 +58,39 @@ func Open(t testing.TB, url string) *sqldb.DB {
 	return d
 }
 
-// sqliteTemplate is a migrated file to copy, made once per test binary.
-var sqliteTemplate = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "rephlo-template-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "template.db")
-	d, err := sqldb.Open(context.Background(), "sqlite:"+path)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(d.Migrate(context.Background()), d.Close()); err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-})
-
 // SQLite returns the URL of a fresh, migrated SQLite database.
 func SQLite(t testing.TB) string {
+	t.Helper()
+	return "sqlite:" + copyTo(t, t.TempDir(), "test.db")
+}
+
+// Folder returns a data folder with a migrated SQLite database and a master
+// key, under the names that the program gives them. Without it the program
+// applies every migration at start, which takes seconds with the race detector.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	copyTo(t, dir, "rephlo.db")
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails (crypto/rand)
+	if err := os.WriteFile(filepath.Join(dir, "master.key"), []byte(base64.StdEncoding.EncodeToString(key[:])+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// copyTo puts a migrated SQLite database into dir and returns its path.
+func copyTo(t testing.TB, dir, file string) string {
 	t.Helper()
 	image, err := sqliteTemplate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "test.db")
+	path := filepath.Join(dir, file)
 	if err := os.WriteFile(path, image, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return "sqlite:" + path
+	return path
 }
 
 // template makes sure, once per test binary, that a migrated PostgreSQL

@@ -78,7 +78,7 @@ func keep(dir, path string, image []byte) {
 	}
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > kept { //nolint:forbidigo // the age of a file
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > kept {
 			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}

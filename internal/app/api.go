@@ -174,7 +174,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance, Person: person},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance, Person: person},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
-		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person},
+		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person, Own: d.Limits.Own},
 		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},
 		capture.API{Captures: d.Captures, Cursors: core.Cursors, Person: person},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},

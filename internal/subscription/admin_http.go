@@ -8,6 +8,7 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -18,6 +19,9 @@ type AdminAPI struct {
 	// Person is for routes about one person: it checks that there is one and who
 	// may see them.
 	Person web.Option
+	// Own returns a tier with the limits of its own that a user has, the same one
+	// without such; nil: nobody has.
+	Own func(userID string, t *tier.Tier) *tier.Tier
 }
 
 // Mount registers the routes.
@@ -35,6 +39,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "POST /admin/credits/allocate", a.allocate, edit, web.Once(), web.Doc("Give the running credit cycle its credits if they are missing"))
 	web.Route(m, "GET /admin/prorations", a.prorations, access.Allows(access.ViewBilling), web.Doc("List changes of plan and how they were computed, newest first"))
 	a.mountMore(m)
+	a.mountUse(m)
 }
 
 type listInput struct {

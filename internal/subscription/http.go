@@ -52,21 +52,27 @@ type planBody struct {
 		Cap    money.Credits `json:"cap"`
 		Months int           `json:"months"`
 	} `json:"rollover"`
-	Limits struct {
-		RequestsPerMinute  int64         `json:"requestsPerMinute"`
-		TokensPerMinute    int64         `json:"tokensPerMinute"`
-		ConcurrentRequests int64         `json:"concurrentRequests"`
-		CreditsPerDay      money.Credits `json:"creditsPerDay"`
-	} `json:"limits"`
-	Features struct {
-		HistoryDays       int  `json:"historyDays"`
-		AdvancedAnalytics bool `json:"advancedAnalytics"`
-		WebhookEndpoints  int  `json:"webhookEndpoints"`
-		APIAccess         bool `json:"apiAccess"`
-		LiveKeys          int  `json:"liveApiKeys"`
-		TestKeys          int  `json:"testApiKeys"`
-	} `json:"features"`
-	Highlights []string `json:"highlights"`
+	Limits     PlanLimits   `json:"limits"`
+	Features   PlanFeatures `json:"features"`
+	Highlights []string     `json:"highlights"`
+}
+
+// PlanLimits is how much a plan allows at a time; 0 is no limit.
+type PlanLimits struct {
+	RequestsPerMinute  int64         `json:"requestsPerMinute"`
+	TokensPerMinute    int64         `json:"tokensPerMinute"`
+	ConcurrentRequests int64         `json:"concurrentRequests"`
+	CreditsPerDay      money.Credits `json:"creditsPerDay"`
+}
+
+// PlanFeatures is what a plan includes.
+type PlanFeatures struct {
+	HistoryDays       int  `json:"historyDays"`
+	AdvancedAnalytics bool `json:"advancedAnalytics"`
+	WebhookEndpoints  int  `json:"webhookEndpoints"`
+	APIAccess         bool `json:"apiAccess"`
+	LiveKeys          int  `json:"liveApiKeys"`
+	TestKeys          int  `json:"testApiKeys"`
 }
 
 func showPlan(t *tier.Tier) planBody {

@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 	"github.com/rephlo/rephlo/internal/subscription"
+	"github.com/rephlo/rephlo/internal/tier"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -20,6 +21,7 @@ import (
 type api struct {
 	*world
 	mux *web.Mux
+	own *func(string, *tier.Tier) *tier.Tier // the limits of one's own; nil: none
 }
 
 func newAPI(w *world) api {
@@ -40,8 +42,14 @@ func newAPI(w *world) api {
 	}}})
 	cursors := list.NewCursors(make([]byte, 32))
 	subscription.API{Plans: w.subs, Cursors: cursors}.Mount(m)
-	subscription.AdminAPI{Plans: w.subs, Cursors: cursors}.Mount(m)
-	return api{w, m}
+	var own func(string, *tier.Tier) *tier.Tier
+	subscription.AdminAPI{Plans: w.subs, Cursors: cursors, Own: func(u string, t *tier.Tier) *tier.Tier {
+		if own == nil {
+			return t
+		}
+		return own(u, t)
+	}}.Mount(m)
+	return api{w, m, &own}
 }
 
 type object = map[string]any

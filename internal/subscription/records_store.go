@@ -5,8 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 
+	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
 
@@ -135,4 +138,31 @@ func (s store) post(ctx context.Context, user, ref string, amount int64, now tim
 		return fmt.Errorf("post to billing balance: %w", err)
 	}
 	return nil
+}
+
+// allocation is what one credit cycle was given; grant is 0 when it was nothing.
+type allocation struct {
+	cycle int
+	grant credit.GrantID
+	at    time.Time
+}
+
+// allocations returns the cycles of a subscription below one ("": all), the
+// newest first.
+func (s store) allocations(ctx context.Context, id, before string, limit int) ([]allocation, error) {
+	const q = `SELECT cycle, grant_id, at FROM subscription_allocation WHERE subscription_id = $1 AND cycle < $2 ORDER BY cycle DESC LIMIT $3`
+	below := int64(math.MaxInt64)
+	if before != "" {
+		n, err := strconv.ParseInt(before, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("read a cursor: %w", err)
+		}
+		below = n
+	}
+	return sqldb.All(ctx, s.db, "list credit cycles", func(r sqldb.Row) (c allocation, err error) {
+		var us int64
+		err = r.Scan(&c.cycle, (*int64)(&c.grant), &us)
+		c.at = fromMicros(us)
+		return c, err
+	}, q, id, below, limit)
 }

@@ -156,6 +156,7 @@ type Service struct {
 
 	replays replays
 	tally   tally
+	tags    sync.Map // accountTag by the name of a provider
 }
 
 // New returns a Service that takes calls until Drain.

@@ -36,9 +36,14 @@ func issuer(p *catalog.Provider) string {
 // accountTag names an account in opaque state that clients keep, so that it
 // tells nobody which account that is.
 func (s *Service) accountTag(provider string) string {
+	if tag, ok := s.tags.Load(provider); ok {
+		return tag.(string) //nolint:forcetypeassert,errcheck // only stored here
+	}
 	mac := hmac.New(sha256.New, s.needs.TagKey)
 	mac.Write([]byte(provider))
-	return strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil))[:10])
+	tag := strings.ToLower(base32.StdEncoding.EncodeToString(mac.Sum(nil))[:10])
+	s.tags.Store(provider, tag)
+	return tag
 }
 
 // abilities reads what a model can do out of the words of its capabilities.

@@ -8,12 +8,12 @@
 package money
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/big"
 	"math/bits"
 	"strconv"
-	"strings"
 )
 
 // Credits is an amount of credits in millionths (µcr).
@@ -49,9 +49,10 @@ func (c Credits) append(b []byte) []byte {
 	if part == 0 {
 		return b
 	}
-	digits := strconv.AppendUint(nil, 1_000_000+part, 10) // 1dddddd
+	var scratch [7]byte
+	digits := strconv.AppendUint(scratch[:0], 1_000_000+part, 10) // 1dddddd
 	b = append(b, '.')
-	return append(b, strings.TrimRight(string(digits[1:]), "0")...)
+	return append(b, bytes.TrimRight(digits[1:], "0")...)
 }
 
 // Price is micro-dollars for a million units of something (µ$/M).

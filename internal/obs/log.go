@@ -38,6 +38,7 @@ type Log struct {
 	closing chan struct{}
 	done    chan struct{}
 	once    sync.Once
+	lines   []byte // that are written together; of the goroutine
 }
 
 // New returns a Log that writes to out until Close. now stamps its own lines
@@ -135,8 +136,12 @@ func (l *Log) run() {
 // dropped while it could not.
 func (l *Log) write(line []byte) {
 	const batch = 32 << 10
-	for len(line) < batch && len(l.queue) > 0 {
-		line = append(line, <-l.queue...)
+	if len(l.queue) > 0 {
+		l.lines = append(l.lines[:0], line...)
+		for len(l.lines) < batch && len(l.queue) > 0 {
+			l.lines = append(l.lines, <-l.queue...)
+		}
+		line = l.lines
 	}
 	_, _ = l.out.Write(line) // there is nowhere to say that the log cannot be written
 	if len(l.queue) < queueLines-queueReserve {

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -45,31 +44,18 @@ func (t *transaction) flush(ctx context.Context) error {
 	if t.failed != nil || len(t.queue) == 0 {
 		return t.failed
 	}
-	var batch pgx.Batch
-	for _, q := range t.queue {
-		batch.Queue(q.query, q.args...)
-	}
 	together := false
 	t.failed = t.conn.Raw(func(driverConn any) error {
 		c, ok := driverConn.(*stdlib.Conn)
-		if !ok {
+		if !ok || !suits(t.queue) {
 			return nil
 		}
 		together = true
-		results := c.Conn().SendBatch(ctx, &batch)
-		for _, q := range t.queue {
-			tag, err := results.Exec()
-			if err == nil {
-				err = q.check(tag.RowsAffected())
-			}
-			if err != nil {
-				_ = results.Close() // the first error is the one that explains
-				return err
-			}
-		}
-		return results.Close()
+		courier := couriers.Get().(*courier) //nolint:forcetypeassert,errcheck // the pool makes nothing else
+		defer couriers.Put(courier)
+		return courier.send(ctx, c.Conn(), t.queue)
 	})
-	if t.failed == nil && !together { // something is between us and the driver
+	if t.failed == nil && !together { // something is between us and the driver, or a value is unusual
 		t.failed = t.one(ctx)
 	}
 	clear(t.queue)

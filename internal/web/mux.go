@@ -71,7 +71,13 @@ type Mux struct {
 	slice  string // whose route is being mounted
 	routes []*route
 	byPath map[string]*route // by pattern
+	// exact are the handlers of patterns without wildcards: they win over any
+	// other pattern, so nothing else need be asked for them.
+	exact map[endpoint]http.HandlerFunc
 }
+
+// endpoint is a method and a path without wildcards.
+type endpoint struct{ method, path string }
 
 // route is a registered pattern and its policies.
 type route struct {
@@ -154,7 +160,7 @@ func NewMux(cfg Config) *Mux {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Mux{cfg: cfg, mux: http.NewServeMux(), first: http.NewServeMux(), byPath: map[string]*route{}}
+	m := &Mux{cfg: cfg, mux: http.NewServeMux(), first: http.NewServeMux(), byPath: map[string]*route{}, exact: map[endpoint]http.HandlerFunc{}}
 	m.api = newAPI(m)
 	m.mux.HandleFunc("/", m.unknown)
 	return m
@@ -198,7 +204,7 @@ func (m *Mux) mount(rt *route, h Handler) {
 	if rt.first {
 		mux = m.first
 	}
-	mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+	serve := func(w http.ResponseWriter, r *http.Request) {
 		if res, ok := w.(*Response); ok {
 			res.route = rt
 		}
@@ -221,7 +227,11 @@ func (m *Mux) mount(rt *route, h Handler) {
 		if err := h(w, r); err != nil {
 			m.fail(w, r, rt, err)
 		}
-	})
+	}
+	mux.HandleFunc(rt.method+" "+rt.path, serve)
+	if !strings.HasSuffix(rt.path, "/") && !strings.Contains(rt.path, "{") {
+		m.exact[endpoint{rt.method, rt.path}] = serve
+	}
 }
 
 // hurry bounds the time of a request, so that who sends or reads slowly does not
@@ -307,6 +317,10 @@ func (m *Mux) lookup(method string, r *http.Request) *route {
 
 // serve passes r to its route.
 func (m *Mux) serve(w http.ResponseWriter, r *http.Request) {
+	if h := m.exact[endpoint{r.Method, r.URL.Path}]; h != nil {
+		h(w, r)
+		return
+	}
 	if _, pattern := m.first.Handler(r); pattern != "" {
 		m.first.ServeHTTP(w, r)
 		return

@@ -68,6 +68,9 @@ func RequestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-
 func Note(w http.ResponseWriter, attrs ...slog.Attr) {
 	for w != nil {
 		if res, ok := w.(*Response); ok {
+			if res.attrs == nil {
+				res.attrs = make([]slog.Attr, 0, len(attrs)+eventAttrs)
+			}
 			res.attrs = append(res.attrs, attrs...)
 			return
 		}
@@ -181,6 +184,9 @@ func (m *Mux) finish(res *Response, r *http.Request, started time.Time) {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut an answer that cannot be completed
 	}
 }
+
+// eventAttrs is how many attributes every request's event has.
+const eventAttrs = 6
 
 func (m *Mux) event(ctx context.Context, res *Response, r *http.Request, took time.Duration) {
 	path := "unmatched"

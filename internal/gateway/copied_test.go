@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,22 +49,28 @@ func TestWhatIsAskedAndAnsweredIsKeptWhereBothWantIt(t *testing.T) {
 	run(t, quick(), plenty, func(t *testing.T, w *world) {
 		var on atomic.Bool
 		what := w.copying(&on)
+		post := func(body string, header ...string) { // calls of one millisecond have no order
+			w.post(body, header...)
+			for now := time.Now().UnixMilli(); time.Now().UnixMilli() == now; {
+				runtime.Gosched()
+			}
+		}
 		const key = "Bearer copied"
 		w.one.does(says(200, okAnswer))
-		w.post(chat("single", ""), "Authorization", key)
+		post(chat("single", ""), "Authorization", key)
 		on.Store(true)
-		w.post(chat("single", ""))
+		post(chat("single", ""))
 		what(0) // the operator did not want the first, the owner not the second
-		w.post(chat("single", ""), "Authorization", key)
+		post(chat("single", ""), "Authorization", key)
 		w.one.does(streams(role, token("Hello"), stop, total, done))
-		w.post(chat("single", `,"stream":true`), "Authorization", key)
+		post(chat("single", `,"stream":true`), "Authorization", key)
 		w.one.does(streams(role, token("Hel"), "cut"))
-		w.post(chat("single", `,"stream":true`), "Authorization", key)
+		post(chat("single", `,"stream":true`), "Authorization", key)
 		w.one.does(says(400, `{"error":{"message":"no"}}`))
-		w.post(chat("single", `,"x":1`), "Authorization", key)
+		post(chat("single", `,"x":1`), "Authorization", key)
 		image := dataURL("image/png", append(photo(t, 9, 9), make([]byte, 300_000)...))
 		w.one.does(says(200, okAnswer))
-		w.post(`{"model":"single","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+image+`"}}]}]}`, "Authorization", key)
+		post(`{"model":"single","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"`+image+`"}}]}]}`, "Authorization", key)
 		w.send(t.Context(), "/v1/messages", message("single", ""), "Authorization", key)
 		got := what(6)
 		for i, want := range []struct{ request, answer, kind, code string }{

@@ -124,6 +124,10 @@ bench-gateway: ## CPU and latency of a call beside a bare reverse proxy
 bench-ledger: ## calls per second, admission and waiting, against one transaction per operation
 	$(WITHPG) go run ./bench/ledger $(ARGS)
 
+.PHONY: bench-lists
+bench-lists: ## every list and page of administration over 100,000 people and a million calls
+	$(WITHPG) go run ./bench/lists $(ARGS)
+
 .PHONY: bench-verify
 bench-verify: ## reading a ledger of 1 and 10 million transfers: verify, balance, start
 	$(WITHPG) go run ./bench/verify $(ARGS)

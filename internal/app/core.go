@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,12 @@ type Core struct {
 // NewCore makes the data folder and the keys if there are none, opens the
 // database and brings its schema up to date. The caller closes it.
 func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, error) {
+	return NewCoreThrough(ctx, cfg, log, nil)
+}
+
+// NewCoreThrough is NewCore on connections that go through what through
+// returns, for what measures the statements; nil is NewCore.
+func NewCoreThrough(ctx context.Context, cfg config.Config, log *slog.Logger, through func(driver.Connector) driver.Connector) (*Core, error) {
 	if err := writable(cfg.Data); err != nil {
 		return nil, err
 	}
@@ -56,7 +63,7 @@ func NewCore(ctx context.Context, cfg config.Config, log *slog.Logger) (*Core, e
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqldb.Open(ctx, cfg.Database())
+	db, err := sqldb.OpenThrough(ctx, cfg.Database(), through)
 	if err != nil {
 		return nil, err
 	}

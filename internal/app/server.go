@@ -38,6 +38,8 @@ type Server struct {
 	privacy  *privacy.Service
 	chores   []chore
 
+	routes *web.Mux // of the Resource API, once it has started
+
 	broken bool // set by Wait: nothing can be written, so there is nothing to wait for
 
 	stops  []func(context.Context) error // in the order of starting
@@ -105,6 +107,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
+	s.routes = api
 	s.api.Serve(api)
 	s.idp.Serve(idp)
 	return nil
@@ -143,6 +146,9 @@ func (s *Server) begin(ctx context.Context) error {
 	})
 	return nil
 }
+
+// Routes are the routes of the Resource API; nil before Start.
+func (s *Server) Routes() *web.Mux { return s.routes }
 
 func (s *Server) onStop(f func(context.Context) error) { s.stops = append(s.stops, f) }
 

@@ -62,11 +62,19 @@ func (s store) setOutcome(ctx context.Context, requestID string, sealed []byte) 
 
 // list returns requests by their state at the time now.
 func (s store) list(ctx context.Context, f Filter, now time.Time, limit int) ([]Request, error) {
-	const q = selectRequests + `WHERE ($1 = '' OR id < $1) AND ($2 = '' OR operation = $2)
-		AND ($3 = '' OR ($3 = 'pending' AND status = 'pending' AND expires_at > $4)
-			OR ($3 = 'expired' AND (status = 'expired' OR (status = 'pending' AND expires_at <= $4)))
-			OR ($3 NOT IN ('pending', 'expired') AND status = $3)) ORDER BY id DESC LIMIT $5`
-	return sqldb.All(ctx, s.db, "list approvals", scan, q, f.Below, f.Operation, string(f.Status), now.UnixMicro(), limit)
+	var w sqldb.Where
+	w.Is("operation", f.Operation)
+	switch f.Status {
+	case Pending:
+		w.And("status = 'pending' AND expires_at > ?", now.UnixMicro())
+	case Expired: // some may not have been marked yet
+		w.And("status IN ('expired', 'pending') AND expires_at <= ?", now.UnixMicro())
+	default:
+		w.Is("status", string(f.Status))
+	}
+	w.Below("id", f.Below)
+	q := selectRequests + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list approvals", scan, q, w.Args()...)
 }
 
 // waiting returns what is pending at the time now.

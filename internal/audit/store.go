@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -57,45 +58,57 @@ func (s store) span(ctx context.Context, from, to int64) (first, last int64, err
 	return first, last, wrap("find the rows of a time", err)
 }
 
-// list returns the rows that f chooses, newest first. Each text begins with the
-// column that an index finds them by.
+// list returns the rows that f chooses, newest first.
 func (s store) list(ctx context.Context, f Filter, limit int) ([]row, error) {
+	var w sqldb.Where
+	w.Is("request_id", f.RequestID)
+	w.Is("resource_type", f.Type)
+	w.Is("resource_id", f.ID)
+	w.Is("ip_tag", f.ipTag)
+	w.Is("actor", f.Actor)
+	w.Is("action", f.Action)
+	w.Is("outcome", string(f.Outcome))
+	if f.Outcome != "" && f.Outcome != Done {
+		w.And("outcome <> 'done'") // the others are rare, and have an index
+	}
+	if f.Below > 0 {
+		w.And("seq < ?", f.Below)
+	}
+	if err := s.bound(ctx, f, &w); err != nil {
+		return nil, err
+	}
+	return s.rows(ctx, `SELECT `+columns+` FROM audit_log`+w.String()+` ORDER BY seq DESC LIMIT `+w.Arg(limit), w.Args()...)
+}
+
+// skew is how far the clocks of writers may be apart.
+const skew = 5 * time.Minute
+
+// bound adds which numbers the rows of a time have: they rise with it, and all
+// indices have them.
+func (s store) bound(ctx context.Context, f Filter, w *sqldb.Where) error {
 	const (
-		all  = `SELECT ` + columns + ` FROM audit_log WHERE `
-		rest = ` AND (CAST($2 AS BIGINT) = 0 OR seq < $2) AND (CAST($3 AS BIGINT) = 0 OR at >= $3) AND (CAST($4 AS BIGINT) = 0 OR at < $4) AND ($5 = '' OR action = $5)` +
-			` AND ($6 = '' OR outcome = $6) AND ($7 = '' OR resource_type = $7) AND ($8 = '' OR resource_id = $8)` +
-			` AND ($9 = '' OR ip_tag = $9) AND ($10 = '' OR request_id = $10) AND ($11 = '' OR actor = $11) ORDER BY seq DESC LIMIT $12`
-		byRequest  = all + `request_id = $1` + rest
-		byResource = all + `resource_type = $7 AND resource_id = $1` + rest
-		byType     = all + `resource_type = $1` + rest
-		byAddress  = all + `ip_tag = $1` + rest
-		byActor    = all + `actor = $1` + rest
-		byAction   = all + `action = $1` + rest
-		newest     = all + `$1 = ''` + rest
+		first = `SELECT seq FROM audit_log WHERE at >= $1 ORDER BY at, seq LIMIT 1`
+		last  = `SELECT seq FROM audit_log WHERE at < $1 ORDER BY at DESC, seq DESC LIMIT 1`
 	)
-	query, key := newest, ""
-	switch {
-	case f.RequestID != "":
-		query, key = byRequest, f.RequestID
-	case f.ID != "" && f.Type != "":
-		query, key = byResource, f.ID
-	case f.Type != "" && f.Actor == "":
-		query, key = byType, f.Type
-	case f.ipTag != "":
-		query, key = byAddress, f.ipTag
-	case f.Actor != "":
-		query, key = byActor, f.Actor
-	case f.Action != "":
-		query, key = byAction, f.Action
+	for _, end := range []struct {
+		at              time.Time
+		slack           time.Duration
+		query, and, seq string
+	}{{f.After, -skew, first, "at >= ?", "seq >= ?"}, {f.Before, skew, last, "at < ?", "seq <= ?"}} {
+		if end.at.IsZero() {
+			continue
+		}
+		w.And(end.and, end.at.UnixMicro())
+		var seq int64
+		err := s.db.Q(ctx).QueryRowContext(ctx, end.query, end.at.Add(end.slack).UnixMicro()).Scan(&seq)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return wrap("find the rows of a time", err)
+		}
+		if err == nil {
+			w.And(end.seq, seq)
+		}
 	}
-	var since, until int64
-	if !f.After.IsZero() {
-		since = f.After.UnixMicro()
-	}
-	if !f.Before.IsZero() {
-		until = f.Before.UnixMicro()
-	}
-	return s.rows(ctx, query, key, f.Below, since, until, f.Action, string(f.Outcome), f.Type, f.ID, f.ipTag, f.RequestID, f.Actor, limit)
+	return nil
 }
 
 func (s store) rows(ctx context.Context, q string, args ...any) ([]row, error) {

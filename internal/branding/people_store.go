@@ -28,10 +28,11 @@ func (s store) feedback(ctx context.Context, id string) (Feedback, error) {
 }
 
 func (s store) feedbacks(ctx context.Context, status, before string, limit int) ([]Feedback, error) {
-	const q = `
-		SELECT ` + feedbackColumns + ` FROM branding_feedback
-		WHERE ($1 = '' OR status = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return sqldb.All(ctx, s.db, "list feedback", scanFeedback, q, status, before, limit)
+	var w sqldb.Where
+	w.Is("status", status)
+	w.Below("id", before)
+	q := `SELECT ` + feedbackColumns + ` FROM branding_feedback` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list feedback", scanFeedback, q, w.Args()...)
 }
 
 func (s store) mark(ctx context.Context, id, status string) error {
@@ -78,10 +79,11 @@ func (s store) diagnostic(ctx context.Context, id string, now time.Time) (Diagno
 }
 
 func (s store) diagnostics(ctx context.Context, before string, limit int, now time.Time) ([]Diagnostic, error) {
-	const q = `
-		SELECT ` + diagnosticColumns + ` FROM branding_diagnostic
-		WHERE ($1 = '' OR id < $1) AND expires_at > $2 ORDER BY id DESC LIMIT $3`
-	return sqldb.All(ctx, s.db, "list diagnostics", scanDiagnostic, q, before, now.UnixMicro(), limit)
+	var w sqldb.Where
+	w.And("expires_at > ?", now.UnixMicro())
+	w.Below("id", before)
+	q := `SELECT ` + diagnosticColumns + ` FROM branding_diagnostic` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list diagnostics", scanDiagnostic, q, w.Args()...)
 }
 
 func (s store) file(ctx context.Context, id string) ([]byte, error) {

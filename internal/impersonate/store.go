@@ -52,6 +52,9 @@ func (s store) end(ctx context.Context, impersonationID string, at time.Time) er
 }
 
 func (s store) list(ctx context.Context, adminID, before string, limit int) ([]Impersonation, error) {
-	const q = selectSQL + `WHERE ($1 = '' OR admin_id = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return sqldb.All(ctx, s.db, "list impersonations", scan, q, adminID, before, limit)
+	var w sqldb.Where
+	w.Is("admin_id", adminID)
+	w.Below("id", before)
+	q := selectSQL + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list impersonations", scan, q, w.Args()...)
 }

@@ -146,31 +146,23 @@ func (s store) byID(ctx context.Context, id string, now time.Time) (Run, error) 
 
 // runs lists the tasks of a kind, newest first, before the id if one is given.
 func (s store) runs(ctx context.Context, kind string, state State, before string, limit int, now time.Time) ([]Run, error) {
-	const q = `SELECT ` + columns + ` FROM job_task
-		WHERE kind = $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR id < $3) ORDER BY id DESC LIMIT $4`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, kind, string(state), before, limit)
-	if err != nil {
-		return nil, fmt.Errorf("list runs: %w", err)
-	}
-	defer rows.Close()
-	var out []Run
-	for rows.Next() {
-		r, err := scan(rows, now)
-		if err != nil {
-			return nil, fmt.Errorf("list runs: %w", err)
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	var w sqldb.Where
+	w.And("kind = ?", kind)
+	w.Is("state", string(state))
+	w.Below("id", before)
+	q := `SELECT ` + columns + ` FROM job_task` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list runs", func(r sqldb.Row) (Run, error) { return scan(r, now) }, q, w.Args()...)
 }
 
 // tally counts what waits and what is dead, by kind, and since when the oldest
 // due task waits.
 func (s store) tally(ctx context.Context, now time.Time) (map[string]Tally, error) {
 	const q = `
-		SELECT kind, COUNT(*) FILTER (WHERE state = 'waiting'), COUNT(*) FILTER (WHERE state = 'dead'),
-			COALESCE(MIN(due_at) FILTER (WHERE state = 'waiting' AND due_at <= $1), 0)
-		FROM job_task WHERE state <> 'done' GROUP BY kind`
+		SELECT kind, CAST(SUM(waiting) AS BIGINT), CAST(SUM(dead) AS BIGINT), MAX(oldest) FROM (
+			SELECT kind, COUNT(*) AS waiting, 0 AS dead, COALESCE(MIN(CASE WHEN due_at <= $1 THEN due_at END), 0) AS oldest
+			FROM job_task WHERE state = 'waiting' GROUP BY kind
+			UNION ALL
+			SELECT kind, 0, COUNT(*), 0 FROM job_task WHERE state = 'dead' AND state <> 'waiting' GROUP BY kind) AS one GROUP BY kind`
 	rows, err := s.db.Q(ctx).QueryContext(ctx, q, now.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("count tasks: %w", err)

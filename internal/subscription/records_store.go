@@ -105,16 +105,11 @@ func (s store) prorationByID(ctx context.Context, id string) (Record, error) {
 // prorations returns a user's changes of plan, or everybody's, the newest
 // first.
 func (s store) prorations(ctx context.Context, user, before string, limit int) ([]Record, error) {
-	const (
-		head = selectProration + `WHERE ($1 = '' OR id < $1)`
-		tail = ` ORDER BY id DESC LIMIT $2`
-		mine = head + ` AND user_id = $3` + tail
-	)
-	query, args := head+tail, []any{before, limit}
-	if user != "" {
-		query, args = mine, append(args, user)
-	}
-	return sqldb.All(ctx, s.db, "list prorations", scanProration, query, args...)
+	var w sqldb.Where
+	w.Is("user_id", user)
+	w.Below("id", before)
+	q := selectProration + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list prorations", scanProration, q, w.Args()...)
 }
 
 // balance is the money that the user's next invoices use, in minor units.

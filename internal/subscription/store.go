@@ -156,30 +156,21 @@ type Filter struct {
 
 // list returns subscriptions, the newest first.
 func (s store) list(ctx context.Context, f Filter, limit int) ([]Subscription, error) {
-	const all = `SELECT ` + columns + ` FROM subscription_plan
-		WHERE ($1 = '' OR id < $1) AND ($2 = '' OR state = $2) AND ($3 = '' OR tier = $3) AND ($4 = '' OR cycle = $4) AND ($5 = '' OR mode = $5)
-		ORDER BY id DESC LIMIT $6`
-	const users = `SELECT ` + columns + ` FROM subscription_plan
-		WHERE user_id = $7 AND ($1 = '' OR id < $1) AND ($2 = '' OR state = $2) AND ($3 = '' OR tier = $3) AND ($4 = '' OR cycle = $4) AND ($5 = '' OR mode = $5)
-		ORDER BY id DESC LIMIT $6`
-	query, args := all, []any{f.Before, f.State, f.Tier, f.Cycle, f.Mode, limit}
-	if f.User != "" {
-		query, args = users, append(args, f.User)
+	var w sqldb.Where
+	w.Is("user_id", f.User)
+	w.Is("state", f.State)
+	w.Is("tier", f.Tier)
+	w.Is("cycle", f.Cycle)
+	if f.Cycle == string(Annual) { // rare, and with an index, as what is not free
+		w.And("cycle = 'annual'")
 	}
-	rows, err := s.db.Q(ctx).QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list subscriptions: %w", err)
+	w.Is("mode", f.Mode)
+	if f.Mode != "" && f.Mode != string(ModeFree) {
+		w.And("mode <> 'free'")
 	}
-	defer rows.Close()
-	var out []Subscription
-	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list subscriptions: %w", err)
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+	w.Below("id", f.Before)
+	q := `SELECT ` + columns + ` FROM subscription_plan` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list subscriptions", func(r sqldb.Row) (Subscription, error) { return scan(r) }, q, w.Args()...)
 }
 
 // allocate notes that a cycle was given its credits. It reports false when it

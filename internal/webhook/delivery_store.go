@@ -116,11 +116,17 @@ func (s store) delivery(ctx context.Context, id string) (Delivery, error) {
 }
 
 func (s store) deliveries(ctx context.Context, f Filter, limit int) ([]Delivery, error) {
-	const q = `
-		SELECT ` + deliveryColumns + ` FROM webhook_delivery
-		WHERE ($1 = '' OR user_id = $1) AND ($2 = '' OR endpoint_id = $2) AND ($3 = '' OR state = $3) AND ($4 = '' OR type = $4)
-			AND ($5 = '' OR id < $5) ORDER BY id DESC LIMIT $6`
-	return sqldb.All(ctx, s.db, "list deliveries", scanDelivery, q, f.User, f.Endpoint, f.State, f.Type, f.Before, limit)
+	var w sqldb.Where
+	w.Is("user_id", f.User)
+	w.Is("endpoint_id", f.Endpoint)
+	w.Is("state", f.State)
+	if f.State != "" && f.State != string(Succeeded) {
+		w.And("state <> 'succeeded'") // the others are rare, and have an index
+	}
+	w.Is("type", f.Type)
+	w.Below("id", f.Before)
+	q := `SELECT ` + deliveryColumns + ` FROM webhook_delivery` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list deliveries", scanDelivery, q, w.Args()...)
 }
 
 func (s store) replay(ctx context.Context, id string, now time.Time) error {

@@ -67,10 +67,11 @@ func (s store) byID(ctx context.Context, id string) (Endpoint, error) {
 }
 
 func (s store) list(ctx context.Context, user, before string, limit int) ([]Endpoint, error) {
-	const q = `
-		SELECT ` + endpointColumns + ` FROM webhook_endpoint
-		WHERE ($1 = '' OR user_id = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`
-	return sqldb.All(ctx, s.db, "list webhooks", scanEndpoint, q, user, before, limit)
+	var w sqldb.Where
+	w.Is("user_id", user)
+	w.Below("id", before)
+	q := `SELECT ` + endpointColumns + ` FROM webhook_endpoint` + w.String() + ` ORDER BY id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list webhooks", scanEndpoint, q, w.Args()...)
 }
 
 // listening returns the user's endpoints that are switched on.

@@ -92,6 +92,9 @@ type Faults struct {
 	// of the test: SQLite itself waits by the machine's, so in a bubble of
 	// synctest its busy_timeout has to be 0 (see Setup). Set it likewise.
 	Busy time.Duration
+	// Watch sees every statement that is run, with its arguments, before the
+	// script decides; it is called by many goroutines. Set it likewise.
+	Watch func(ctx context.Context, text string, args []driver.NamedValue)
 
 	mu     sync.Mutex
 	script Script        // guarded by mu; nil: nothing goes wrong
@@ -150,6 +153,13 @@ func (f *Faults) Total() int64 { return f.total.Load() }
 
 // Hits returns how many calls went wrong or were delayed.
 func (f *Faults) Hits() int64 { return f.hit.Load() }
+
+// watch shows a statement that is about to run.
+func (f *Faults) watch(ctx context.Context, text string, args []driver.NamedValue) {
+	if f.Watch != nil {
+		f.Watch(ctx, text, args)
+	}
+}
 
 // decide asks the script.
 func (f *Faults) decide(op Op, text string) (Fault, chan struct{}) {

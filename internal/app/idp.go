@@ -92,7 +92,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	fetcher := egress.NewDocuments(egress.DocumentOptions{Loopback: core.Config.Dev})
 	p.clients = client.New(client.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Dev: core.Config.Dev, Issuer: p.server.Issuer, Once: p.grants.Once,
-		Documents: s.documents(p.signing, fetcher),
+		Documents: s.documents(fetcher), Prepare: p.signing.Prepare,
 	})
 	s.handleNotices(p, fetcher)
 	p.proofs = oauth.NewProofs(core.Box.Subkey(nonceKey), p.grants.Once, core.Now)
@@ -127,11 +127,11 @@ func (s *Server) openToAll() bool {
 
 // documents reads what clients publish about themselves, where any client may
 // come.
-func (s *Server) documents(signing *keys.Service, fetcher *egress.Documents) client.Documents {
+func (s *Server) documents(fetcher *egress.Documents) client.Documents {
 	if !s.openToAll() {
 		return nil
 	}
-	return register.Documents{Fetcher: fetcher, Algs: signing.Algs}
+	return register.Documents{Fetcher: fetcher}
 }
 
 // newIdentity builds the Identity Provider.
@@ -178,7 +178,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		discovery.API{Issuer: cfg.IDPURL, Keys: p.signing, Registration: register.Mode(cfg.ClientRegistration) != register.Off, Documents: s.openToAll()},
 		register.New(register.Needs{
 			Issuer: cfg.IDPURL, Mode: register.Mode(cfg.ClientRegistration), Initial: cfg.ClientRegistrationToken,
-			Clients: p.clients, Grants: p.grants, Algs: p.signing.Algs, Now: core.Now, Address: account.Address,
+			Clients: p.clients, Grants: p.grants, Now: core.Now, Address: account.Address,
 		}),
 		authorize.API{Authorize: steps},
 		login.API{Disown: s.disown, Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
@@ -192,7 +192,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		}),
 		token.API{Tokens: tokens, Address: account.Address},
 		introspect.API{Issuer: cfg.IDPURL, Resource: cfg.APIURL, Clients: p.clients, Grants: p.grants, Tokens: p.anyTokens, Users: users, Keys: p.signing, Now: core.Now},
-		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Origins: p.clients.Origins, Issuer: cfg.IDPURL, Proofs: p.proofs},
+		userinfo.API{Tokens: p.anyTokens, Grants: p.grants, Users: users, Clients: p.clients, Keys: p.signing, Origins: p.clients.Origins, Issuer: cfg.IDPURL, Proofs: p.proofs},
 		logout.API{Clients: p.clients, Tokens: p.anyTokens, Sessions: browsers{sessions}, Pages: screens, Errors: screens.WriteError},
 	} {
 		part.Mount(m)

@@ -15,7 +15,7 @@ func (c *Core) SigningKeys() *keys.Service {
 
 // ClientAdmin administers the OAuth clients, for commands.
 func (c *Core) ClientAdmin(ctx context.Context) (client.Admin, error) {
-	clients := client.New(client.Needs{DB: c.DB, Bus: c.Bus, Log: c.Log, Now: c.Now, Issuer: c.Config.IDPURL, Dev: c.Config.Dev})
+	clients := client.New(client.Needs{DB: c.DB, Bus: c.Bus, Log: c.Log, Now: c.Now, Issuer: c.Config.IDPURL, Dev: c.Config.Dev, Prepare: c.SigningKeys().Prepare})
 	grants := grant.New(grant.Needs{DB: c.DB, Bus: c.Bus, Box: c.Box, Log: c.Log, Now: c.Now})
 	return c.clientAdmin(clients, grants), clients.Load(ctx)
 }

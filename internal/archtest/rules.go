@@ -88,7 +88,7 @@ var Rules = map[string][]string{
 	"identity/consent":         {"account", "identity/oauth", "identity/client", "identity/grant", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/logout":          {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
 	"identity/token":           {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant"},
-	"identity/userinfo":        {"account", "identity/oauth", "identity/keys", "identity/grant"},
+	"identity/userinfo":        {"account", "identity/oauth", "identity/keys", "identity/grant", "identity/client"},
 	"identity/device":          {"identity/oauth", "identity/client", "identity/grant", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/conformance":     {},
 	"identity/discovery":       {"identity/oauth", "identity/keys"},

@@ -32,13 +32,14 @@ func (signingList) Run(e *env) error {
 
 type signingRotate struct {
 	What   string `arg:"" enum:"signing" default:"signing" help:"signing: the keys that sign tokens."`
+	Alg    string `enum:"ES256,RS256,EdDSA" default:"ES256" help:"Of which algorithm: ES256, RS256 or EdDSA."`
 	Now    bool   `help:"Sign with it at once."`
 	Reason string `default:"from the command line" help:"For the audit log."`
 }
 
 func (c signingRotate) Run(e *env) error {
 	return e.withCore(func(core *app.Core) error {
-		k, err := core.SigningKeys().Rotate(e.ctx, c.Now, c.Reason)
+		k, err := core.SigningKeys().Rotate(e.ctx, c.Alg, c.Now, c.Reason)
 		if err != nil {
 			return err
 		}

@@ -57,6 +57,9 @@ func (a Admin) Create(ctx context.Context, e Edit, reason string) (c Client, sec
 	if _, err := e.apply(&c); err != nil {
 		return c, "", err
 	}
+	if err := a.Clients.Prepare(ctx, e.chosen()); err != nil {
+		return c, "", err
+	}
 	c.CreatedAt = a.Clients.now().UTC().Truncate(time.Microsecond)
 	err = a.Clients.db.InTx(ctx, func(ctx context.Context) error {
 		if secret, err = a.Clients.Create(ctx, c); err != nil {
@@ -97,6 +100,9 @@ func (a Admin) List(ctx context.Context, before string, limit int, keep func(Cli
 // Edit changes the settings of a client that e names. Disabling it, or taking
 // away a grant, a scope or a resource, ends its tokens. ErrUnknown and ErrInvalid.
 func (a Admin) Edit(ctx context.Context, id string, e Edit, reason string) (Client, error) {
+	if err := a.Clients.Prepare(ctx, e.chosen()); err != nil {
+		return Client{}, err
+	}
 	return a.change(ctx, id, "clients.edit", reason, func(ctx context.Context, c *Client) error {
 		was := *c
 		named, err := e.apply(c)

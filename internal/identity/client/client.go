@@ -98,6 +98,14 @@ type Client struct {
 	NoPKCE bool `json:"no_pkce,omitempty"`
 	// IDTokenScopes puts the claims of the scopes into ID tokens too.
 	IDTokenScopes bool `json:"id_token_scopes,omitempty"`
+	// IDTokenAlg signs the client's ID tokens; "" is ES256.
+	IDTokenAlg string `json:"id_token_alg,omitempty"`
+	// UserinfoAlg signs what the userinfo endpoint tells the client; "" is JSON
+	// that is not signed.
+	UserinfoAlg string `json:"userinfo_alg,omitempty"`
+	// IntrospectionAlg signs the answers of introspection that the client wants
+	// signed (RFC 9701); "" is ES256.
+	IntrospectionAlg string `json:"introspection_alg,omitempty"`
 	// SignedRequests refuses requests that are not signed (RFC 9101).
 	SignedRequests bool `json:"signed_requests,omitempty"`
 	// Strict is the profile of FAPI 2.0: the client proves itself by a key, pushes
@@ -136,6 +144,11 @@ func (c Client) Algs() []string {
 		return oauth.StrictAlgs()
 	}
 	return oauth.ClientAlgs()
+}
+
+// chosen are the algorithms that c has chosen for what we sign.
+func (c Client) chosen() []string {
+	return slices.DeleteFunc([]string{c.IDTokenAlg, c.UserinfoAlg, c.IntrospectionAlg}, func(alg string) bool { return alg == "" })
 }
 
 // May reports whether c may use the grant.

@@ -60,6 +60,7 @@ func CheckURL(id string, loopback bool) bool {
 // remote is what was fetched from others. It is memory of this process.
 type remote struct {
 	documents Documents
+	prepare   func(ctx context.Context, algs []string) error
 	now       func() time.Time
 	loopback  bool
 	hosts     *oauth.Limiter
@@ -116,7 +117,9 @@ func (r *remote) fetch(ctx context.Context, id string, old fetched) fetched {
 	if err == nil {
 		c.ID, c.Document = id, true
 		c.readKeys()
-		err = c.check()
+		if err = c.check(); err == nil {
+			err = r.prepare(ctx, c.chosen())
+		}
 	}
 	if err != nil {
 		next.err = ErrDocument.Saying("The client metadata document at %s cannot be used: %s.", host, strings.TrimSuffix(fault.From(err).Message, "."))

@@ -1,9 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
 
 // settingName is the only edited setting that is not among the stored JSON.
@@ -41,6 +45,9 @@ type Edit struct {
 	DefaultMaxAge          *int64          `json:"defaultMaxAge,omitempty" minimum:"-1" doc:"How old a sign-in may be when the request does not say, in seconds; -1: any age"`
 	AssertionAudience      *string         `json:"assertionAudience,omitempty" enum:"issuer,issuer+token"`
 	IDTokenClaims          *string         `json:"idTokenClaims,omitempty" enum:"minimal,scopes"`
+	IDTokenAlg             *string         `json:"idTokenAlg,omitempty" enum:"ES256,RS256,EdDSA"`
+	UserinfoAlg            *string         `json:"userinfoAlg,omitempty" enum:"none,ES256,RS256,EdDSA" doc:"none: userinfo is JSON that is not signed"`
+	IntrospectionAlg       *string         `json:"introspectionAlg,omitempty" enum:"ES256,RS256,EdDSA" doc:"Of the answers of introspection that the client wants signed"`
 	Profile                *string         `json:"profile,omitempty" enum:"default,fapi2"`
 }
 
@@ -104,9 +111,29 @@ func (e Edit) apply(c *Client) ([]string, error) {
 	}
 	choose(&done, "token_audience", &c.TokenAudience, e.AssertionAudience, "issuer+token", "issuer")
 	choose(&done, "id_token_scopes", &c.IDTokenScopes, e.IDTokenClaims, "scopes", "minimal")
+	set(&done, "id_token_alg", &c.IDTokenAlg, e.IDTokenAlg)
+	if e.UserinfoAlg != nil {
+		alg := strings.Replace(*e.UserinfoAlg, algNone, "", 1)
+		set(&done, "userinfo_alg", &c.UserinfoAlg, &alg)
+	}
+	set(&done, "introspection_alg", &c.IntrospectionAlg, e.IntrospectionAlg)
 	choose(&done, "strict", &c.Strict, e.Profile, "fapi2", "default")
 	return done.named, done.err
 }
+
+// chosen are the algorithms that e chooses for what we sign.
+func (e Edit) chosen() []string {
+	var out []string
+	for _, alg := range []*string{e.IDTokenAlg, e.UserinfoAlg, e.IntrospectionAlg} {
+		if alg != nil && slices.Contains(oauth.Algs(), *alg) { // what is none of ours is refused later
+			out = append(out, *alg)
+		}
+	}
+	return out
+}
+
+// algNone is the word for userinfo that is not signed.
+const algNone = "none"
 
 // set gives a setting a value, if there is one.
 func set[T any](done *edits, name string, to, value *T) {
@@ -162,6 +189,9 @@ type Shown struct {
 	DefaultMaxAge          *int64          `json:"defaultMaxAge"`
 	AssertionAudience      string          `json:"assertionAudience" enum:"issuer,issuer+token"`
 	IDTokenClaims          string          `json:"idTokenClaims" enum:"minimal,scopes"`
+	IDTokenAlg             string          `json:"idTokenAlg" enum:"ES256,RS256,EdDSA"`
+	UserinfoAlg            string          `json:"userinfoAlg" enum:"none,ES256,RS256,EdDSA"`
+	IntrospectionAlg       string          `json:"introspectionAlg" enum:"ES256,RS256,EdDSA"`
 	Profile                string          `json:"profile" enum:"default,fapi2"`
 	CreatedAt              time.Time       `json:"createdAt"`
 }
@@ -179,6 +209,7 @@ func Show(c Client, now time.Time) Shown {
 		RequirePAR: c.RequirePAR, RequireSignedRequest: c.SignedRequests, DPoP: either(c.RequireDPoP, "required", "optional"),
 		DPoPNonce: either(c.NoNonce, "off", "on"), DefaultMaxAge: c.DefaultMaxAge, AssertionAudience: either(c.TokenAudience, "issuer+token", "issuer"),
 		IDTokenClaims: either(c.IDTokenScopes, "scopes", "minimal"), Profile: either(c.Strict, "fapi2", "default"),
+		IDTokenAlg: cmp.Or(c.IDTokenAlg, oauth.AlgES256), UserinfoAlg: cmp.Or(c.UserinfoAlg, algNone), IntrospectionAlg: cmp.Or(c.IntrospectionAlg, oauth.AlgES256),
 		CreatedAt: c.CreatedAt.UTC().Truncate(time.Second),
 	}
 	return s

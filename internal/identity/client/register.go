@@ -40,6 +40,9 @@ func (s *Service) Register(ctx context.Context, c Client) (Registration, error) 
 	if err := r.Client.check(); err != nil {
 		return Registration{}, err
 	}
+	if err := s.Prepare(ctx, c.chosen()); err != nil {
+		return Registration{}, err
+	}
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		added, err := s.store.add(ctx, r.Client, oauth.Hash(r.Token), s.now())
 		if err != nil {
@@ -90,6 +93,9 @@ func (s *Service) Replace(ctx context.Context, id, token string, c Client) (Regi
 		r.Secret, c.secrets = shown, []secretHash{kept}
 	}
 	if err := c.check(); err != nil {
+		return Registration{}, err
+	}
+	if err := s.Prepare(ctx, c.chosen()); err != nil {
 		return Registration{}, err
 	}
 	r.Client = c

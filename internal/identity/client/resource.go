@@ -2,6 +2,7 @@ package client
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/fault"
@@ -37,8 +38,10 @@ type Resource struct {
 	Default     []string `json:"default,omitempty"`
 	TokenFormat string   `json:"token_format,omitempty"` // jwt, opaque, or the client's
 	AccessLife  int64    `json:"access_life,omitempty"`  // seconds; 0: as usual
-	RequireDPoP bool     `json:"require_dpop,omitempty"`
-	OpenTo      OpenTo   `json:"open_to"`
+	// Alg signs its access tokens that are JWTs; "" is ES256.
+	Alg         string `json:"alg,omitempty"`
+	RequireDPoP bool   `json:"require_dpop,omitempty"`
+	OpenTo      OpenTo `json:"open_to"`
 	// Introspectors are the clients that may ask about its tokens.
 	Introspectors []string  `json:"introspectors,omitempty"`
 	Disabled      bool      `json:"disabled,omitempty"`
@@ -73,12 +76,22 @@ func (r Resource) check() error {
 		return ErrResourceInvalid.Saying("A default scope is not one of the resource.").At("defaultScopes")
 	case r.TokenFormat != "" && r.TokenFormat != "jwt" && r.TokenFormat != "opaque":
 		return ErrResourceInvalid.Saying("The token format must be client, jwt or opaque.").At("tokenFormat")
+	case r.Alg != "" && !slices.Contains(oauth.Algs(), r.Alg):
+		return ErrResourceInvalid.Saying("Access tokens are signed with one of: %s.", strings.Join(oauth.Algs(), ", ")).At("accessTokenAlg")
 	case r.AccessLife < 0 || r.AccessLife > maxAccessLife:
 		return ErrResourceInvalid.Saying("The life of tokens must be at most a day.").At("accessTokenLife")
 	case r.OpenTo != OpenFirstParty && r.OpenTo != OpenApproved && r.OpenTo != OpenAny:
 		return ErrResourceInvalid.Saying("openTo must be firstParty, approved or any.").At("openTo")
 	}
 	return nil
+}
+
+// chosen are the algorithms that r has chosen for what we sign.
+func (r Resource) chosen() []string {
+	if r.Alg == "" {
+		return nil
+	}
+	return []string{r.Alg}
 }
 
 // claims are what the resource has alone.
@@ -103,7 +116,7 @@ func (r Resource) as(c Client) (oauth.Resource, bool) {
 	}
 	out := oauth.Resource{
 		ID: r.ID, Aliases: r.Aliases, Life: time.Duration(r.AccessLife) * time.Second, Bound: r.RequireDPoP,
-		Opaque: r.TokenFormat == "opaque", Plain: r.TokenFormat == "jwt",
+		Alg: r.Alg, Opaque: r.TokenFormat == "opaque", Plain: r.TokenFormat == "jwt",
 	}
 	for _, s := range r.Scopes {
 		if !approved && !s.Delegable {

@@ -1,11 +1,14 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
 
 // ResourceEdit is what an administrator says about a resource; what is nil is
@@ -18,6 +21,7 @@ type ResourceEdit struct {
 	DefaultScopes   *[]string `json:"defaultScopes,omitempty" maxItems:"50" doc:"What a request gets that names the resource and no scope of it"`
 	TokenFormat     *string   `json:"tokenFormat,omitempty" enum:"client,jwt,opaque" doc:"client: as the client has it"`
 	AccessTokenLife *int64    `json:"accessTokenLife,omitempty" minimum:"0" maximum:"86400" doc:"In seconds, at most that of other tokens; 0: as usual"`
+	AccessTokenAlg  *string   `json:"accessTokenAlg,omitempty" enum:"ES256,RS256,EdDSA" doc:"What signs its access tokens that are JWTs"`
 	DPoP            *string   `json:"dpop,omitempty" enum:"optional,required"`
 	OpenTo          *OpenTo   `json:"openTo,omitempty" enum:"firstParty,approved,any" doc:"approved: clients that have it among their resources; any: everybody's, for delegable scopes"`
 	Introspectors   *[]string `json:"introspectionClients,omitempty" maxItems:"20" doc:"Clients that may ask about its tokens"`
@@ -36,6 +40,7 @@ func (e ResourceEdit) apply(r *Resource) error {
 		set(&done, "tokenFormat", &r.TokenFormat, e.TokenFormat)
 	}
 	set(&done, "accessTokenLife", &r.AccessLife, e.AccessTokenLife)
+	set(&done, "accessTokenAlg", &r.Alg, e.AccessTokenAlg)
 	choose(&done, "dpop", &r.RequireDPoP, e.DPoP, "required", "optional")
 	set(&done, "openTo", &r.OpenTo, e.OpenTo)
 	set(&done, "introspectionClients", &r.Introspectors, e.Introspectors)
@@ -52,6 +57,7 @@ type ShownResource struct {
 	DefaultScopes   []string  `json:"defaultScopes"`
 	TokenFormat     string    `json:"tokenFormat" enum:"client,jwt,opaque"`
 	AccessTokenLife int64     `json:"accessTokenLife"`
+	AccessTokenAlg  string    `json:"accessTokenAlg" enum:"ES256,RS256,EdDSA"`
 	DPoP            string    `json:"dpop" enum:"optional,required"`
 	OpenTo          OpenTo    `json:"openTo" enum:"firstParty,approved,any"`
 	Introspectors   []string  `json:"introspectionClients"`
@@ -63,7 +69,7 @@ func ShowResource(r Resource) ShownResource {
 	return ShownResource{
 		ID: r.ID, Name: r.Name, Status: either(r.Disabled, StatusDisabled, StatusActive), Aliases: words(r.Aliases),
 		Scopes: append([]Scope{}, r.Scopes...), DefaultScopes: words(r.Default), TokenFormat: either(r.TokenFormat == "", "client", r.TokenFormat),
-		AccessTokenLife: r.AccessLife, DPoP: either(r.RequireDPoP, "required", "optional"), OpenTo: r.OpenTo,
+		AccessTokenLife: r.AccessLife, AccessTokenAlg: cmp.Or(r.Alg, oauth.AlgES256), DPoP: either(r.RequireDPoP, "required", "optional"), OpenTo: r.OpenTo,
 		Introspectors: words(r.Introspectors), CreatedAt: r.CreatedAt.UTC().Truncate(time.Second),
 	}
 }
@@ -90,6 +96,9 @@ func (a Admin) CreateResource(ctx context.Context, id string, e ResourceEdit, re
 	if err := e.apply(&r); err != nil {
 		return r, err
 	}
+	if err := errors.Join(r.check(), a.Clients.Prepare(ctx, r.chosen())); err != nil {
+		return r, err
+	}
 	return r, a.Clients.db.InTx(ctx, func(ctx context.Context) error {
 		if _, err := a.Clients.store.resource(ctx, id); err == nil {
 			return ErrResourceExists
@@ -102,6 +111,11 @@ func (a Admin) CreateResource(ctx context.Context, id string, e ResourceEdit, re
 // ErrNoResource, ErrResourceInvalid and ErrResourceExists.
 func (a Admin) EditResource(ctx context.Context, id string, e ResourceEdit, reason string) (Resource, error) {
 	var r Resource
+	if alg := e.AccessTokenAlg; alg != nil && slices.Contains(oauth.Algs(), *alg) {
+		if err := a.Clients.Prepare(ctx, []string{*alg}); err != nil {
+			return r, err
+		}
+	}
 	err := a.Clients.db.InTx(ctx, func(ctx context.Context) error {
 		was, err := a.Clients.store.resource(ctx, id)
 		if err != nil {

@@ -28,6 +28,9 @@ type Needs struct {
 	Once oauth.Once
 	// Documents reads clients that are named by an address; nil refuses them.
 	Documents Documents
+	// Prepare makes the key for an algorithm that somebody has chosen for what we
+	// sign; nil does nothing.
+	Prepare func(ctx context.Context, alg string) error
 	// Dev seeds the demonstration client too, and lets documents be on this
 	// machine.
 	Dev bool
@@ -46,6 +49,7 @@ type Service struct {
 	audiences []string
 	once      oauth.Once
 	remote    *remote
+	prepare   func(ctx context.Context, alg string) error
 
 	loading  sync.Mutex // held while the table is read
 	failedAt time.Time  // guarded by loading: when it could not be
@@ -66,8 +70,11 @@ type snapshot struct {
 // New returns a Service without clients; Seed loads them.
 func New(n Needs) *Service {
 	s := &Service{db: n.DB, store: store{n.DB}, bus: n.Bus, log: n.Log, now: n.Now, dev: n.Dev, audiences: []string{n.Issuer, n.Issuer + "/oauth/token"}, once: n.Once}
+	if s.prepare = n.Prepare; n.Prepare == nil {
+		s.prepare = func(context.Context, string) error { return nil }
+	}
 	s.remote = &remote{
-		documents: n.Documents, now: n.Now, loopback: n.Dev, hosts: oauth.NewLimiter(perHost, time.Minute, n.Now),
+		prepare: s.Prepare, documents: n.Documents, now: n.Now, loopback: n.Dev, hosts: oauth.NewLimiter(perHost, time.Minute, n.Now),
 		clients: map[string]fetched{}, keys: map[string]remoteKey{},
 	}
 	s.all.Store(&snapshot{})
@@ -92,7 +99,32 @@ func (s *Service) Seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.Load(ctx)
+	if err := s.Load(ctx); err != nil {
+		return err
+	}
+	all := s.all.Load()
+	for _, c := range all.byID {
+		if err := s.Prepare(ctx, c.chosen()); err != nil {
+			return err
+		}
+	}
+	for _, r := range all.resources {
+		if err := s.Prepare(ctx, r.chosen()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Prepare makes the keys for algorithms that somebody has chosen. Those that
+// there are already cost nothing.
+func (s *Service) Prepare(ctx context.Context, algs []string) error {
+	for _, alg := range algs {
+		if err := s.prepare(ctx, alg); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Load reads all clients. Seed does it too; what only looks at clients needs
@@ -113,6 +145,9 @@ func (s *Service) Create(ctx context.Context, c Client) (secret string, err erro
 	if c.hasSecret() {
 		shown, kept := newSecret()
 		secret, c.secrets = shown, []secretHash{kept}
+	}
+	if err := s.Prepare(ctx, c.chosen()); err != nil {
+		return "", err
 	}
 	err = s.db.InTx(ctx, func(ctx context.Context) error {
 		added, err := s.store.add(ctx, c, "", s.now())
@@ -204,6 +239,10 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("A public client must send a code challenge.").At("no_pkce")
 	case c.Strict && (c.AuthMethod != AuthKey || !c.RequirePAR || !c.RequireDPoP || c.NoPKCE || c.TokenAudience):
 		return ErrInvalid.Saying("The strict profile needs a client that signs its assertions, pushes its requests and binds its tokens.").At("strict")
+	case !all(c.chosen(), func(alg string) bool { return slices.Contains(oauth.Algs(), alg) }):
+		return ErrInvalid.Saying("What we sign is signed with one of: %s.", strings.Join(oauth.Algs(), ", ")).At("idTokenAlg")
+	case c.Strict && slices.Contains(c.chosen(), oauth.AlgRS256):
+		return ErrInvalid.Saying("The strict profile has no RS256.").At("idTokenAlg")
 	case c.SignedRequests && c.keys.Len() == 0 && c.JWKSURI == "":
 		return ErrInvalid.Saying("A client that signs its requests needs public keys.").At("jwks")
 	case c.BackchannelLogoutURI != "" && !https(c.BackchannelLogoutURI) && !oauth.Loopback(c.BackchannelLogoutURI):

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+
 	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/identity/oauth/oauthtest"
@@ -59,6 +61,26 @@ func (w *world) dynamic(key *oauthtest.Key, more map[string]any) (*rp, registrat
 	return &rp{w: w, id: r.text("client_id"), secret: r.text("client_secret"), uri: callback, scopes: "openid"}, r
 }
 
+// verified returns the claims of a JWT whose signature with alg is by a key that
+// is published; a foreign library looks.
+func (w *world) verified(token, alg string) map[string]any {
+	w.t.Helper()
+	var set jose.JSONWebKeySet
+	w.get(w.idp+"/oauth/jwks", &set)
+	var claims map[string]any
+	sig, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+	if err == nil {
+		var raw []byte
+		if raw, err = sig.Verify(set); err == nil {
+			err = json.Unmarshal(raw, &claims)
+		}
+	}
+	if err != nil {
+		w.t.Fatalf("%s: %v", alg, err)
+	}
+	return claims
+}
+
 // signed is a token request of a client that signs.
 func (c *rp) signed(key *oauthtest.Key, pairs ...string) tokens {
 	c.w.t.Helper()
@@ -93,11 +115,48 @@ func dynamicPlan() []module {
 			}
 			c.signIn()
 		}},
-		{name: "IdTokenRS256", why: "tokens are signed with ES256 only: RS256 costs 20 times the CPU, and every client tried takes ES256"},
+		{name: "IdTokenRS256", test: func(w *world) {
+			for asked, alg := range map[string]string{"": "RS256", "RS256": "RS256", "ES256": "ES256", "EdDSA": "EdDSA"} {
+				var more map[string]any
+				if asked != "" {
+					more = map[string]any{"id_token_signed_response_alg": asked}
+				}
+				c, r := w.dynamic(nil, more)
+				got := c.signIn()
+				claims := w.verified(got.ID, alg)
+				if r.text("id_token_signed_response_alg") != alg || claims["at_hash"] != oauth.ATHash(alg, got.Access) {
+					w.t.Errorf("%q: registered %v, claims %v", asked, r.meta, claims)
+				}
+				if header, _ := w.jwt(got.Access); header["alg"] != "ES256" {
+					w.t.Errorf("the access token is signed with %v", header["alg"])
+				}
+			}
+		}},
 		{name: "IdTokenUnsigned", why: "asserts the refusal", test: func(w *world) {
 			w.want("none", w.register(map[string]any{"redirect_uris": []string{callback}, "id_token_signed_response_alg": "none"}).tokens, 400, "invalid_client_metadata")
 		}},
-		{name: "UserInfoRS256", why: "userinfo is JSON; a registration that asks for a signed one is refused"},
+		{name: "UserInfoRS256", test: func(w *world) {
+			for _, alg := range oauth.Algs() {
+				c, _ := w.dynamic(nil, map[string]any{"userinfo_signed_response_alg": alg})
+				got := c.signIn("scope", "openid email")
+				var body string
+				status, header := w.get(w.idp+"/oauth/userinfo", &body, bearer(got.Access))
+				if status != 200 || header.Get("Content-Type") != "application/jwt" {
+					w.t.Fatalf("%s: %d %s", alg, status, header.Get("Content-Type"))
+				}
+				claims := w.verified(body, alg)
+				if claims["iss"] != w.idp || claims["aud"] != c.id || claims["sub"] != w.claims(got.ID)["sub"] || claims["email"] != w.ada.Email {
+					w.t.Errorf("%s: claims %v", alg, claims)
+				}
+				if status := w.me(body); status != 401 {
+					w.t.Errorf("%s: signed userinfo opens the API: %d", alg, status)
+				}
+				if q := c.authorize("id_token_hint", body, "prompt", "none"); q.Get("error") != "invalid_request" {
+					w.t.Errorf("%s: signed userinfo as a hint: %v", alg, q)
+				}
+			}
+			w.want("none", w.register(map[string]any{"redirect_uris": []string{callback}, "userinfo_signed_response_alg": "HS256"}).tokens, 400, "invalid_client_metadata")
+		}},
 		{name: "EnsureRedirectUriInAuthorizationRequest", test: func(w *world) {
 			w.refusedPage("none", ours(callback)(w).url("redirect_uri", ""))
 		}},

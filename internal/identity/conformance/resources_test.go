@@ -25,7 +25,7 @@ func TestTokensForAnAPIOfOthers(t *testing.T) {
 		if _, err := admin.CreateResource(t.Context(), notes, client.ResourceEdit{
 			Name: new("Notes"), TokenFormat: &format, AccessTokenLife: new(int64(600)), Introspectors: &[]string{guard.id},
 			Scopes:        &[]client.Scope{{Name: "notes.read", Text: "Read your notes & more"}, {Name: "notes.write", Text: "Write notes"}},
-			DefaultScopes: &[]string{"notes.read"},
+			DefaultScopes: &[]string{"notes.read"}, AccessTokenAlg: new("EdDSA"),
 		}, because); err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +44,7 @@ func TestTokensForAnAPIOfOthers(t *testing.T) {
 		}
 		got := c.exchange(c.code("scope", "openid offline_access credits.read notes.read notes.write bogus", "resource", "https://NOTES.test:443/api"))
 		w.want("a code for the API", got, http.StatusOK, "")
-		_, claims := w.jwt(got.Access)
+		claims := w.verified(got.Access, "EdDSA")
 		if claims["aud"] != notes || claims["scope"] != "openid offline_access notes.read notes.write" || got.ExpiresIn != 600 {
 			t.Errorf("the token is %v, for %d s", claims, got.ExpiresIn)
 		}

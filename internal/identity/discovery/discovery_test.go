@@ -17,8 +17,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 type ring struct{}
 
-func (ring) JWKS() []byte   { return []byte(`{"keys":[{"kid":"k1"}]}`) }
-func (ring) Algs() []string { return []string{"ES256"} }
+func (ring) JWKS() []byte { return []byte(`{"keys":[{"kid":"k1"}]}`) }
 
 func newMux() *web.Mux {
 	m := web.NewMux(web.Config{})

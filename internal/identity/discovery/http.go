@@ -19,7 +19,6 @@ const JWKSPath = "/oauth/jwks"
 // Keys are what signs our tokens.
 type Keys interface {
 	JWKS() []byte
-	Algs() []string
 }
 
 // API serves the documents.
@@ -54,6 +53,7 @@ type metadata struct {
 	ACRValues             []string `json:"acr_values_supported"`
 	Subjects              []string `json:"subject_types_supported"`
 	IDTokenAlgs           []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoAlgs          []string `json:"userinfo_signing_alg_values_supported"`
 	TokenAuth             []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuth        []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectionAuth     []string `json:"introspection_endpoint_auth_methods_supported"`
@@ -94,11 +94,12 @@ func (a API) metadata() metadata {
 		Grants:                []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"},
 		ACRValues:             []string{"single", "mfa", "phr"},
 		Subjects:              []string{"public"},
-		IDTokenAlgs:           a.Keys.Algs(),
+		IDTokenAlgs:           oauth.Algs(),
+		UserinfoAlgs:          oauth.Algs(),
 		TokenAuth:             methods,
 		RevocationAuth:        methods,
 		IntrospectionAuth:     methods[1:],
-		IntrospectionAlgs:     a.Keys.Algs(),
+		IntrospectionAlgs:     oauth.Algs(),
 		TokenAuthAlgs:         oauth.ClientAlgs(),
 		RevocationAuthAlgs:    oauth.ClientAlgs(),
 		IntrospectionAuthAlgs: oauth.ClientAlgs(),

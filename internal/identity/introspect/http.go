@@ -23,7 +23,7 @@ var errStorage = fault.New(fault.Unavailable, "temporarily_unavailable", "The se
 
 // Signer signs an answer with the key of the issuer.
 type Signer interface {
-	Sign(typ string, claims any) (string, error)
+	SignWith(alg, typ string, claims any) (string, error)
 }
 
 // Users tells who a user is. A user who does not exist is not Active.
@@ -106,7 +106,7 @@ func (a API) introspect(w http.ResponseWriter, r *http.Request) error {
 	if !strings.Contains(r.Header.Get("Accept"), mediaSigned) {
 		return web.JSON(w, http.StatusOK, out)
 	}
-	token, err := a.Keys.Sign(typeSigned, signed{Issuer: a.Issuer, Audience: c.ID, IssuedAt: a.Now().Unix(), Answer: out})
+	token, err := a.Keys.SignWith(c.IntrospectionAlg, typeSigned, signed{Issuer: a.Issuer, Audience: c.ID, IssuedAt: a.Now().Unix(), Answer: out})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/audit"
@@ -12,6 +13,7 @@ import (
 // Faults of changing the keys.
 var (
 	ErrUnknown = fault.New(fault.NotFound, "not_found", "There is no published key with this kid.")
+	ErrUnused  = fault.New(fault.Conflict, "invalid_state", "Nobody has chosen this algorithm, so there is no key for it.")
 	ErrPending = fault.New(fault.Conflict, "invalid_state", "A key that signs later is published already. Wait until it does, or rotate now.")
 )
 
@@ -34,7 +36,7 @@ type Listed struct {
 
 func (k key) listed(now time.Time) Listed {
 	l := Listed{
-		KID: k.kid, Alg: oauth.AlgES256, State: Active,
+		KID: k.kid, Alg: k.alg, State: Active,
 		PublishedAt: k.publishedAt, ActiveFrom: k.activeFrom, RetireAt: k.retireAt, RemoveAt: k.removeAt,
 	}
 	switch {
@@ -62,13 +64,20 @@ func (s *Service) List(ctx context.Context) ([]Listed, error) {
 	return out, nil
 }
 
-// Rotate publishes a key that signs from tomorrow on, when everybody who caches
+// Rotate publishes a key for alg that signs from tomorrow on, when everybody who caches
 // our keys has it, and retires the one that signs now then; or, if at once, has
 // the pending or a new one sign from now. ErrPending. reason is for the audit log.
-func (s *Service) Rotate(ctx context.Context, atOnce bool, reason string) (Listed, error) {
+// "" is ES256. ErrUnused.
+func (s *Service) Rotate(ctx context.Context, alg string, atOnce bool, reason string) (Listed, error) {
+	if alg == "" {
+		alg = oauth.AlgES256
+	}
 	var next key
-	err := s.change(ctx, func(ctx context.Context, list []key) (audit.Change, error) {
-		now := s.now()
+	err := s.change(ctx, func(ctx context.Context, all []key) (audit.Change, error) {
+		now, list := s.now(), ofAlg(all, alg)
+		if len(list) == 0 && alg != oauth.AlgES256 {
+			return audit.Change{}, ErrUnused
+		}
 		from := now.Add(pending)
 		if atOnce {
 			from = now
@@ -82,13 +91,13 @@ func (s *Service) Rotate(ctx context.Context, atOnce bool, reason string) (Liste
 			next.activeFrom, next.retireAt, next.removeAt = from, from.Add(active), from.Add(active+retired)
 			err = s.store.move(ctx, next)
 		} else {
-			next, err = s.addAfter(ctx, list, now, from)
+			next, err = s.addAfter(ctx, alg, list, now, from)
 		}
 		if err != nil {
 			return audit.Change{}, err
 		}
-		err = s.store.retire(ctx, next.kid, from, from.Add(retired))
-		return audit.Change{Action: "signing_keys.rotate", ID: next.kid, Reason: reason, After: map[string]any{"activeFrom": from.UTC()}}, err
+		err = s.store.retire(ctx, next, from, from.Add(retired))
+		return audit.Change{Action: "signing_keys.rotate", ID: next.kid, Reason: reason, After: map[string]any{"alg": alg, "activeFrom": from.UTC()}}, err
 	})
 	return next.listed(s.now()), err
 }
@@ -96,35 +105,28 @@ func (s *Service) Rotate(ctx context.Context, atOnce bool, reason string) (Liste
 // Revoke removes a key at once: whatever it has signed is refused. When it was
 // the one that signs, another does from now. ErrUnknown.
 func (s *Service) Revoke(ctx context.Context, kid, reason string) error {
-	return s.change(ctx, func(ctx context.Context, list []key) (audit.Change, error) {
-		now, signs, found := s.now(), false, false
-		for _, k := range list {
-			if k.kid == kid {
-				found = k.removeAt.After(now)
-			} else if k.listed(now).State == Active {
-				signs = true
-			}
-		}
-		if !found {
+	return s.change(ctx, func(ctx context.Context, all []key) (audit.Change, error) {
+		now := s.now()
+		at := slices.IndexFunc(all, func(k key) bool { return k.kid == kid && k.removeAt.After(now) })
+		if at < 0 {
 			return audit.Change{}, ErrUnknown
 		}
+		alg := all[at].alg
+		list := ofAlg(all, alg)
+		signs := slices.ContainsFunc(list, func(k key) bool { return k.kid != kid && k.listed(now).State == Active })
 		c := audit.Change{Action: "signing_keys.revoke", ID: kid, Reason: reason}
 		if err := s.store.remove(ctx, kid); err != nil || signs {
 			return c, err
 		}
-		next, err := s.addAfter(ctx, list, now, now)
+		next, err := s.addAfter(ctx, alg, list, now, now)
 		c.After = map[string]any{"replacedBy": next.kid}
 		return c, err
 	})
 }
 
-// addAfter makes a key that follows those of list.
-func (s *Service) addAfter(ctx context.Context, list []key, now, from time.Time) (key, error) {
-	generation := int64(1)
-	if n := len(list); n > 0 {
-		generation = list[n-1].generation + 1
-	}
-	k, err := newKey(generation, now, from)
+// addAfter makes a key for alg that follows those of list.
+func (s *Service) addAfter(ctx context.Context, alg string, list []key, now, from time.Time) (key, error) {
+	k, err := newKey(alg, nextGeneration(list), now, from)
 	if err != nil {
 		return key{}, err
 	}

@@ -59,6 +59,7 @@ func (a AdminAPI) list(ctx context.Context, _ *struct{}) (*keysOutput, error) {
 
 type rotateInput struct {
 	Body struct {
+		Alg    string `json:"alg,omitempty" enum:"ES256,RS256,EdDSA" doc:"Of which algorithm; default: ES256"`
 		Now    bool   `json:"now,omitempty" doc:"Sign with it at once; otherwise after a day, when everybody who keeps our keys has read it"`
 		Reason string `json:"reason" minLength:"10" maxLength:"500"`
 	}
@@ -67,7 +68,7 @@ type rotateInput struct {
 type keyOutput struct{ Body keyBody }
 
 func (a AdminAPI) rotate(ctx context.Context, in *rotateInput) (*keyOutput, error) {
-	l, err := a.Keys.Rotate(ctx, in.Body.Now, in.Body.Reason)
+	l, err := a.Keys.Rotate(ctx, in.Body.Alg, in.Body.Now, in.Body.Reason)
 	if err != nil {
 		return nil, err
 	}

@@ -18,10 +18,10 @@ func (s store) move(ctx context.Context, k key) error {
 	return err
 }
 
-// retire ends all keys but one at a time, which end later.
-func (s store) retire(ctx context.Context, but string, at, remove time.Time) error {
-	const q = `UPDATE keys_key SET retire_at = $2, remove_at = $3 WHERE kid <> $1 AND retire_at > $2`
-	_, err := s.db.Change(ctx, "retire signing keys", q, but, at.UnixMicro(), remove.UnixMicro())
+// retire ends all keys of an algorithm but one at a time, which end later.
+func (s store) retire(ctx context.Context, but key, at, remove time.Time) error {
+	const q = `UPDATE keys_key SET retire_at = $3, remove_at = $4 WHERE alg = $1 AND kid <> $2 AND retire_at > $3`
+	_, err := s.db.Change(ctx, "retire signing keys", q, but.alg, but.kid, at.UnixMicro(), remove.UnixMicro())
 	return err
 }
 

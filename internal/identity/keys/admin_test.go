@@ -32,11 +32,11 @@ func TestARotationPublishesFirstAndSignsADayLater(t *testing.T) {
 		c := newClock()
 		s, other := started(t, db, c), started(t, db, c)
 		_, old := token(t, s, c)
-		next, err := s.Rotate(t.Context(), false, because)
+		next, err := s.Rotate(t.Context(), "", false, because)
 		if err != nil || next.State != keys.Pending {
 			t.Fatalf("%+v, %v", next, err)
 		}
-		if _, err := s.Rotate(t.Context(), false, because); !errors.Is(err, keys.ErrPending) {
+		if _, err := s.Rotate(t.Context(), "", false, because); !errors.Is(err, keys.ErrPending) {
 			t.Errorf("again: %v, want ErrPending", err)
 		}
 		if _, kid := token(t, s, c); kid != old || len(published(t, s).Keys) != 2 {
@@ -74,12 +74,12 @@ func TestAKeyCanSignAtOnceAndBeRevokedAtOnce(t *testing.T) {
 		s := started(t, db, c)
 		_, first := token(t, s, c)
 		c.advance(time.Minute)
-		pending, err := s.Rotate(t.Context(), false, because)
+		pending, err := s.Rotate(t.Context(), "", false, because)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.advance(time.Minute)
-		if now, err := s.Rotate(t.Context(), true, because); err != nil || now.KID != pending.KID || now.State != keys.Active {
+		if now, err := s.Rotate(t.Context(), "", true, because); err != nil || now.KID != pending.KID || now.State != keys.Active {
 			t.Fatalf("the pending key does not sign at once: %+v, %v", now, err)
 		}
 		_, kid := token(t, s, c)

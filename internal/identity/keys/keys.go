@@ -1,17 +1,11 @@
 package keys
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
+	"crypto"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/rephlo/rephlo/internal/identity/oauth"
 )
 
 // Times in the life of a key.
@@ -29,23 +23,24 @@ const (
 // key is a stored key.
 type key struct {
 	kid         string
-	generation  int64
-	public      *ecdsa.PublicKey
-	private     *ecdsa.PrivateKey // nil once it has retired
+	alg         string
+	generation  int64 // among those of its algorithm
+	public      crypto.PublicKey
+	private     crypto.Signer // nil once it has retired
 	publishedAt time.Time
 	activeFrom  time.Time
 	retireAt    time.Time
 	removeAt    time.Time
 }
 
-// newKey makes an ES256 key that signs from the given time.
-func newKey(generation int64, now, from time.Time) (key, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// newKey makes a key for alg that signs from the given time.
+func newKey(alg string, generation int64, now, from time.Time) (key, error) {
+	private, err := generate(alg)
 	if err != nil {
 		return key{}, fmt.Errorf("make signing key: %w", err)
 	}
 	k := key{
-		generation: generation, private: private, public: &private.PublicKey,
+		alg: alg, generation: generation, private: private, public: private.Public(),
 		publishedAt: now, activeFrom: from, retireAt: from.Add(active), removeAt: from.Add(active + retired),
 	}
 	j, err := k.jwk()
@@ -56,35 +51,8 @@ func newKey(generation int64, now, from time.Time) (key, error) {
 	return k, nil
 }
 
-// jwk is a public key as JSON (RFC 7517, RFC 7518 section 6.2).
-type jwk struct {
-	Kty string `json:"kty"`
-	Crv string `json:"crv"`
-	X   string `json:"x"`
-	Y   string `json:"y"`
-	Kid string `json:"kid"`
-	Alg string `json:"alg"`
-	Use string `json:"use"`
-}
-
-func (k key) jwk() (jwk, error) {
-	point, err := k.public.Bytes() // 4, x, y
-	if err != nil {
-		return jwk{}, fmt.Errorf("encode public key: %w", err)
-	}
-	enc := base64.RawURLEncoding.EncodeToString
-	return jwk{Kty: "EC", Crv: "P-256", X: enc(point[1:33]), Y: enc(point[33:]), Kid: k.kid, Alg: oauth.AlgES256, Use: "sig"}, nil
-}
-
-// thumbprint names a key by its content (RFC 7638): the required members in
-// lexical order.
-func (j jwk) thumbprint() string {
-	sum := sha256.Sum256([]byte(`{"crv":"` + j.Crv + `","kty":"` + j.Kty + `","x":"` + j.X + `","y":"` + j.Y + `"}`))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// ring is all keys that exist, oldest first, with what is made from them.
-// It does not change; a new one takes its place.
+// ring is all keys that exist, oldest first within their algorithm, with what
+// is made from them. It does not change; a new one takes its place.
 type ring struct {
 	keys  []key
 	byKid map[string]key
@@ -112,24 +80,43 @@ func newRing(list []key, now time.Time) (*ring, error) {
 	return r, err
 }
 
-// signer returns the key that signs at the time: the newest that is active.
-func (r *ring) signer(now time.Time) (key, bool) {
+// of returns the keys for alg, oldest first.
+func (r *ring) of(alg string) []key { return ofAlg(r.keys, alg) }
+
+func ofAlg(list []key, alg string) []key {
+	return slices.DeleteFunc(slices.Clone(list), func(k key) bool { return k.alg != alg })
+}
+
+// signer returns the key that signs with alg at the time: the newest that is
+// active.
+func (r *ring) signer(alg string, now time.Time) (key, bool) {
 	for _, k := range slices.Backward(r.keys) {
-		if k.private != nil && !k.activeFrom.After(now) && k.retireAt.After(now) {
+		if k.alg == alg && k.private != nil && !k.activeFrom.After(now) && k.retireAt.After(now) {
 			return k, true
 		}
 	}
 	return key{}, false
 }
 
-// due returns when a successor must begin to sign; false while none is needed.
-func (r *ring) due(now time.Time) (from time.Time, yes bool) {
-	if len(r.keys) == 0 {
+// due returns when a successor for alg must begin to sign; false while none is
+// needed.
+func (r *ring) due(alg string, now time.Time) (from time.Time, yes bool) {
+	list := r.of(alg)
+	if len(list) == 0 {
 		return now, true
 	}
-	last := r.keys[len(r.keys)-1]
+	last := list[len(list)-1]
 	if !last.retireAt.After(now) { // this program was off for months
 		return now, true
 	}
 	return last.retireAt, last.retireAt.Sub(now) <= ahead
+}
+
+// nextGeneration is that of a key that follows those of list, which are of one
+// algorithm.
+func nextGeneration(list []key) int64 {
+	if len(list) == 0 {
+		return 1
+	}
+	return list[len(list)-1].generation + 1
 }

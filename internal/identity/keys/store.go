@@ -2,12 +2,9 @@ package keys
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"fmt"
 	"time"
 
-	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -22,11 +19,11 @@ func place(kid string) string { return "keys_key|private|" + kid }
 
 // add stores k, or nothing if its generation exists already.
 func (s store) add(ctx context.Context, k key) error {
-	public, err := k.public.Bytes()
+	public, err := k.encodePublic()
 	if err != nil {
 		return fmt.Errorf("encode public key: %w", err)
 	}
-	private, err := k.private.Bytes()
+	private, err := k.encodePrivate()
 	if err != nil {
 		return fmt.Errorf("encode private key: %w", err)
 	}
@@ -38,7 +35,7 @@ func (s store) add(ctx context.Context, k key) error {
 		INSERT INTO keys_key (kid, alg, generation, public, private, published_at, active_from, retire_at, remove_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (alg, generation) DO NOTHING`
-	_, err = s.db.Q(ctx).ExecContext(ctx, q, k.kid, oauth.AlgES256, k.generation, public, sealed, k.publishedAt.UnixMicro(),
+	_, err = s.db.Q(ctx).ExecContext(ctx, q, k.kid, k.alg, k.generation, public, sealed, k.publishedAt.UnixMicro(),
 		k.activeFrom.UnixMicro(), k.retireAt.UnixMicro(), k.removeAt.UnixMicro())
 	if err != nil {
 		return fmt.Errorf("store signing key: %w", err)
@@ -68,9 +65,9 @@ func (s store) expire(ctx context.Context, now time.Time) (changed bool, err err
 
 func (s store) list(ctx context.Context) ([]key, error) {
 	const q = `
-		SELECT kid, generation, public, private, published_at, active_from, retire_at, remove_at
-		FROM keys_key WHERE alg = $1 ORDER BY generation`
-	rows, err := s.db.Q(ctx).QueryContext(ctx, q, oauth.AlgES256)
+		SELECT kid, alg, generation, public, private, published_at, active_from, retire_at, remove_at
+		FROM keys_key ORDER BY alg, generation`
+	rows, err := s.db.Q(ctx).QueryContext(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("read signing keys: %w", err)
 	}
@@ -80,7 +77,7 @@ func (s store) list(ctx context.Context) ([]key, error) {
 		var k key
 		var public, sealed []byte
 		var published, from, retire, remove sqldb.Time
-		if err := rows.Scan(&k.kid, &k.generation, &public, &sealed, &published, &from, &retire, &remove); err != nil {
+		if err := rows.Scan(&k.kid, &k.alg, &k.generation, &public, &sealed, &published, &from, &retire, &remove); err != nil {
 			return nil, fmt.Errorf("read signing keys: %w", err)
 		}
 		k.publishedAt, k.activeFrom, k.retireAt, k.removeAt = published.Time, from.Time, retire.Time, remove.Time
@@ -94,13 +91,13 @@ func (s store) list(ctx context.Context) ([]key, error) {
 
 func (s store) unseal(k *key, public, sealed []byte) error {
 	var err error
-	if k.public, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), public); err != nil || sealed == nil {
+	if k.public, err = decodePublic(k.alg, public); err != nil || sealed == nil {
 		return err
 	}
 	raw, err := s.box.Open(sealed, place(k.kid))
 	if err != nil {
 		return err
 	}
-	k.private, err = ecdsa.ParseRawPrivateKey(elliptic.P256(), raw)
+	k.private, err = decodePrivate(k.alg, raw)
 	return err
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
@@ -17,7 +18,8 @@ import (
 const (
 	TypeAccess = "at+jwt" // RFC 9068
 	TypeID     = "JWT"
-	TypeLogout = "logout+jwt" // OpenID Connect Back-Channel Logout section 2.4
+	TypeUser   = "userinfo+jwt" // what the userinfo endpoint signs; no other endpoint takes it
+	TypeLogout = "logout+jwt"   // OpenID Connect Back-Channel Logout section 2.4
 )
 
 // AccessToken is the content of an access token (RFC 9068 section 2.2).
@@ -135,9 +137,14 @@ func (c Claims) OfClient() bool { return c.Subject == c.ClientID }
 // Has reports whether the token has the scope.
 func (c Claims) Has(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-// ATHash returns the at_hash of an access token, for signatures with SHA-256
-// (OpenID Connect Core section 3.1.3.6).
-func ATHash(accessToken string) string {
+// ATHash returns the at_hash of an access token: half of the hash that the
+// signature of the ID token uses (OpenID Connect Core section 3.1.3.6). For
+// Ed25519 that is SHA-512.
+func ATHash(alg, accessToken string) string {
+	if alg == AlgEdDSA {
+		sum := sha512.Sum512([]byte(accessToken))
+		return base64.RawURLEncoding.EncodeToString(sum[:32])
+	}
 	sum := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

@@ -24,6 +24,9 @@ const (
 	AlgRS256 = "RS256"
 )
 
+// Algs lists the algorithms that we sign with, the usual one first.
+func Algs() []string { return []string{AlgES256, AlgRS256, AlgEdDSA} }
+
 // ClientAlgs lists the algorithms of client assertions and request objects.
 func ClientAlgs() []string { return []string{AlgES256, AlgEdDSA, AlgPS256, AlgRS256} }
 

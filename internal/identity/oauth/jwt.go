@@ -3,6 +3,8 @@ package oauth
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -13,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// AlgES256 is the algorithm of our signatures (RFC 7518 section 3.4).
+// AlgES256 is the usual algorithm of our signatures (RFC 7518 section 3.4).
 const AlgES256 = "ES256"
 
 // Skew is how far other clocks may be off.
@@ -166,7 +168,7 @@ func (v *Verifier) open(token, typ string) ([]byte, error) {
 		return nil, bad("key")
 	}
 	signature, err := strict.DecodeString(token[len(signed)+1:])
-	if err != nil || !verifyES256(key, []byte(signed), signature) {
+	if err != nil || !verify(alg, key, []byte(signed), signature) {
 		return nil, bad("signature")
 	}
 	payload, err := strict.DecodeString(body)
@@ -174,6 +176,22 @@ func (v *Verifier) open(token, typ string) ([]byte, error) {
 		return nil, bad("payload")
 	}
 	return payload, nil
+}
+
+// verify checks a signature by a key of ours, which is for alg.
+func verify(alg string, key crypto.PublicKey, signed, signature []byte) bool {
+	switch alg {
+	case AlgES256:
+		return verifyES256(key, signed, signature)
+	case AlgRS256:
+		public, ok := key.(*rsa.PublicKey)
+		digest := sha256.Sum256(signed)
+		return ok && rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], signature) == nil
+	case AlgEdDSA:
+		public, ok := key.(ed25519.PublicKey)
+		return ok && ed25519.Verify(public, signed, signature)
+	}
+	return false
 }
 
 // verifyES256 checks a signature of two 32-byte numbers (RFC 7518 section

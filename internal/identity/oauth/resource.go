@@ -20,6 +20,8 @@ type Resource struct {
 	Opaque, Plain bool
 	// Life bounds that of its access tokens; 0 does not.
 	Life time.Duration
+	// Alg signs its tokens that are JWTs; "" is ES256.
+	Alg string
 	// Bound tokens are for the holder of a key only.
 	Bound bool
 }

@@ -18,7 +18,6 @@ import (
 // implements client.Documents.
 type Documents struct {
 	Fetcher *egress.Documents
-	Algs    func() []string // of ID tokens
 }
 
 // Client implements client.Documents. The scopes and grants of such a client
@@ -28,7 +27,7 @@ func (d Documents) Client(ctx context.Context, id string) (client.Client, time.D
 	if err != nil {
 		return client.Client{}, 0, err
 	}
-	c, said, err := parseDocument(doc.Body, d.Algs())
+	c, said, err := parseDocument(doc.Body)
 	if err == nil && said != id {
 		err = errMetadata.Saying("client_id must be the address of the document itself")
 	}
@@ -59,7 +58,7 @@ func (d Documents) fetch(ctx context.Context, address string) (egress.Document, 
 
 // parseDocument reads a metadata document. A secret in it is known to
 // everybody, so it is refused.
-func parseDocument(data []byte, algs []string) (client.Client, string, error) {
+func parseDocument(data []byte) (client.Client, string, error) {
 	var secrets struct {
 		Secret  *string `json:"client_secret"`
 		Expires *int64  `json:"client_secret_expires_at"`
@@ -91,7 +90,7 @@ func parseDocument(data []byte, algs []string) (client.Client, string, error) {
 	if slices.Contains(m.Grants, client.GrantDevice) { // one of several ways, or a different client
 		m.Grants = slices.DeleteFunc(m.Grants, func(g string) bool { return g == client.GrantDevice })
 	}
-	c, err := m.client(algs)
+	c, err := m.client()
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Code == errRedirect.Code {
 		err = errMetadata.Saying("%s", f.Message)
 	}

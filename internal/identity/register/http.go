@@ -49,7 +49,6 @@ type Needs struct {
 	Initial secret.String // the initial access token, in mode Token
 	Clients *client.Service
 	Grants  *grant.Service
-	Algs    func() []string // of ID tokens, the usual one first
 	Now     func() time.Time
 	// Address returns who is asking, for the limit.
 	Address func(*http.Request) string
@@ -105,7 +104,7 @@ type answer struct {
 }
 
 func (a *API) answer(w http.ResponseWriter, status int, r client.Registration) error {
-	m, err := describe(r.Client, a.Algs())
+	m, err := describe(r.Client)
 	if err != nil {
 		return err
 	}
@@ -195,12 +194,12 @@ func (a *API) metadata(r *http.Request) (client.Client, string, error) {
 	if err != nil {
 		return client.Client{}, "", web.Classify(err)
 	}
-	c, id, err := parse(data, a.Algs())
+	c, id, err := parse(data)
 	return c, id, err
 }
 
 // parse reads the metadata document.
-func parse(data []byte, algs []string) (client.Client, string, error) {
+func parse(data []byte) (client.Client, string, error) {
 	var m struct {
 		ID string `json:"client_id"`
 		Metadata
@@ -208,7 +207,7 @@ func parse(data []byte, algs []string) (client.Client, string, error) {
 	if err := decode(data, &m); err != nil {
 		return client.Client{}, "", err
 	}
-	c, err := m.client(algs)
+	c, err := m.client()
 	return c, m.ID, err
 }
 

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -42,9 +43,11 @@ type Metadata struct {
 	SubjectType     string   `json:"subject_type"`
 	IDTokenAlg      string   `json:"id_token_signed_response_alg"`
 	UserinfoAlg     string   `json:"userinfo_signed_response_alg,omitempty"`
-	SectorID        string   `json:"sector_identifier_uri,omitempty"`
-	RequirePAR      bool     `json:"require_pushed_authorization_requests,omitempty"`
-	RequireDPoP     bool     `json:"dpop_bound_access_tokens,omitempty"`
+	// IntrospectionAlg signs answers of introspection (RFC 9701 section 6).
+	IntrospectionAlg string `json:"introspection_signed_response_alg,omitempty"`
+	SectorID         string `json:"sector_identifier_uri,omitempty"`
+	RequirePAR       bool   `json:"require_pushed_authorization_requests,omitempty"`
+	RequireDPoP      bool   `json:"dpop_bound_access_tokens,omitempty"`
 	// JWKS are the keys of a client that signs what it sends; elsewhere they
 	// would have to be fetched.
 	JWKS                 json.RawMessage `json:"jwks,omitempty"`
@@ -69,14 +72,14 @@ type about struct {
 	SoftwareVersion string   `json:"software_version,omitempty"`
 }
 
-// client returns the client that m describes. algs are the algorithms of ID
-// tokens.
-func (m Metadata) client(algs []string) (client.Client, error) {
+// client returns the client that m describes.
+func (m Metadata) client() (client.Client, error) {
 	c := client.Client{
 		Name: m.Name, Homepage: m.URI, AuthMethod: client.AuthMethod(m.Method), RedirectURIs: m.RedirectURIs, Grants: m.Grants,
 		PostLogoutRedirectURIs: m.PostLogout, DefaultMaxAge: m.DefaultMaxAge, RefreshLife: client.LifeStandalone, RequirePAR: m.RequirePAR,
 		RequireDPoP: m.RequireDPoP, JWKS: m.JWKS, JWKSURI: m.JWKSURI,
-		BackchannelLogoutURI: m.BackchannelLogoutURI, SignedRequests: m.SignedRequests,
+		BackchannelLogoutURI: m.BackchannelLogoutURI, SignedRequests: m.SignedRequests, UserinfoAlg: m.UserinfoAlg, IntrospectionAlg: m.IntrospectionAlg,
+		IDTokenAlg: cmp.Or(m.IDTokenAlg, oauth.AlgRS256), // OpenID Connect Registration section 2
 	}
 	if m.Method == "" {
 		c.AuthMethod = client.AuthBasic // RFC 7591 section 2
@@ -85,7 +88,7 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 		c.Grants = []string{client.GrantCode}
 	}
 	c.Public = c.AuthMethod == client.AuthNone
-	if err := m.checkSupport(c, algs); err != nil {
+	if err := m.checkSupport(c); err != nil {
 		return c, err
 	}
 	var err error
@@ -113,7 +116,7 @@ func (m Metadata) client(algs []string) (client.Client, error) {
 }
 
 // checkSupport refuses what this server does not do.
-func (m Metadata) checkSupport(c client.Client, algs []string) error {
+func (m Metadata) checkSupport(c client.Client) error {
 	switch {
 	case !slices.Contains(client.AuthMethods(), c.AuthMethod):
 		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt.")
@@ -133,10 +136,12 @@ func (m Metadata) checkSupport(c client.Client, algs []string) error {
 		return errMetadata.Saying("subject_type must be public.")
 	case m.SectorID != "":
 		return errMetadata.Saying("sector_identifier_uri is not supported, as subjects are public.")
-	case m.IDTokenAlg != "" && !slices.Contains(algs, m.IDTokenAlg):
-		return errMetadata.Saying("id_token_signed_response_alg must be one of: %s.", strings.Join(algs, ", "))
-	case m.UserinfoAlg != "":
-		return errMetadata.Saying("userinfo_signed_response_alg is not supported; userinfo is JSON.")
+	case m.IDTokenAlg != "" && !slices.Contains(oauth.Algs(), m.IDTokenAlg):
+		return errMetadata.Saying("id_token_signed_response_alg must be one of: %s.", strings.Join(oauth.Algs(), ", "))
+	case m.UserinfoAlg != "" && !slices.Contains(oauth.Algs(), m.UserinfoAlg):
+		return errMetadata.Saying("userinfo_signed_response_alg must be one of: %s.", strings.Join(oauth.Algs(), ", "))
+	case m.IntrospectionAlg != "" && !slices.Contains(oauth.Algs(), m.IntrospectionAlg):
+		return errMetadata.Saying("introspection_signed_response_alg must be one of: %s.", strings.Join(oauth.Algs(), ", "))
 	case m.DefaultMaxAge != nil && *m.DefaultMaxAge < 0:
 		return errMetadata.Saying("default_max_age is in seconds and cannot be negative.")
 	}
@@ -238,13 +243,13 @@ func (m Metadata) checkAbout() (json.RawMessage, error) {
 }
 
 // describe returns the metadata of a stored client.
-func describe(c client.Client, algs []string) (Metadata, error) {
+func describe(c client.Client) (Metadata, error) {
 	scope := strings.Join(c.Scopes, " ")
 	m := Metadata{
 		RedirectURIs: c.RedirectURIs, Method: string(c.AuthMethod), Grants: c.Grants, ResponseTypes: []string{"code"}, Name: c.Name, URI: c.Homepage,
-		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: algs[0], RequirePAR: c.RequirePAR,
+		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: cmp.Or(c.IDTokenAlg, oauth.AlgES256), RequirePAR: c.RequirePAR,
 		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
-		BackchannelLogoutURI: c.BackchannelLogoutURI, SignedRequests: c.SignedRequests,
+		BackchannelLogoutURI: c.BackchannelLogoutURI, SignedRequests: c.SignedRequests, UserinfoAlg: c.UserinfoAlg, IntrospectionAlg: c.IntrospectionAlg,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

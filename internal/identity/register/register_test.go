@@ -72,7 +72,7 @@ func newWorld(t *testing.T, db *sqldb.DB, mode register.Mode) *world {
 	w.mux = web.NewMux(web.Config{Log: log, Now: w.now})
 	register.New(register.Needs{
 		Issuer: issuer, Mode: mode, Initial: secret.New("the-initial-access-token-of-the-operator"), Clients: w.clients, Grants: w.grants,
-		Algs: func() []string { return []string{"ES256"} }, Now: w.now, Address: func(r *http.Request) string { return r.RemoteAddr },
+		Now: w.now, Address: func(r *http.Request) string { return r.RemoteAddr },
 	}).Mount(w.mux)
 	return w
 }
@@ -131,7 +131,7 @@ func TestAProgramRegistersItself(t *testing.T) {
 		w := newWorld(t, db, register.Open)
 		a := w.register(native)
 		if a.status != 201 || !strings.HasPrefix(a.ID, "dyn_") || a.Secret != "" || a.Expires != nil || a.IssuedAt != w.now().Unix() ||
-			!oauth.IsSecret(oauth.PrefixRegistration, a.Token) || a.URI != issuer+"/oauth/register/"+a.ID || a.Type != "native" || a.Alg != "ES256" ||
+			!oauth.IsSecret(oauth.PrefixRegistration, a.Token) || a.URI != issuer+"/oauth/register/"+a.ID || a.Type != "native" || a.Alg != "RS256" ||
 			a.header.Get("Access-Control-Allow-Origin") != "" || a.header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("%d %s %v", a.status, a.text, a.header)
 		}
@@ -199,7 +199,7 @@ func TestRegistrationsThatAreRefused(t *testing.T) {
 			{"token response", with(`"response_types":["code","token"]`), "invalid_client_metadata"},
 			{"pairwise", with(`"subject_type":"pairwise"`), "invalid_client_metadata"},
 			{"no signature", with(`"id_token_signed_response_alg":"none"`), "invalid_client_metadata"},
-			{"signed userinfo", with(`"userinfo_signed_response_alg":"ES256"`), "invalid_client_metadata"},
+			{"signed userinfo", with(`"userinfo_signed_response_alg":"HS256"`), "invalid_client_metadata"},
 			{"age", with(`"default_max_age":-1`), "invalid_client_metadata"},
 			{"kind", with(`"application_type":"toaster"`), "invalid_client_metadata"},
 			{"long name", with(`"client_name":"` + strings.Repeat("n", 121) + `"`), "invalid_client_metadata"},
@@ -389,7 +389,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"redirect_uris":["https://shop.test/cb"],"scope":"openid admin"}`))
 	f.Add([]byte(`{"redirect_uris":["ai.rephlo.desktop:/callback"],"application_type":"native","client_name":"\u202e"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := register.Parse(data, []string{"ES256"})
+		c, err := register.Parse(data)
 		if err != nil {
 			return
 		}

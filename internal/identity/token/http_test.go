@@ -42,7 +42,7 @@ func TestCodeGivesTokens(t *testing.T) {
 			t.Error("a standalone authorization ends with its session")
 		}
 		id, err := w.resource.Hint(a.IDToken)
-		if err != nil || id.Nonce != "n0nce" || id.Audience != "rephlo-desktop" || id.SessionID != "ses_1" || id.ATHash != oauth.ATHash(a.AccessToken) {
+		if err != nil || id.Nonce != "n0nce" || id.Audience != "rephlo-desktop" || id.SessionID != "ses_1" || id.ATHash != oauth.ATHash("", a.AccessToken) {
 			t.Errorf("ID token %+v, %v", id, err)
 		}
 		if _, err := w.resource.Verify(a.IDToken); err == nil {

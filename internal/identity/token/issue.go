@@ -42,9 +42,9 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 	if err != nil || !slices.Contains(scopes, oauth.ScopeOpenID) {
 		return out, err
 	}
-	out.IDToken, err = s.Keys.Sign(oauth.TypeID, oauth.IDToken{
+	out.IDToken, err = s.Keys.SignWith(r.Client.IDTokenAlg, oauth.TypeID, oauth.IDToken{
 		Issuer: s.Server.Issuer, Subject: a.UserID, Audience: a.ClientID, Expiry: now.Add(IDLife).Unix(), IssuedAt: now.Unix(),
-		AuthTime: a.AuthTime.Unix(), Nonce: a.Nonce, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID, ATHash: oauth.ATHash(out.AccessToken),
+		AuthTime: a.AuthTime.Unix(), Nonce: a.Nonce, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID, ATHash: oauth.ATHash(r.Client.IDTokenAlg, out.AccessToken),
 		Extra: extra(r.Client, a, user, scopes),
 	})
 	return out, err
@@ -92,7 +92,7 @@ func (s *Service) sign(r Request, t oauth.AccessToken, now time.Time) (Answer, e
 	if target.Opaque || r.Client.Opaque && !target.Plain {
 		token, err = s.Sealer.Seal(t)
 	} else {
-		token, err = s.Keys.Sign(oauth.TypeAccess, t)
+		token, err = s.Keys.SignWith(target.Alg, oauth.TypeAccess, t)
 	}
 	return Answer{AccessToken: token, TokenType: oauth.TokenType(r.JKT), ExpiresIn: t.Expiry - t.IssuedAt, Scope: t.Scope}, err
 }

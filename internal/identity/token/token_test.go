@@ -114,7 +114,7 @@ func newWorld(t testing.TB, db *sqldb.DB) *world {
 	})
 	for _, a := range []web.Mounter{
 		token.API{Tokens: w.tokens},
-		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Origins: w.clients.Origins, Issuer: w.url, Proofs: proofs},
+		userinfo.API{Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now), Grants: w.grants, Users: w.users, Clients: w.clients, Keys: w.keys, Origins: w.clients.Origins, Issuer: w.url, Proofs: proofs},
 		discovery.API{Issuer: w.server.Issuer, Keys: w.keys},
 		introspect.API{
 			Issuer: w.server.Issuer, Resource: api, Clients: w.clients, Grants: w.grants, Tokens: oauth.NewVerifier(w.keys, w.server.Issuer, "", w.now),

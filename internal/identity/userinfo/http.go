@@ -3,12 +3,15 @@ package userinfo
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/grant"
+	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/web"
@@ -34,6 +37,8 @@ type API struct {
 	Tokens  *oauth.Verifier // of any audience
 	Grants  *grant.Service
 	Users   Users
+	Clients *client.Service
+	Keys    *keys.Service // signs for clients that want it
 	Origins func(origin string) bool
 	Issuer  string
 	Proofs  *oauth.Proofs
@@ -48,45 +53,60 @@ func (a API) Mount(m *web.Mux) {
 }
 
 func (a API) userinfo(w http.ResponseWriter, r *http.Request) error {
-	user, scopes, err := a.user(w, r)
+	user, clientID, scopes, err := a.user(w, r)
 	if err != nil {
 		challenge(w, fault.From(err))
 		return err
 	}
-	return web.JSON(w, http.StatusOK, oauth.UserClaims(user, scopes))
+	claims := oauth.UserClaims(user, scopes)
+	c, err := a.Clients.ByID(r.Context(), clientID)
+	if err != nil && !errors.Is(err, client.ErrUnknown) { // a token outlives nobody's client but for seconds
+		return err
+	}
+	if c.UserinfoAlg == "" {
+		return web.JSON(w, http.StatusOK, claims)
+	}
+	claims["iss"], claims["aud"] = a.Issuer, clientID // OpenID Connect Core section 5.3.2
+	signed, err := a.Keys.SignWith(c.UserinfoAlg, oauth.TypeUser, claims)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/jwt")
+	_, _ = io.WriteString(w, signed) //nolint:gosec // a JWT; a client that left is not our error
+	return nil
 }
 
-// user finds the live user of a live token.
-func (a API) user(w http.ResponseWriter, r *http.Request) (oauth.Profile, []string, error) {
+// user finds the live user of a live token, and what the token was for.
+func (a API) user(w http.ResponseWriter, r *http.Request) (user oauth.Profile, clientID string, scopes []string, err error) {
 	token, scheme, err := presented(r)
 	if err != nil {
-		return oauth.Profile{}, nil, err
+		return oauth.Profile{}, "", nil, err
 	}
 	c, err := a.Tokens.Verify(token)
 	if err != nil {
-		return oauth.Profile{}, nil, err
+		return oauth.Profile{}, "", nil, err
 	}
 	if a.Grants.Revoked(c) || c.OfClient() || scheme != oauth.TokenType(c.JKT) {
-		return oauth.Profile{}, nil, oauth.ErrInvalidToken
+		return oauth.Profile{}, "", nil, oauth.ErrInvalidToken
 	}
 	if c.JKT != "" {
 		if err := a.prove(w, r, token, c.JKT); err != nil {
-			return oauth.Profile{}, nil, err
+			return oauth.Profile{}, "", nil, err
 		}
 	}
 	if !c.Has(oauth.ScopeOpenID) {
-		return oauth.Profile{}, nil, errScope
+		return oauth.Profile{}, "", nil, errScope
 	}
-	user, err := a.Users.Profile(r.Context(), c.Subject)
+	user, err = a.Users.Profile(r.Context(), c.Subject)
 	switch {
 	case sqldb.IsUnavailable(err):
-		return user, nil, errStorage.Because(err)
+		return user, "", nil, errStorage.Because(err)
 	case err != nil:
-		return user, nil, err
+		return user, "", nil, err
 	case !user.Active:
-		return user, nil, oauth.ErrInvalidToken
+		return user, "", nil, oauth.ErrInvalidToken
 	}
-	return user, c.Scopes, nil
+	return user, c.ClientID, c.Scopes, nil
 }
 
 // prove checks that the caller holds the key that the token is bound to.

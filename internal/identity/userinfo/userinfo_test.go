@@ -15,6 +15,7 @@ import (
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/id"
+	"github.com/rephlo/rephlo/internal/identity/client"
 	"github.com/rephlo/rephlo/internal/identity/grant"
 	"github.com/rephlo/rephlo/internal/identity/keys"
 	"github.com/rephlo/rephlo/internal/identity/oauth"
@@ -55,9 +56,17 @@ func TestUserinfo(t *testing.T) {
 		}
 		defer grants.Stop()
 		users := &people{}
+		clients := client.New(client.Needs{DB: db, Bus: messages, Log: log, Now: time.Now, Prepare: ring.Prepare})
+		for alg, id := range map[string]string{"EdDSA": "shop", "": "desktop"} {
+			if _, err := clients.Create(t.Context(), client.Client{
+				ID: id, Name: id, AuthMethod: client.AuthBasic, RefreshLife: client.LifeSession, UserinfoAlg: alg,
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		m := web.NewMux(web.Config{Log: log})
 		userinfo.API{
-			Tokens: oauth.NewVerifier(ring, "https://id.test", "", time.Now), Grants: grants, Users: users,
+			Tokens: oauth.NewVerifier(ring, "https://id.test", "", time.Now), Grants: grants, Users: users, Keys: ring, Clients: clients, Issuer: "https://id.test",
 			Origins: func(o string) bool { return o == "https://spa.test" },
 		}.Mount(m)
 
@@ -105,6 +114,17 @@ func TestUserinfo(t *testing.T) {
 		if err := grants.Revoke(t.Context(), grant.KindAuthorization, "gnt_2"); err != nil {
 			t.Fatal(err)
 		}
+		ask := httptest.NewRequestWithContext(t.Context(), "GET", userinfo.Path, nil)
+		ask.Header.Set("Authorization", "Bearer "+token("openid", func(c *oauth.AccessToken) { c.ClientID = "shop" }))
+		answer := httptest.NewRecorder()
+		m.ServeHTTP(answer, ask)
+		signed := answer.Body.String()
+		if h := answer.Header().Get("Content-Type"); answer.Code != 200 || h != "application/jwt" || strings.Count(signed, ".") != 2 {
+			t.Errorf("a client that wants it signed gets %d %s: %s", answer.Code, h, signed)
+		}
+		if _, err := oauth.NewVerifier(ring, "https://id.test", "", time.Now).Hint(signed); err == nil {
+			t.Error("signed userinfo passes for an ID token")
+		}
 		idToken, err := ring.Sign(oauth.TypeID, oauth.IDToken{Issuer: "https://id.test", Subject: "usr_ada", Audience: "desktop", Expiry: time.Now().Add(time.Hour).Unix()})
 		if err != nil {
 			t.Fatal(err)
@@ -119,6 +139,7 @@ func TestUserinfo(t *testing.T) {
 			{"Basic", "GET", "", "Basic YTpi", "", 401, "Bearer"},
 			{"junk", "GET", "", "Bearer junk", "", 401, `Bearer error="invalid_token"`},
 			{"ID token", "GET", "", "Bearer " + idToken, "", 401, `Bearer error="invalid_token"`},
+			{"signed userinfo", "GET", "", "Bearer " + signed, "", 401, `Bearer error="invalid_token"`},
 			{"revoked", "GET", "", "Bearer " + revoked, "", 401, `Bearer error="invalid_token"`},
 			{"expired", "GET", "", "Bearer " + token("openid", func(c *oauth.AccessToken) { c.Expiry = time.Now().Add(-2 * time.Minute).Unix() }), "", 401, `Bearer error="invalid_token"`},
 			{"another issuer", "GET", "", "Bearer " + token("openid", func(c *oauth.AccessToken) { c.Issuer = "https://evil.test" }), "", 401, `Bearer error="invalid_token"`},

@@ -155,6 +155,10 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: d.Accounts, Clients: p.clients, Grants: p.grants,
 		Sessions: sessions, Tokens: p.anyTokens, Screens: screens, Server: p.server, Proofs: p.proofs,
 		Factors: s.secondFactors,
+		Roles: func(ctx context.Context, userID string) ([]string, error) {
+			held, err := d.Roles.Of(ctx, userID)
+			return held.Roles, err
+		},
 	})
 	core.Jobs.Schedule("identity.interactions", job.Every{Period: time.Hour}, steps.Sweep)
 	users := people{d.Accounts, d.Roles, core.Now}
@@ -185,7 +189,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		challenge.API{Trail: d.Trail, Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
 		federation.API{Federation: p.federation, Authorize: steps, Screens: screens},
 		self.API{Trail: d.Trail, Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
-		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens},
+		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens, Logos: consent.NewLogos(egress.NewImages(egress.ImageOptions{}).Fetch, core.Now)},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,
 			Address: account.Address,

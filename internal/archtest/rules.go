@@ -133,7 +133,7 @@ var Outside = map[string][]string{
 	"github.com/boombuler/barcode":        {"mfa"},
 	"github.com/coreos/go-oidc/v3":        {"identity/federation"},
 	"golang.org/x/oauth2":                 {"identity/federation"},
-	"golang.org/x/sync":                   {"account", "apikey", "gateway", "identity/client"},
+	"golang.org/x/sync":                   {"account", "apikey", "gateway", "identity/client", "identity/consent"},
 	"github.com/maypok86/otter/v2":        {"apikey", "authn"},
 	"github.com/tiktoken-go/tokenizer":    {"gateway"},
 	"github.com/redis/go-redis/v9":        {"cache"},

@@ -75,6 +75,7 @@ type state struct {
 	session sso.Session
 	user    account.User // zero when nobody is signed in
 	factors Factors      // of user
+	roles   []string     // of user, where the client asks for some
 	half    account.User // who has given one of two factors; zero for nobody
 	// halfFactors are those of half.
 	halfFactors Factors
@@ -120,7 +121,7 @@ func (s state) needsSignIn() bool {
 		age = s.client.DefaultMaxAge
 	}
 	tooOld := age != nil && s.now.Sub(s.session.AuthTime) > time.Duration(*age)*time.Second
-	hopeless := s.weak() && !oauth.MeetsACR(s.factors.Best(), r.EssentialACRs)
+	hopeless := s.weak() && !s.meets(s.factors.Best()) && (s.factors.Any() || !oauth.MeetsACR(s.session.ACR, r.EssentialACRs))
 	return tooOld || hopeless || r.Prompts(oauth.PromptLogin) || !named(r.LoginHint, s.user)
 }
 

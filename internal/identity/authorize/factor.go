@@ -46,13 +46,17 @@ func (s state) needsFactor() bool {
 	if s.session.ACR == sso.ACRSingle {
 		return true
 	}
-	return s.weak() && oauth.MeetsACR(s.factors.Best(), s.in.Request.EssentialACRs)
+	return s.weak() && s.meets(s.factors.Best())
 }
 
-// weak reports whether the sign-in is less sure than the request insists on.
-func (s state) weak() bool {
-	return s.session.ID != "" && !oauth.MeetsACR(s.session.ACR, s.in.Request.EssentialACRs)
+// meets reports whether a class of sign-in is as sure as the request and the
+// client insist on.
+func (s state) meets(acr string) bool {
+	return oauth.MeetsACR(acr, s.in.Request.EssentialACRs) && (s.client.MinimumACR == "" || oauth.MeetsACR(acr, []string{s.client.MinimumACR}))
 }
+
+// weak reports whether the sign-in is less sure than that.
+func (s state) weak() bool { return s.session.ID != "" && !s.meets(s.session.ACR) }
 
 // halfway returns who has given one of two factors, if that still counts, and
 // which others they have.

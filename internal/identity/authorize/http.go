@@ -121,8 +121,11 @@ func (a API) dispatch(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	step := st.next()
-	if st.unmet() && step != Challenge {
+	if st.unmet() && step != Challenge && step != Enroll {
 		return s.refuse(w, r, in, &oauth.Error{Code: "unmet_authentication_requirements", Description: "The user cannot sign in as surely as was asked."})
+	}
+	if (step == Consent || step == Confirm || step == Issue) && !c.Admits(st.roles) {
+		return s.refuse(w, r, in, &oauth.Error{Code: "access_denied", Description: "This app is not for this user."})
 	}
 	if e := silent[step]; e != nil && in.Request.Prompts(oauth.PromptNone) {
 		return s.refuse(w, r, in, e)
@@ -277,7 +280,7 @@ func Resume(w http.ResponseWriter, r *http.Request, in Interaction) error {
 func Screen(in Interaction, c client.Client) pages.Interaction {
 	i := pages.Interaction{
 		UID: in.UID, Client: c.Name, FirstParty: c.FirstParty, Verified: c.Verified, RedirectURI: in.Request.RedirectURI, Popup: in.Request.Popup,
-		Host: c.Host(), LoopbackOnly: c.Document && c.LoopbackOnly(), Texts: c.ScopeTexts(),
+		Homepage: c.Homepage, Policy: c.Policy, Terms: c.Terms, Contacts: c.Contacts, Logo: c.Shows(), Host: c.Host(), LoopbackOnly: c.Document && c.LoopbackOnly(), Texts: c.ScopeTexts(),
 	}
 	if d := in.Request.Device; d != nil {
 		i.Device = &pages.Device{Address: d.Address, Agent: d.Agent, AskedAt: d.AskedAt}

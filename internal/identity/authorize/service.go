@@ -35,6 +35,8 @@ type Needs struct {
 	Proofs   *oauth.Proofs
 	// Factors returns which second factors somebody has.
 	Factors func(ctx context.Context, u account.User) (Factors, error)
+	// Roles returns the roles of somebody who has some.
+	Roles func(ctx context.Context, userID string) ([]string, error)
 }
 
 // Service keeps interactions. It is safe for concurrent use.
@@ -47,6 +49,9 @@ type Service struct {
 func New(n Needs) *Service {
 	if n.Factors == nil {
 		n.Factors = func(context.Context, account.User) (Factors, error) { return Factors{}, nil }
+	}
+	if n.Roles == nil {
+		n.Roles = func(context.Context, string) ([]string, error) { return nil, nil }
 	}
 	return &Service{Needs: n, store: store{n.DB}}
 }
@@ -211,6 +216,14 @@ func (s *Service) state(ctx context.Context, in Interaction, c client.Client, ss
 	}
 	if st.factors, err = s.Factors(ctx, st.user); err != nil {
 		return st, unavailable(err)
+	}
+	if c.MinimumACR != "" && c.MinimumACR != sso.ACRSingle {
+		st.factors.Required = true // who has none sets one up
+	}
+	if len(c.AllowedRoles) > 0 && st.user.Staff {
+		if st.roles, err = s.Roles(ctx, st.user.ID); err != nil {
+			return st, unavailable(err)
+		}
 	}
 	st.consent, _, err = s.Grants.Consent(ctx, ss.UserID, c.ID)
 	return st, unavailable(err)

@@ -97,8 +97,9 @@ func (a Admin) List(ctx context.Context, before string, limit int, keep func(Cli
 	return out[:min(limit, len(out))]
 }
 
-// Edit changes the settings of a client that e names. Disabling it, or taking
-// away a grant, a scope or a resource, ends its tokens. ErrUnknown and ErrInvalid.
+// Edit changes the settings of a client that e names. Disabling it, taking
+// away a grant, a scope, a resource or people, or asking for surer sign-ins ends
+// its tokens. ErrUnknown and ErrInvalid.
 func (a Admin) Edit(ctx context.Context, id string, e Edit, reason string) (Client, error) {
 	if err := a.Clients.Prepare(ctx, e.chosen()); err != nil {
 		return Client{}, err
@@ -120,7 +121,7 @@ func (a Admin) Edit(ctx context.Context, id string, e Edit, reason string) (Clie
 		if err := c.check(); err != nil {
 			return err
 		}
-		if c.Disabled && !was.Disabled || narrowed(was.Grants, c.Grants) || narrowed(was.Scopes, c.Scopes) || narrowed(was.Resources, c.Resources) {
+		if c.Disabled && !was.Disabled || narrowed(was.Grants, c.Grants) || narrowed(was.Scopes, c.Scopes) || narrowed(was.Resources, c.Resources) || c.stricter(was) {
 			return a.End(ctx, id, false)
 		}
 		return nil
@@ -207,6 +208,13 @@ func (a Admin) change(ctx context.Context, id, action, reason string, do func(ct
 		return a.Clients.bus.Publish(ctx, busKind, id)
 	})
 	return c, err
+}
+
+// stricter reports whether some people who could use the client before cannot
+// any more, or must sign in more surely.
+func (c Client) stricter(was Client) bool {
+	return len(c.AllowedRoles) > 0 && (len(was.AllowedRoles) == 0 || narrowed(was.AllowedRoles, c.AllowedRoles)) ||
+		c.MinimumACR != "" && c.MinimumACR != was.MinimumACR && !oauth.MeetsACR(was.MinimumACR, []string{c.MinimumACR})
 }
 
 // narrowed reports whether something was taken away.

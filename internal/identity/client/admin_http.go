@@ -39,7 +39,7 @@ func (a AdminAPI) Mount(m *web.Mux) {
 type clientsInput struct {
 	Cursor string `query:"cursor" maxLength:"200"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	Search string `query:"search" maxLength:"120" doc:"Part of the id or the name"`
+	Search string `query:"search" maxLength:"120" doc:"Part of the id, the name or the owner"`
 	Status Status `query:"status" enum:"active,disabled"`
 	Source string `query:"source" enum:"built_in,administrator,registered"`
 }
@@ -50,7 +50,8 @@ func (a AdminAPI) list(ctx context.Context, in *clientsInput) (*clientsOutput, e
 	word := strings.ToLower(in.Search)
 	keep := func(c Client) bool {
 		return (in.Status == "" || c.Disabled == (in.Status == StatusDisabled)) && (in.Source == "" || c.source() == in.Source) &&
-			(word == "" || strings.Contains(strings.ToLower(c.ID), word) || strings.Contains(strings.ToLower(c.Name), word))
+			(word == "" || strings.Contains(strings.ToLower(c.ID), word) || strings.Contains(strings.ToLower(c.Name), word) ||
+				strings.Contains(strings.ToLower(c.Owner), word))
 	}
 	page, err := list.Make(a.Cursors, "clients", in.Cursor, in.Limit, a.show, func(c Client) string { return c.ID },
 		func(before string, limit int) ([]Client, error) { return a.List(ctx, before, limit, keep), nil })

@@ -120,6 +120,8 @@ type Client struct {
 	Dynamic bool `json:"dynamic,omitempty"`
 	// What a dynamic client says about itself besides; nothing here uses it.
 	About json.RawMessage `json:"about,omitempty"`
+	Details
+	Limits
 
 	CreatedAt time.Time `json:"-"`
 
@@ -156,7 +158,7 @@ func (c Client) May(grant string) bool { return slices.Contains(c.Grants, grant)
 
 // Facts returns what the checks of an authorization request need.
 func (c Client) Facts() oauth.Client {
-	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes, NoPKCE: c.NoPKCE, Others: c.others}
+	return oauth.Client{ID: c.ID, RedirectURIs: c.RedirectURIs, Scopes: c.Scopes, NoPKCE: c.NoPKCE, Default: c.DefaultResource, Others: c.others}
 }
 
 // Others are the APIs of others that c may have tokens for.

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,40 +16,52 @@ const settingName = "name"
 
 // Edit is what an administrator says about a client; what is nil is not said.
 type Edit struct {
-	ID                     *string         `json:"id,omitempty" maxLength:"512" doc:"Of a new client only: letters, digits, dots, dashes and underscores, or the address of its metadata document; default: one of our choice"`
-	Name                   *string         `json:"name,omitempty" minLength:"1" maxLength:"120"`
-	Homepage               *string         `json:"homepage,omitempty" maxLength:"2048"`
-	Status                 *Status         `json:"status,omitempty" enum:"active,disabled" doc:"A disabled client is unknown to everybody, and its tokens end"`
-	Verified               *bool           `json:"verified,omitempty" doc:"Somebody here vouches for who the client is"`
-	FirstParty             *bool           `json:"firstParty,omitempty"`
-	ApplicationType        *string         `json:"applicationType,omitempty" enum:"web,native"`
-	Development            *bool           `json:"development,omitempty" doc:"A web application may be answered on the developer's machine"`
-	AuthMethod             *AuthMethod     `json:"authMethod,omitempty" enum:"none,client_secret_basic,client_secret_post,private_key_jwt"`
-	RedirectURIs           *[]string       `json:"redirectUris,omitempty" maxItems:"50"`
-	PostLogoutRedirectURIs *[]string       `json:"postLogoutRedirectUris,omitempty" maxItems:"50"`
-	BackchannelLogoutURI   *string         `json:"backchannelLogoutUri,omitempty" maxLength:"2048"`
-	CORSOrigins            *[]string       `json:"corsOrigins,omitempty" maxItems:"50"`
-	JWKS                   json.RawMessage `json:"jwks,omitempty" doc:"The public keys of a client that signs what it sends"`
-	JWKSURI                *string         `json:"jwksUri,omitempty" maxLength:"2048"`
-	Grants                 *[]string       `json:"grants,omitempty" maxItems:"10"`
-	Scopes                 *[]string       `json:"scopes,omitempty" maxItems:"50"`
-	Resources              *[]string       `json:"resources,omitempty" maxItems:"20" doc:"The APIs of others that it may have tokens for, by address"`
-	ExchangeScopes         *[]string       `json:"exchangeScopes,omitempty" maxItems:"50" doc:"What it may hand on by a token exchange"`
-	PKCE                   *string         `json:"pkce,omitempty" enum:"required,optional"`
-	Consent                *string         `json:"consent,omitempty" enum:"ask,skip"`
-	TokenFormat            *string         `json:"tokenFormat,omitempty" enum:"jwt,opaque"`
-	RefreshLife            *RefreshLife    `json:"refreshLife,omitempty" enum:"session,standalone"`
-	RequirePAR             *bool           `json:"requirePar,omitempty"`
-	RequireSignedRequest   *bool           `json:"requireSignedRequest,omitempty"`
-	DPoP                   *string         `json:"dpop,omitempty" enum:"optional,required"`
-	DPoPNonce              *string         `json:"dpopNonce,omitempty" enum:"on,off"`
-	DefaultMaxAge          *int64          `json:"defaultMaxAge,omitempty" minimum:"-1" doc:"How old a sign-in may be when the request does not say, in seconds; -1: any age"`
-	AssertionAudience      *string         `json:"assertionAudience,omitempty" enum:"issuer,issuer+token"`
-	IDTokenClaims          *string         `json:"idTokenClaims,omitempty" enum:"minimal,scopes"`
-	IDTokenAlg             *string         `json:"idTokenAlg,omitempty" enum:"ES256,RS256,EdDSA"`
-	UserinfoAlg            *string         `json:"userinfoAlg,omitempty" enum:"none,ES256,RS256,EdDSA" doc:"none: userinfo is JSON that is not signed"`
-	IntrospectionAlg       *string         `json:"introspectionAlg,omitempty" enum:"ES256,RS256,EdDSA" doc:"Of the answers of introspection that the client wants signed"`
-	Profile                *string         `json:"profile,omitempty" enum:"default,fapi2"`
+	ID                     *string            `json:"id,omitempty" maxLength:"512" doc:"Of a new client only: letters, digits, dots, dashes and underscores, or the address of its metadata document; default: one of our choice"`
+	Name                   *string            `json:"name,omitempty" minLength:"1" maxLength:"120"`
+	Homepage               *string            `json:"homepage,omitempty" maxLength:"2048"`
+	Status                 *Status            `json:"status,omitempty" enum:"active,disabled" doc:"A disabled client is unknown to everybody, and its tokens end"`
+	Verified               *bool              `json:"verified,omitempty" doc:"Somebody here vouches for who the client is"`
+	FirstParty             *bool              `json:"firstParty,omitempty"`
+	ApplicationType        *string            `json:"applicationType,omitempty" enum:"web,native"`
+	Development            *bool              `json:"development,omitempty" doc:"A web application may be answered on the developer's machine"`
+	AuthMethod             *AuthMethod        `json:"authMethod,omitempty" enum:"none,client_secret_basic,client_secret_post,private_key_jwt"`
+	RedirectURIs           *[]string          `json:"redirectUris,omitempty" maxItems:"50"`
+	PostLogoutRedirectURIs *[]string          `json:"postLogoutRedirectUris,omitempty" maxItems:"50"`
+	BackchannelLogoutURI   *string            `json:"backchannelLogoutUri,omitempty" maxLength:"2048"`
+	CORSOrigins            *[]string          `json:"corsOrigins,omitempty" maxItems:"50"`
+	JWKS                   json.RawMessage    `json:"jwks,omitempty" doc:"The public keys of a client that signs what it sends"`
+	JWKSURI                *string            `json:"jwksUri,omitempty" maxLength:"2048"`
+	Grants                 *[]string          `json:"grants,omitempty" maxItems:"10"`
+	Scopes                 *[]string          `json:"scopes,omitempty" maxItems:"50"`
+	Resources              *[]string          `json:"resources,omitempty" maxItems:"20" doc:"The APIs of others that it may have tokens for, by address"`
+	ExchangeScopes         *[]string          `json:"exchangeScopes,omitempty" maxItems:"50" doc:"What it may hand on by a token exchange"`
+	PKCE                   *string            `json:"pkce,omitempty" enum:"required,optional"`
+	Consent                *string            `json:"consent,omitempty" enum:"ask,skip"`
+	TokenFormat            *string            `json:"tokenFormat,omitempty" enum:"jwt,opaque"`
+	RefreshLife            *RefreshLife       `json:"refreshLife,omitempty" enum:"session,standalone"`
+	RequirePAR             *bool              `json:"requirePar,omitempty"`
+	RequireSignedRequest   *bool              `json:"requireSignedRequest,omitempty"`
+	DPoP                   *string            `json:"dpop,omitempty" enum:"optional,required"`
+	DPoPNonce              *string            `json:"dpopNonce,omitempty" enum:"on,off"`
+	DefaultMaxAge          *int64             `json:"defaultMaxAge,omitempty" minimum:"-1" doc:"How old a sign-in may be when the request does not say, in seconds; -1: any age"`
+	AssertionAudience      *string            `json:"assertionAudience,omitempty" enum:"issuer,issuer+token"`
+	IDTokenClaims          *string            `json:"idTokenClaims,omitempty" enum:"minimal,scopes"`
+	IDTokenAlg             *string            `json:"idTokenAlg,omitempty" enum:"ES256,RS256,EdDSA"`
+	UserinfoAlg            *string            `json:"userinfoAlg,omitempty" enum:"none,ES256,RS256,EdDSA" doc:"none: userinfo is JSON that is not signed"`
+	IntrospectionAlg       *string            `json:"introspectionAlg,omitempty" enum:"ES256,RS256,EdDSA" doc:"Of the answers of introspection that the client wants signed"`
+	Logo                   *string            `json:"logo,omitempty" maxLength:"2048" doc:"Address of its picture, shown once somebody vouches for the client"`
+	Policy                 *string            `json:"policy,omitempty" maxLength:"2048" doc:"Address of its privacy policy"`
+	Terms                  *string            `json:"terms,omitempty" maxLength:"2048" doc:"Address of its terms"`
+	Contacts               *[]string          `json:"contacts,omitempty" maxItems:"10" doc:"How people reach those who make it"`
+	Owner                  *string            `json:"owner,omitempty" maxLength:"120" doc:"Who answers for it here; only administrators see it"`
+	AllowedRoles           *[]string          `json:"allowedRoles,omitempty" maxItems:"20" doc:"Only people with one of these roles may use it; none: everybody"`
+	DefaultResource        *string            `json:"defaultResource,omitempty" maxLength:"512" doc:"The audience of its tokens where a request names neither a resource nor a scope of one"`
+	MinimumACR             *string            `json:"minimumAcr,omitempty" enum:"any,single,mfa,phr" doc:"How sure its sign-ins are at least"`
+	ExtraClaims            *map[string]string `json:"extraClaims,omitempty" doc:"Claims of its ID tokens and of userinfo, each with the claim that it is a copy of"`
+	AccessTokenLife        *int64             `json:"accessTokenLife,omitempty" minimum:"0" maximum:"3600" doc:"In seconds; 0: as usual"`
+	IDTokenLife            *int64             `json:"idTokenLife,omitempty" minimum:"0" maximum:"3600" doc:"In seconds; 0: as usual"`
+	RefreshTokenLife       *int64             `json:"refreshTokenLife,omitempty" minimum:"0" maximum:"5184000" doc:"In seconds, of refresh tokens issued from now on; 0: as usual"`
+	Profile                *string            `json:"profile,omitempty" enum:"default,fapi2"`
 }
 
 // Status says whether a client may be used.
@@ -117,6 +130,21 @@ func (e Edit) apply(c *Client) ([]string, error) {
 		set(&done, "userinfo_alg", &c.UserinfoAlg, &alg)
 	}
 	set(&done, "introspection_alg", &c.IntrospectionAlg, e.IntrospectionAlg)
+	set(&done, "logo_uri", &c.Logo, e.Logo)
+	set(&done, "policy_uri", &c.Policy, e.Policy)
+	set(&done, "tos_uri", &c.Terms, e.Terms)
+	set(&done, "contacts", &c.Contacts, e.Contacts)
+	set(&done, "owner", &c.Owner, e.Owner)
+	set(&done, "allowed_roles", &c.AllowedRoles, e.AllowedRoles)
+	set(&done, "default_resource", &c.DefaultResource, e.DefaultResource)
+	if e.MinimumACR != nil {
+		acr := strings.Replace(*e.MinimumACR, acrAny, "", 1)
+		set(&done, "minimum_acr", &c.MinimumACR, &acr)
+	}
+	set(&done, "extra_claims", &c.ExtraClaims, e.ExtraClaims)
+	set(&done, "access_seconds", &c.AccessSeconds, e.AccessTokenLife)
+	set(&done, "id_seconds", &c.IDSeconds, e.IDTokenLife)
+	set(&done, "refresh_seconds", &c.RefreshSeconds, e.RefreshTokenLife)
 	choose(&done, "strict", &c.Strict, e.Profile, "fapi2", "default")
 	return done.named, done.err
 }
@@ -132,8 +160,11 @@ func (e Edit) chosen() []string {
 	return out
 }
 
-// algNone is the word for userinfo that is not signed.
-const algNone = "none"
+// Words for nothing in particular.
+const (
+	algNone = "none" // userinfo that is not signed
+	acrAny  = "any"
+)
 
 // set gives a setting a value, if there is one.
 func set[T any](done *edits, name string, to, value *T) {
@@ -157,43 +188,55 @@ func choose[T ~string](done *edits, name string, to *bool, word *T, on, off T) {
 
 // Shown is a client as administrators see it.
 type Shown struct {
-	ID                     string          `json:"id"`
-	Name                   string          `json:"name"`
-	Homepage               *string         `json:"homepage"`
-	Status                 Status          `json:"status" enum:"active,disabled"`
-	Source                 string          `json:"source" enum:"built_in,administrator,registered" doc:"Who made it: the product, an administrator, or the client itself"`
-	Verified               bool            `json:"verified"`
-	FirstParty             bool            `json:"firstParty"`
-	ApplicationType        string          `json:"applicationType" enum:"web,native"`
-	Development            bool            `json:"development"`
-	AuthMethod             AuthMethod      `json:"authMethod" enum:"none,client_secret_basic,client_secret_post,private_key_jwt"`
-	LiveSecrets            int             `json:"liveSecrets" doc:"2 while an old secret works beside its successor"`
-	RedirectURIs           []string        `json:"redirectUris"`
-	PostLogoutRedirectURIs []string        `json:"postLogoutRedirectUris"`
-	BackchannelLogoutURI   *string         `json:"backchannelLogoutUri"`
-	CORSOrigins            []string        `json:"corsOrigins"`
-	JWKS                   json.RawMessage `json:"jwks,omitempty"`
-	JWKSURI                *string         `json:"jwksUri"`
-	Grants                 []string        `json:"grants"`
-	Scopes                 []string        `json:"scopes"`
-	Resources              []string        `json:"resources"`
-	ExchangeScopes         []string        `json:"exchangeScopes"`
-	PKCE                   string          `json:"pkce" enum:"required,optional"`
-	Consent                string          `json:"consent" enum:"ask,skip"`
-	TokenFormat            string          `json:"tokenFormat" enum:"jwt,opaque"`
-	RefreshLife            RefreshLife     `json:"refreshLife" enum:"session,standalone"`
-	RequirePAR             bool            `json:"requirePar"`
-	RequireSignedRequest   bool            `json:"requireSignedRequest"`
-	DPoP                   string          `json:"dpop" enum:"optional,required"`
-	DPoPNonce              string          `json:"dpopNonce" enum:"on,off"`
-	DefaultMaxAge          *int64          `json:"defaultMaxAge"`
-	AssertionAudience      string          `json:"assertionAudience" enum:"issuer,issuer+token"`
-	IDTokenClaims          string          `json:"idTokenClaims" enum:"minimal,scopes"`
-	IDTokenAlg             string          `json:"idTokenAlg" enum:"ES256,RS256,EdDSA"`
-	UserinfoAlg            string          `json:"userinfoAlg" enum:"none,ES256,RS256,EdDSA"`
-	IntrospectionAlg       string          `json:"introspectionAlg" enum:"ES256,RS256,EdDSA"`
-	Profile                string          `json:"profile" enum:"default,fapi2"`
-	CreatedAt              time.Time       `json:"createdAt"`
+	ID                     string            `json:"id"`
+	Name                   string            `json:"name"`
+	Homepage               *string           `json:"homepage"`
+	Status                 Status            `json:"status" enum:"active,disabled"`
+	Source                 string            `json:"source" enum:"built_in,administrator,registered" doc:"Who made it: the product, an administrator, or the client itself"`
+	Verified               bool              `json:"verified"`
+	FirstParty             bool              `json:"firstParty"`
+	ApplicationType        string            `json:"applicationType" enum:"web,native"`
+	Development            bool              `json:"development"`
+	AuthMethod             AuthMethod        `json:"authMethod" enum:"none,client_secret_basic,client_secret_post,private_key_jwt"`
+	LiveSecrets            int               `json:"liveSecrets" doc:"2 while an old secret works beside its successor"`
+	RedirectURIs           []string          `json:"redirectUris"`
+	PostLogoutRedirectURIs []string          `json:"postLogoutRedirectUris"`
+	BackchannelLogoutURI   *string           `json:"backchannelLogoutUri"`
+	CORSOrigins            []string          `json:"corsOrigins"`
+	JWKS                   json.RawMessage   `json:"jwks,omitempty"`
+	JWKSURI                *string           `json:"jwksUri"`
+	Grants                 []string          `json:"grants"`
+	Scopes                 []string          `json:"scopes"`
+	Resources              []string          `json:"resources"`
+	ExchangeScopes         []string          `json:"exchangeScopes"`
+	PKCE                   string            `json:"pkce" enum:"required,optional"`
+	Consent                string            `json:"consent" enum:"ask,skip"`
+	TokenFormat            string            `json:"tokenFormat" enum:"jwt,opaque"`
+	RefreshLife            RefreshLife       `json:"refreshLife" enum:"session,standalone"`
+	RequirePAR             bool              `json:"requirePar"`
+	RequireSignedRequest   bool              `json:"requireSignedRequest"`
+	DPoP                   string            `json:"dpop" enum:"optional,required"`
+	DPoPNonce              string            `json:"dpopNonce" enum:"on,off"`
+	DefaultMaxAge          *int64            `json:"defaultMaxAge"`
+	AssertionAudience      string            `json:"assertionAudience" enum:"issuer,issuer+token"`
+	IDTokenClaims          string            `json:"idTokenClaims" enum:"minimal,scopes"`
+	IDTokenAlg             string            `json:"idTokenAlg" enum:"ES256,RS256,EdDSA"`
+	UserinfoAlg            string            `json:"userinfoAlg" enum:"none,ES256,RS256,EdDSA"`
+	IntrospectionAlg       string            `json:"introspectionAlg" enum:"ES256,RS256,EdDSA"`
+	Logo                   *string           `json:"logo"`
+	Policy                 *string           `json:"policy"`
+	Terms                  *string           `json:"terms"`
+	Contacts               []string          `json:"contacts"`
+	Owner                  *string           `json:"owner"`
+	AllowedRoles           []string          `json:"allowedRoles"`
+	DefaultResource        *string           `json:"defaultResource"`
+	MinimumACR             string            `json:"minimumAcr" enum:"any,single,mfa,phr"`
+	ExtraClaims            map[string]string `json:"extraClaims"`
+	AccessTokenLife        int64             `json:"accessTokenLife"`
+	IDTokenLife            int64             `json:"idTokenLife"`
+	RefreshTokenLife       int64             `json:"refreshTokenLife"`
+	Profile                string            `json:"profile" enum:"default,fapi2"`
+	CreatedAt              time.Time         `json:"createdAt"`
 }
 
 // Show returns c as administrators see it; nothing in it is secret.
@@ -210,8 +253,12 @@ func Show(c Client, now time.Time) Shown {
 		DPoPNonce: either(c.NoNonce, "off", "on"), DefaultMaxAge: c.DefaultMaxAge, AssertionAudience: either(c.TokenAudience, "issuer+token", "issuer"),
 		IDTokenClaims: either(c.IDTokenScopes, "scopes", "minimal"), Profile: either(c.Strict, "fapi2", "default"),
 		IDTokenAlg: cmp.Or(c.IDTokenAlg, oauth.AlgES256), UserinfoAlg: cmp.Or(c.UserinfoAlg, algNone), IntrospectionAlg: cmp.Or(c.IntrospectionAlg, oauth.AlgES256),
+		Logo: orNull(c.Logo), Policy: orNull(c.Policy), Terms: orNull(c.Terms), Contacts: words(c.Contacts), Owner: orNull(c.Owner),
+		AllowedRoles: words(c.AllowedRoles), DefaultResource: orNull(c.DefaultResource), MinimumACR: cmp.Or(c.MinimumACR, acrAny),
+		ExtraClaims: map[string]string{}, AccessTokenLife: c.AccessSeconds, IDTokenLife: c.IDSeconds, RefreshTokenLife: c.RefreshSeconds,
 		CreatedAt: c.CreatedAt.UTC().Truncate(time.Second),
 	}
+	maps.Copy(s.ExtraClaims, c.ExtraClaims)
 	return s
 }
 

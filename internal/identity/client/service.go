@@ -267,8 +267,13 @@ func (c Client) check() error {
 		return ErrInvalid.Saying("A post-logout redirect URI is not allowed for this kind of client.").At("post_logout_redirect_uris")
 	case !all(c.CORSOrigins, func(o string) bool { return o != "" && oauth.OriginOf(o) == o }):
 		return ErrInvalid.Saying("A CORS origin must be a scheme and a host.").At("cors_origins")
+	case c.Homepage != "" && !IsHTTPS(c.Homepage) && !c.Development:
+		return ErrInvalid.Saying("The homepage must be an https address.").At("homepage")
 	}
-	return nil
+	if err := c.Details.check(); err != nil {
+		return err
+	}
+	return c.Limits.check()
 }
 
 // mayReturnTo reports whether c may be answered at uri.

@@ -151,6 +151,11 @@ func scan(from interface{ Scan(...any) error }) (Client, error) {
 	if err := errors.Join(json.Unmarshal([]byte(secrets), &c.secrets), json.Unmarshal([]byte(edited), &c.edited)); err != nil {
 		return c, fmt.Errorf("read secrets of client %s: %w", id, err)
 	}
+	if c.Contacts == nil && c.Terms == "" && c.Policy == "" && len(c.About) > 0 { // where they once were
+		if err := json.Unmarshal(c.About, &c.Details); err != nil {
+			return c, fmt.Errorf("read client %s: %w", id, err)
+		}
+	}
 	c.ID, c.Name, c.CreatedAt, c.usedAt = id, name, created.Time, used.Time
 	return c, nil
 }

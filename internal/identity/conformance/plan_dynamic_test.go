@@ -89,13 +89,26 @@ func (c *rp) signed(key *oauthtest.Key, pairs ...string) tokens {
 	}, pairs...)...))
 }
 
-// kept asserts that the registration keeps a member.
-func kept(name, value string) func(w *world) {
+// asked returns the page on which ada, who is signed in, is asked about c.
+func (w *world) asked(c *rp) page {
+	w.t.Helper()
+	p := w.browser.open(c.url("prompt", "consent"))
+	if strings.Contains(p.body, `name="password"`) {
+		p = w.browser.login(p)
+	}
+	return p.has(w.t, 200, `value="allow"`)
+}
+
+// linked asserts that the registration keeps an address and that people are
+// asked with a link to it, and how to reach the client's makers.
+func linked(name, value string) func(w *world) {
 	return func(w *world) {
-		c, r := w.dynamic(nil, map[string]any{name: value})
+		c, r := w.dynamic(nil, map[string]any{name: value, "contacts": []string{"<b>ada@rp.test"}})
 		if r.text(name) != value {
 			w.t.Errorf("%s is %v", name, r.meta[name])
 		}
+		w.asked(c).has(w.t, 200, `<a href="`+value+`" rel="noreferrer">`, "<bdi>&lt;b&gt;ada@rp.test</bdi>")
+		w.want("a script", w.register(map[string]any{"redirect_uris": []string{callback}, name: "javascript:alert(1)"}).tokens, 400, "invalid_client_metadata")
 		c.signIn()
 	}
 }
@@ -176,9 +189,26 @@ func dynamicPlan() []module {
 		{name: "RedirectUriRegFrag", test: func(w *world) {
 			w.want("a fragment", w.register(map[string]any{"redirect_uris": []string{callback + "#frag"}}).tokens, 400, "invalid_redirect_uri")
 		}},
-		{name: "RegistrationLogoUri", why: "logos of clients that nobody has vouched for are not shown; the member is ignored, as it may be"},
-		{name: "RegistrationPolicyUri", test: kept("policy_uri", "https://rp.test/policy")},
-		{name: "RegistrationTosUri", test: kept("tos_uri", "https://rp.test/terms")},
+		{name: "RegistrationLogoUri", why: "shown once an administrator has vouched for the client", test: func(w *world) {
+			const picture = `/logo" alt="">`
+			c, r := w.dynamic(nil, map[string]any{"logo_uri": "https://rp.test/logo.png"})
+			p := w.asked(c)
+			if r.text("logo_uri") != "https://rp.test/logo.png" || strings.Contains(p.body, picture) {
+				w.t.Errorf("registered %v; before it is verified the page is %s", r.meta, p.body)
+			}
+			if got := w.browser.open(p.url.String() + "/logo"); got.status != 404 {
+				w.t.Errorf("its picture before: %d", got.status)
+			}
+			admin, err := w.core.ClientAdmin(w.t.Context())
+			if err == nil {
+				_, err = admin.Verify(w.t.Context(), c.id, true, because)
+			}
+			if p := w.asked(c); err != nil || !strings.Contains(p.body, picture) {
+				w.t.Errorf("once it is verified the page is %s (%v)", p.body, err)
+			}
+		}},
+		{name: "RegistrationPolicyUri", test: linked("policy_uri", "https://rp.test/policy")},
+		{name: "RegistrationTosUri", test: linked("tos_uri", "https://rp.test/terms")},
 		{name: "RegistrationJwksUri", test: func(w *world) {
 			r := w.register(map[string]any{"redirect_uris": []string{callback}, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://rp.test/keys"})
 			if r.Status != 201 || r.text("jwks_uri") != "https://rp.test/keys" {

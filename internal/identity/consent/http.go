@@ -17,10 +17,12 @@ type API struct {
 	Authorize *authorize.Service
 	Grants    *grant.Service
 	Screens   *pages.Screens
+	Logos     *Logos
 }
 
 // Mount registers the route.
 func (a API) Mount(m *web.Mux) {
+	m.Handle("GET /interaction/{uid}/logo", a.logo, web.Doc("Show the picture of the client of a sign-in under way"), web.Gives(http.StatusOK, "image/png", nil))
 	m.Handle("POST /interaction/{uid}/consent", a.Authorize.Step(a.decide), a.Screens.Form()...)
 }
 

@@ -94,7 +94,7 @@ func (a *API) start(w http.ResponseWriter, r *http.Request) error {
 	if !c.May(client.GrantDevice) {
 		return oauth.ErrUnauthorized
 	}
-	scopes, resources, err := oauth.Resolve(strings.Fields(v.Get("scope")), v["resource"], c.Scopes, a.Server.With(c.Others()))
+	scopes, resources, err := oauth.Resolve(strings.Fields(v.Get("scope")), v["resource"], c.Facts(), a.Server)
 	if e, ok := errors.AsType[*oauth.Error](err); ok {
 		return e.Fault()
 	}

@@ -94,7 +94,7 @@ func start(t *testing.T, s *grant.Service, c *clock, bound bool) (string, grant.
 		ID: id.New("gnt", now), ClientID: "desktop", UserID: "usr_1", SessionID: "ses_1", Bound: bound, Scopes: []string{"openid", "offline_access"},
 		AuthTime: now, ACR: "single", AMR: []string{"pwd"},
 	}
-	token, err := s.IssueRefresh(t.Context(), a)
+	token, err := s.IssueRefresh(t.Context(), a, grant.RefreshLife)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestOneOfManyRedemptionsWins(t *testing.T) {
 		for range 100 {
 			wg.Go(func() {
 				err := s.RedeemCode(t.Context(), r, func(ctx context.Context, a grant.Authorization) error {
-					token, err := s.IssueRefresh(ctx, a)
+					token, err := s.IssueRefresh(ctx, a, grant.RefreshLife)
 					refresh.Store(token)
 					access.Store(accessOf(c, a))
 					return err

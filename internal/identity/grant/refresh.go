@@ -67,8 +67,8 @@ func (s *Service) tag(b []byte) []byte {
 }
 
 // IssueRefresh starts a family of refresh tokens for a and returns the first.
-// When a is Bound the family ends with its session.
-func (s *Service) IssueRefresh(ctx context.Context, a Authorization) (string, error) {
+// They end after life, and when a is Bound with its session.
+func (s *Service) IssueRefresh(ctx context.Context, a Authorization, life time.Duration) (string, error) {
 	var family [familySize]byte
 	_, _ = rand.Read(family[:]) // never fails (crypto/rand)
 	t, err := s.newRefresh(hex.EncodeToString(family[:]), 1)
@@ -76,7 +76,7 @@ func (s *Service) IssueRefresh(ctx context.Context, a Authorization) (string, er
 		return "", err
 	}
 	now := s.now()
-	if err := s.store.addFamily(ctx, t, a, now, now.Add(RefreshLife)); err != nil {
+	if err := s.store.addFamily(ctx, t, a, now, now.Add(life)); err != nil {
 		return "", err
 	}
 	return t.value, nil

@@ -233,7 +233,7 @@ func TestFamilyEndsAbsolutely(t *testing.T) {
 func FuzzRefreshToken(f *testing.F) {
 	c := newClock()
 	s := newService(f, dbtest.Open(f, dbtest.SQLite(f)), c)
-	token, err := s.IssueRefresh(f.Context(), grant.Authorization{ID: "gnt_1", ClientID: "desktop", AuthTime: c.now()})
+	token, err := s.IssueRefresh(f.Context(), grant.Authorization{ID: "gnt_1", ClientID: "desktop", AuthTime: c.now()}, grant.RefreshLife)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -74,6 +74,9 @@ type Client struct {
 	// clients that an administrator has made so.
 	NoPKCE bool
 	Others []Resource // that it may have tokens for
+	// Default is the resource of a request that names neither one nor a scope of
+	// one; "" is none.
+	Default string
 }
 
 // Server is what the checks need to know of us.
@@ -174,7 +177,7 @@ func ParseAuthorize(v url.Values, c Client, s Server) (AuthorizationRequest, err
 	}
 	r.Claims, r.Subject, r.EssentialACRs = asked.IDToken, asked.Subject, asked.ACRs
 	scopes := append(strings.Fields(v.Get("scope")), asked.Scopes...)
-	if r.Scopes, r.Resources, err = Resolve(scopes, v["resource"], c.Scopes, s.With(c.Others)); err != nil {
+	if r.Scopes, r.Resources, err = Resolve(scopes, v["resource"], c, s); err != nil {
 		return r, err
 	}
 	err = r.parseOpenID(v)

@@ -278,7 +278,7 @@ func TestVerifier(t *testing.T) {
 // A token has one audience and never more scopes than were granted.
 func TestAudienceAndScopes(t *testing.T) {
 	t.Parallel()
-	granted, resources, err := oauth.Resolve([]string{"openid", "profile"}, nil, desktop.Scopes, server)
+	granted, resources, err := oauth.Resolve([]string{"openid", "profile"}, nil, desktop, server)
 	if err != nil || len(resources) != 0 {
 		t.Fatalf("resources %v, %v; want none", resources, err)
 	}
@@ -287,6 +287,14 @@ func TestAudienceAndScopes(t *testing.T) {
 	}
 	if _, err := oauth.Audience(server.Resource, resources, server); !errors.Is(err, oauth.ErrInvalidTarget) {
 		t.Errorf("a resource that was not authorized: %v", err)
+	}
+	given := desktop
+	for scope, want := range map[string]string{"openid": "https://notes.test", "openid llm.inference": server.Resource} {
+		given.Default, given.Others = "https://NOTES.test/", []oauth.Resource{{ID: "https://notes.test", Scopes: []string{"notes"}, Default: []string{"notes"}}}
+		_, resources, err := oauth.Resolve(strings.Fields(scope), nil, given, server)
+		if err != nil || len(resources) != 1 || resources[0] != want {
+			t.Errorf("%s of a client with a default resource: %v, %v; want %s", scope, resources, err, want)
+		}
 	}
 	granted = append(granted, "llm.inference")
 	if got := oauth.TokenScopes(granted, server.Issuer, server); len(got) != 2 {

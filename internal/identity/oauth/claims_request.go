@@ -83,6 +83,9 @@ func ParseClaims(text string) (ClaimsRequest, error) {
 // acrRanks orders how surely somebody signed in.
 var acrRanks = map[string]int{"single": 1, "mfa": 2, "phr": 3}
 
+// IsACR reports whether acr is a class of ours.
+func IsACR(acr string) bool { return acrRanks[acr] > 0 }
+
 // MeetsACR reports whether a sign-in of class have satisfies a request for one
 // of want; an empty want is satisfied by any. A class that we do not know is
 // never met.

@@ -89,7 +89,7 @@ func FuzzResolve(f *testing.F) {
 	notes := oauth.Resource{ID: "https://notes.test", Scopes: []string{"notes.read"}, Default: []string{"notes.read"}}
 	f.Fuzz(func(t *testing.T, scope, resource string) {
 		s := server.With([]oauth.Resource{notes})
-		granted, resources, err := oauth.Resolve(strings.Fields(scope), []string{resource}, desktop.Scopes, s)
+		granted, resources, err := oauth.Resolve(strings.Fields(scope), []string{resource}, desktop, s)
 		if err != nil {
 			return
 		}

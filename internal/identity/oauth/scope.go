@@ -37,8 +37,16 @@ func UserScopes() []string {
 // exist and that the client may have, each once, and the resources. Unknown
 // scopes are dropped, as the answer names what was granted, and so are those of
 // resources other than the ones that are named. A request that names no resource
-// is for those of its scopes. A named resource without a scope gets its default.
-func Resolve(scopes, resources, allowed []string, s Server) (granted, audiences []string, err error) {
+// is for those of its scopes. A named resource without a scope gets its default. A
+// request that names neither is for the client's default resource.
+func Resolve(scopes, resources []string, c Client, s Server) (granted, audiences []string, err error) {
+	s, allowed := s.With(c.Others), c.Scopes
+	if c.Default != "" && len(resources) == 0 && !slices.ContainsFunc(scopes, func(scope string) bool {
+		home, _ := s.home(scope)
+		return home != ""
+	}) {
+		resources = []string{c.Default}
+	}
 	if audiences, err = s.named(resources); err != nil {
 		return nil, nil, err
 	}

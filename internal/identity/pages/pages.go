@@ -51,6 +51,12 @@ type Interaction struct {
 	Verified    bool // an administrator vouches for who it is
 	RedirectURI string
 	Popup       bool // opened by window.open
+	// Addresses of the client's own pages, and how to reach who makes it; empty if
+	// it does not say.
+	Homepage, Policy, Terms string
+	Contacts                []string
+	// Logo says that the client has a picture to show.
+	Logo bool
 	// Texts say what the scopes of others allow, by scope.
 	Texts map[string]string
 	// Limit is what the client may spend of the user's credits in a month; 0: all.
@@ -203,17 +209,27 @@ type consent struct {
 	Device                                                              *Device
 	Host                                                                string
 	LoopbackOnly                                                        bool
+	Logo, Homepage, Policy, Terms                                       string
+	Contacts                                                            []string
 	Spends                                                              bool
 	Limit                                                               string
 }
 
 func (s *Screens) consent(i Interaction, a Account, title string) consent {
 	client := shown(i.Client)
-	return consent{
+	d := consent{
 		Page: ui.Page{Title: s.t.Text(title, client)}, Client: client, Letter: first(client), FirstParty: i.FirstParty, Verified: i.Verified,
 		Action: i.path("/consent"), Switch: i.path("?switch=1"), UserID: a.ID, User: shown(a.Name), Email: a.Email,
 		Initial: first(a.Name), Where: s.where(i), Device: i.Device, Host: i.Host, LoopbackOnly: i.LoopbackOnly,
+		Homepage: i.Homepage, Policy: i.Policy, Terms: i.Terms,
 	}
+	if i.Logo {
+		d.Logo = i.path("/logo")
+	}
+	for _, c := range i.Contacts {
+		d.Contacts = append(d.Contacts, shown(c))
+	}
+	return d
 }
 
 // Consent asks a whether the client may have scopes; those in added are marked

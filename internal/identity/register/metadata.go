@@ -3,7 +3,6 @@ package register
 import (
 	"cmp"
 	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -60,16 +59,18 @@ type Metadata struct {
 	// algorithm already.
 	AuthAlg string `json:"token_endpoint_auth_signing_alg,omitempty"`
 
+	LogoURI   string   `json:"logo_uri,omitempty"`
+	PolicyURI string   `json:"policy_uri,omitempty"`
+	TermsURI  string   `json:"tos_uri,omitempty"`
+	Contacts  []string `json:"contacts,omitempty"`
+
 	about
 }
 
 // about is what is only kept and told again.
 type about struct {
-	Contacts        []string `json:"contacts,omitempty"`
-	TermsURI        string   `json:"tos_uri,omitempty"`
-	PolicyURI       string   `json:"policy_uri,omitempty"`
-	SoftwareID      string   `json:"software_id,omitempty"`
-	SoftwareVersion string   `json:"software_version,omitempty"`
+	SoftwareID      string `json:"software_id,omitempty"`
+	SoftwareVersion string `json:"software_version,omitempty"`
 }
 
 // client returns the client that m describes.
@@ -109,6 +110,7 @@ func (m Metadata) client() (client.Client, error) {
 	if c.Scopes, err = m.scopes(); err != nil {
 		return c, err
 	}
+	c.Details = client.Details{Logo: m.LogoURI, Policy: m.PolicyURI, Terms: m.TermsURI, Contacts: m.Contacts}
 	if c.About, err = m.checkAbout(); err != nil {
 		return c, err
 	}
@@ -120,7 +122,7 @@ func (m Metadata) checkSupport(c client.Client) error {
 	switch {
 	case !slices.Contains(client.AuthMethods(), c.AuthMethod):
 		return errMetadata.Saying("token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt.")
-	case m.JWKSURI != "" && (!isHTTPS(m.JWKSURI) || len(m.JWKS) > 0):
+	case m.JWKSURI != "" && (!client.IsHTTPS(m.JWKSURI) || len(m.JWKS) > 0):
 		return errMetadata.Saying("jwks_uri must be an https address, and jwks must then be left out.")
 	case m.AuthAlg != "" && !slices.Contains(oauth.ClientAlgs(), m.AuthAlg):
 		return errMetadata.Saying("token_endpoint_auth_signing_alg must be one of: %s.", strings.Join(oauth.ClientAlgs(), ", "))
@@ -178,18 +180,13 @@ func (m Metadata) checkURIs(native bool) error {
 		}
 		return errRedirect.Saying("A redirect URI is not allowed for this kind of client: https, or for native clients loopback http or a reverse-domain scheme; no fragment, wildcard or dot segment.")
 	}
-	if m.BackchannelLogoutURI != "" && !isHTTPS(m.BackchannelLogoutURI) {
+	if m.BackchannelLogoutURI != "" && !client.IsHTTPS(m.BackchannelLogoutURI) {
 		return errMetadata.Saying("backchannel_logout_uri must be an https address.")
 	}
-	if m.URI != "" && !isHTTPS(m.URI) {
+	if m.URI != "" && !client.IsHTTPS(m.URI) {
 		return errMetadata.Saying("client_uri must be an https address.")
 	}
 	return nil
-}
-
-func isHTTPS(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil && len(address) <= maxText
 }
 
 // name is what people see: what the client says, or where it is.
@@ -230,14 +227,9 @@ func (m Metadata) scopes() ([]string, error) {
 }
 
 func (m Metadata) checkAbout() (json.RawMessage, error) {
-	for _, address := range []string{m.TermsURI, m.PolicyURI} {
-		if address != "" && !isHTTPS(address) {
-			return nil, errMetadata.Saying("tos_uri and policy_uri must be https addresses.")
-		}
-	}
 	text, err := json.Marshal(m.about)
 	if err == nil && len(text) > maxText {
-		err = errMetadata.Saying("contacts, tos_uri, policy_uri, software_id and software_version are longer than %d bytes together.", maxText)
+		err = errMetadata.Saying("software_id and software_version are longer than %d bytes together.", maxText)
 	}
 	return text, err
 }
@@ -250,6 +242,7 @@ func describe(c client.Client) (Metadata, error) {
 		Scope: &scope, ApplicationType: "web", PostLogout: c.PostLogoutRedirectURIs, DefaultMaxAge: c.DefaultMaxAge, SubjectType: "public", IDTokenAlg: cmp.Or(c.IDTokenAlg, oauth.AlgES256), RequirePAR: c.RequirePAR,
 		RequireDPoP: c.RequireDPoP, JWKS: c.JWKS, JWKSURI: c.JWKSURI,
 		BackchannelLogoutURI: c.BackchannelLogoutURI, SignedRequests: c.SignedRequests, UserinfoAlg: c.UserinfoAlg, IntrospectionAlg: c.IntrospectionAlg,
+		LogoURI: c.Logo, PolicyURI: c.Policy, TermsURI: c.Terms, Contacts: c.Contacts,
 	}
 	if c.Native {
 		m.ApplicationType = "native"

@@ -49,7 +49,7 @@ func (s *Service) first(r Request, out *Answer) func(context.Context, grant.Auth
 		if !offline {
 			return nil
 		}
-		out.RefreshToken, err = s.Grants.IssueRefresh(ctx, a)
+		out.RefreshToken, err = s.Grants.IssueRefresh(ctx, a, client.Life(r.Client.RefreshSeconds, grant.RefreshLife))
 		return err
 	}
 }

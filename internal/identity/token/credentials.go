@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 // subject is the client; there is no user, so no ID token and no refresh token.
 func (s *Service) credentials(_ context.Context, r Request) (Answer, error) {
 	server := s.Server.With(r.Client.Others())
-	resource := s.Server.Resource
+	resource := cmp.Or(r.Client.DefaultResource, s.Server.Resource)
 	if len(r.Resources) == 1 {
 		resource = r.Resources[0]
 	}

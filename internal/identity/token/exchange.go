@@ -83,7 +83,7 @@ func (s *Service) subject(ctx context.Context, r Request, value, kind string) (o
 		return c, nil
 	}
 	user, err := s.Users.Profile(ctx, c.Subject)
-	if err == nil && !user.Active {
+	if err == nil && (!user.Active || !r.Client.Admits(user.Roles)) {
 		err = bad
 	}
 	return c, err

@@ -22,6 +22,9 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 	if !user.Active {
 		return Answer{}, oauth.ErrInvalidGrant.Saying("The account is not active.")
 	}
+	if !r.Client.Admits(user.Roles) || r.Client.MinimumACR != "" && !oauth.MeetsACR(a.ACR, []string{r.Client.MinimumACR}) {
+		return Answer{}, oauth.ErrInvalidGrant.Saying("The user may not use this client any more, or must sign in again.")
+	}
 	if len(user.Roles) == 0 { // the role may have been taken away since
 		scopes = slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == oauth.ScopeAdmin })
 	}
@@ -43,7 +46,7 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 		return out, err
 	}
 	out.IDToken, err = s.Keys.SignWith(r.Client.IDTokenAlg, oauth.TypeID, oauth.IDToken{
-		Issuer: s.Server.Issuer, Subject: a.UserID, Audience: a.ClientID, Expiry: now.Add(IDLife).Unix(), IssuedAt: now.Unix(),
+		Issuer: s.Server.Issuer, Subject: a.UserID, Audience: a.ClientID, Expiry: now.Add(client.Life(r.Client.IDSeconds, IDLife)).Unix(), IssuedAt: now.Unix(),
 		AuthTime: a.AuthTime.Unix(), Nonce: a.Nonce, ACR: a.ACR, AMR: a.AMR, SessionID: a.SessionID, ATHash: oauth.ATHash(r.Client.IDTokenAlg, out.AccessToken),
 		Extra: extra(r.Client, a, user, scopes),
 	})
@@ -53,7 +56,7 @@ func (s *Service) issue(ctx context.Context, r Request, a grant.Authorization, s
 // extra returns the claims about the user that an ID token has itself: those
 // that were asked for by name, or all of its scopes for a client made so.
 func extra(c client.Client, a grant.Authorization, user oauth.Profile, scopes []string) map[string]any {
-	if len(a.Claims) == 0 && !c.IDTokenScopes {
+	if len(a.Claims) == 0 && !c.IDTokenScopes && len(c.ExtraClaims) == 0 {
 		return nil
 	}
 	all := oauth.UserClaims(user, scopes)
@@ -61,6 +64,7 @@ func extra(c client.Client, a grant.Authorization, user oauth.Profile, scopes []
 	if !c.IDTokenScopes {
 		maps.DeleteFunc(all, func(name string, _ any) bool { return !slices.Contains(a.Claims, name) })
 	}
+	c.AddClaims(all, user)
 	return all
 }
 
@@ -80,8 +84,9 @@ func (s *Service) sign(r Request, t oauth.AccessToken, now time.Time) (Answer, e
 	if target.Bound && r.JKT == "" {
 		return Answer{}, oauth.ErrProof.Saying("This resource takes only tokens that are bound to a key; send a DPoP proof.")
 	}
-	if t.Expiry == 0 {
-		t.Expiry = now.Add(AccessLife).Unix()
+	most := now.Add(client.Life(r.Client.AccessSeconds, AccessLife)).Unix()
+	if t.Expiry == 0 || t.Expiry > most {
+		t.Expiry = most
 	}
 	if target.Life > 0 {
 		t.Expiry = min(t.Expiry, now.Add(target.Life).Unix())

@@ -15,8 +15,8 @@ import (
 
 // Lives of what is issued.
 const (
-	AccessLife = time.Hour
-	IDLife     = time.Hour
+	AccessLife = client.MaxAccess
+	IDLife     = client.MaxID
 )
 
 // patience is how long a request waits for the database.

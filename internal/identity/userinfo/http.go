@@ -63,6 +63,7 @@ func (a API) userinfo(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, client.ErrUnknown) { // a token outlives nobody's client but for seconds
 		return err
 	}
+	c.AddClaims(claims, user)
 	if c.UserinfoAlg == "" {
 		return web.JSON(w, http.StatusOK, claims)
 	}

@@ -27,6 +27,7 @@ const (
 	EditProviders Permission = "providers.edit"
 	ViewPrices    Permission = "pricing.view"
 	EditPrices    Permission = "pricing.edit"
+	ApprovePrices Permission = "pricing.approve"
 
 	ViewPlans       Permission = "subscriptions.view"
 	CreatePlans     Permission = "subscriptions.create"
@@ -125,7 +126,7 @@ var table = []struct {
 		[]string{RoleAdmin},
 		[]Permission{
 			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
-			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, "pricing.approve", EditTiers, DecideApprovals, ManageClients,
+			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, ApprovePrices, EditTiers, DecideApprovals, ManageClients,
 		},
 	},
 	{[]string{RoleAdmin, RoleOps, RoleAnalyst}, []Permission{"analytics.view_revenue"}},

@@ -41,6 +41,7 @@ import (
 	"github.com/rephlo/rephlo/internal/llm/vendors/openai"
 	"github.com/rephlo/rephlo/internal/llm/vendors/test"
 	"github.com/rephlo/rephlo/internal/manual"
+	"github.com/rephlo/rephlo/internal/margin"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/passkey"
@@ -81,14 +82,19 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		return nil, err
 	}
 	tiers, plans := d.Tiers, d.Plans
+	margins := s.newMargins()
 	models := catalog.New(catalog.Needs{
-		DB: core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
+		Margins: margins,
+		DB:      core.DB, Bus: core.Bus, Box: core.Box, Log: core.Log, Now: core.Now,
 		Audit: core.Audit, Terms: core.terms, Tiers: tiers, Providers: providers(cfg),
 	})
 	if err := models.Start(ctx); err != nil {
 		return nil, err
 	}
 	s.onStop(func(context.Context) error { models.Stop(); return nil })
+	if err := s.startMargins(ctx, margins, models); err != nil {
+		return nil, err
+	}
 	auth := authn.New(authn.Needs{
 		Keys: d.Keys, Accounts: d.Accounts, Roles: d.Roles, Tokens: id.accessTokens, Revocations: id.grants, Now: core.Now,
 		Resource: cfg.APIURL, NonceKey: core.Box.Subkey(nonceKey), Once: id.grants.Once,
@@ -101,8 +107,8 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	s.chores = append(s.chores, chore{"catalog.keys", 2 * time.Second, watch.disable}, chore{"catalog.health", time.Minute, watch.probe})
 	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
-		Routes: deployments,
-		Auth:   auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, AppLimit: id.grants.SpendsUpTo, AppPurse: grant.BudgetOwner, Counters: counters,
+		Margin: multiplier(margins), Routes: deployments,
+		Auth: auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, AppLimit: id.grants.SpendsUpTo, AppPurse: grant.BudgetOwner, Counters: counters,
 		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) }, Captures: d.Captures,
 		Pictures: egress.NewImages(egress.ImageOptions{}), FetchImages: func() bool { return setting.FetchImages.Of(core.Settings) },
 		Vendors: vendors,
@@ -186,6 +192,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		search.AdminAPI{Sources: d.sources(), Audit: core.Audit},
 		impersonate.AdminAPI{Impersonations: s.impersonations(id), Approvals: d.Approvals, Cursors: core.Cursors},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
+		margin.AdminAPI{Margins: margins, Approvals: d.Approvals, Cursors: core.Cursors},
 		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
 		keys.AdminAPI{Keys: id.signing},
 		client.AdminAPI{Admin: core.clientAdmin(id.clients, id.grants), Cursors: core.Cursors},

@@ -32,6 +32,7 @@ var Rules = map[string][]string{
 	"tier":        {},
 	"account":     {"approval"},
 	"limit":       {"tier"},
+	"margin":      {"approval"},
 	"search":      {},
 	"impersonate": {"approval"},
 	"trail":       {},
@@ -40,7 +41,7 @@ var Rules = map[string][]string{
 
 	// Domains of the Resource API.
 	"pricing":         {"llm"},
-	"catalog":         {"pricing", "llm", "catalog/catwalk"},
+	"catalog":         {"margin", "pricing", "llm", "catalog/catwalk"},
 	"catalog/catwalk": {"pricing"},
 	"apikey":          {"account"},
 	"credit":          {"approval"},

@@ -231,7 +231,7 @@ func (a API) entry(m *Model, who caller, now time.Time) shownModel {
 		return e
 	}
 	e.IsAvailable = true
-	t := a.Models.needs.Terms()
+	t := a.Models.terms(m, who.tier, now)
 	const thousand = 1000
 	e.InputPerK = pricing.Shown(p.Input, t, thousand)
 	e.OutputPerK = pricing.Shown(p.Output, t, thousand)

@@ -11,6 +11,7 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/list"
+	"github.com/rephlo/rephlo/internal/margin"
 	"github.com/rephlo/rephlo/internal/pricing"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -205,6 +206,7 @@ func (a AdminAPI) cancelPrice(ctx context.Context, in *cancelPriceInput) (*struc
 
 type effectiveInput struct {
 	Model string    `query:"model" required:"true" maxLength:"100"`
+	Tier  string    `query:"tier" maxLength:"64" doc:"Default: of nobody in particular"`
 	At    time.Time `query:"at" doc:"Default: now"`
 }
 
@@ -216,13 +218,14 @@ type effectiveOutput struct {
 		At           time.Time    `json:"at"`
 		MultiplierBP int64        `json:"multiplierBp"`
 		MarginBP     int64        `json:"marginBp" doc:"What is left of the price after the vendor's cost, before rounding up"`
-		Rule         string       `json:"rule"`
+		Rule         margin.Kind  `json:"rule" enum:"tier_model,model,tier_provider,provider,tier,tier_default,default" doc:"Which rule decided, in the order in which they are asked"`
+		RuleID       string       `json:"ruleId" doc:"Empty for a default"`
 		Vendor       priceBody    `json:"vendorPrices" doc:"Micro-dollars per million units"`
 		Shown        *shownPrices `json:"shownPrices" doc:"Credits per million units"`
 	}
 }
 
-func (a AdminAPI) effective(_ context.Context, in *effectiveInput) (*effectiveOutput, error) {
+func (a AdminAPI) effective(ctx context.Context, in *effectiveInput) (*effectiveOutput, error) {
 	m, err := a.Models.Model(in.Model)
 	if err != nil {
 		return nil, err
@@ -237,8 +240,15 @@ func (a AdminAPI) effective(_ context.Context, in *effectiveInput) (*effectiveOu
 	}
 	out := &effectiveOutput{}
 	b, t := &out.Body, a.Models.needs.Terms()
+	used := margin.Used{Multiplier: t.Multiplier, Kind: margin.ByDefault}
+	if a.Models.needs.Margins != nil {
+		if used, err = a.Models.needs.Margins.At(ctx, margin.Scope{Tier: in.Tier, Provider: m.first.Provider.Name, Model: m.ID}, at); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	t.Multiplier = used.Multiplier
 	b.ModelID, b.Provider, b.VendorModel, b.At = m.ID, m.first.Provider.Name, m.first.VendorModel, at.UTC()
-	b.MultiplierBP, b.Rule = t.Multiplier, "default"
+	b.MultiplierBP, b.Rule, b.RuleID = t.Multiplier, used.Kind, used.RuleID
 	if t.Multiplier > 0 {
 		const whole = 10_000
 		b.MarginBP = whole - whole*whole/t.Multiplier

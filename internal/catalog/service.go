@@ -9,6 +9,7 @@ import (
 
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/bus"
+	"github.com/rephlo/rephlo/internal/margin"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/seal"
 	"github.com/rephlo/rephlo/internal/sqldb"
@@ -26,6 +27,8 @@ type Needs struct {
 	// Terms turn vendor prices into the prices that people see.
 	Terms func() money.Terms
 	Tiers Tiers
+	// Margins are the rules of what the prices are multiplied by; nil: as Terms say.
+	Margins *margin.Service
 	// Providers are the configured ones, in the order in which they are tried.
 	Providers []ProviderConfig
 }
@@ -154,3 +157,24 @@ func (s *Service) KeyOf(provider string, credential uint64) string {
 
 // Models returns the models that people may see, by id, from memory.
 func (s *Service) Models() []*Model { return s.current.Load().listed() }
+
+// terms returns by which terms people of a tier pay for m at a moment that is
+// not past.
+func (s *Service) terms(m *Model, tier string, at time.Time) money.Terms {
+	t := s.needs.Terms()
+	if s.needs.Margins != nil && m.first.Provider != nil {
+		t.Multiplier = s.needs.Margins.Of(margin.Scope{Tier: tier, Provider: m.first.Provider.Name, Model: m.ID}, at).Multiplier
+	}
+	return t
+}
+
+// HasProvider reports whether calls may go to a provider of this name, from
+// memory.
+func (s *Service) HasProvider(name string) bool {
+	for of := range s.current.Load().keys {
+		if of.provider == name {
+			return true
+		}
+	}
+	return false
+}

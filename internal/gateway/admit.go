@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 
+	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/llm"
@@ -37,6 +38,7 @@ func (c *call) admit() (err error) {
 	if c.prices = c.model.Prices(c.began); c.prices == nil {
 		return llm.ErrUnavailable
 	}
+	c.terms = c.termsOf(c.model)
 	if err := c.constrain(); err != nil {
 		return err
 	}
@@ -72,6 +74,15 @@ func (c *call) admit() (err error) {
 		return nil
 	}
 	return c.reserve()
+}
+
+// termsOf returns by which terms a call to m is charged.
+func (c *call) termsOf(m *catalog.Model) money.Terms {
+	t := c.terms
+	if c.s.needs.Margin != nil && len(m.Routes) > 0 {
+		t.Multiplier = c.s.needs.Margin(c.tier.Name, m.Routes[0].Provider.Name, m.ID, c.began)
+	}
+	return t
 }
 
 // chargesKept reports whether an answer that is given again costs as much as at
@@ -198,7 +209,7 @@ func (c *call) affordable(room money.Credits) int64 {
 	n := pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, c.factor), *c.prices, c.terms)
 	for i := range c.chain {
 		f := &c.chain[i]
-		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, f.factor), *f.prices, c.terms))
+		n = min(n, pricing.Affordable(c.in, c.limit()*c.scan.N, lowered(room, f.factor), *f.prices, f.terms))
 	}
 	if n < 0 {
 		return n
@@ -208,31 +219,31 @@ func (c *call) affordable(room money.Credits) int64 {
 
 // bound returns what to hold: enough for the dearest model that may answer.
 func (c *call) bound(room money.Credits) (money.Credits, error) {
-	most, err := c.boundAt(c.prices, room)
+	most, err := c.boundAt(c.prices, c.terms, room)
 	most = raise(most, c.factor)
 	for i := 0; i < len(c.chain) && err == nil; i++ {
 		var b money.Credits
-		b, err = c.boundAt(c.chain[i].prices, room)
+		b, err = c.boundAt(c.chain[i].prices, c.chain[i].terms, room)
 		most = max(most, raise(b, c.chain[i].factor))
 	}
 	return most, err
 }
 
-// boundAt is bound for the prices of one model. The bytes of the text are a
+// boundAt is bound for the prices and terms of one model. The bytes of the text are a
 // proven bound of its tokens; where they are cheap for this user they are held
 // instead of the estimate.
-func (c *call) boundAt(prices *pricing.Prices, room money.Credits) (money.Credits, error) {
+func (c *call) boundAt(prices *pricing.Prices, terms money.Terms, room money.Credits) (money.Credits, error) {
 	if c.meter.kind != inTokens {
-		return pricing.Bound(c.in, 0, *prices, c.terms)
+		return pricing.Bound(c.in, 0, *prices, terms)
 	}
 	proven := c.in
 	proven.Text = c.scan.TextBytes + perMessage*int64(c.scan.Messages)
-	if text, err := pricing.Bound(proven, 0, *prices, c.terms); err == nil && text <= room/4 {
-		if all, err := pricing.Bound(proven, c.output*c.scan.N, *prices, c.terms); err == nil && all <= room {
+	if text, err := pricing.Bound(proven, 0, *prices, terms); err == nil && text <= room/4 {
+		if all, err := pricing.Bound(proven, c.output*c.scan.N, *prices, terms); err == nil && all <= room {
 			return all, nil
 		}
 	}
-	return pricing.Bound(c.in, c.output*c.scan.N, *prices, c.terms)
+	return pricing.Bound(c.in, c.output*c.scan.N, *prices, terms)
 }
 
 // explain tells a client what a call would cost, what is there, and which

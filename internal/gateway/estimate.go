@@ -60,6 +60,7 @@ func (a API) estimated(ctx context.Context, in *estimateInput) (*estimateOutput,
 	if c.prices = c.model.Prices(c.began); c.prices == nil {
 		return nil, llm.ErrUnavailable
 	}
+	c.terms = c.termsOf(c.model)
 	if err := c.checkParameters(); err != nil {
 		return nil, err
 	}

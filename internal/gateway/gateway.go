@@ -50,6 +50,9 @@ type Needs struct {
 	Terms   func() money.Terms    // how vendor prices become credits, of a call that begins now
 	Tiers   *tier.Table           // what there is to buy; nil: nothing
 	Plans   Plans                 // who has what; nil: all have tier.Unlimited
+	// Margin is by what a vendor's prices are multiplied, in basis points, for a
+	// call of a tier that begins at a moment, whichever Terms say; nil: by those.
+	Margin func(tier, provider, model string, at time.Time) int64
 	// Own returns a tier with the limits of its own that somebody has, from
 	// memory; nil: nobody has any.
 	Own func(userID string, t *tier.Tier) *tier.Tier

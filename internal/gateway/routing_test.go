@@ -55,6 +55,25 @@ func TestAFallbackAnswersAtItsOwnPrice(t *testing.T) {
 	})
 }
 
+// Each model of a chain has a multiplier of its own: the hold is enough for the
+// dearest, and the one that answers is charged by its own.
+func TestAFallbackIsChargedByItsOwnMultiplier(t *testing.T) {
+	t.Parallel()
+	big := strings.NewReplacer(`"prompt_tokens":10`, `"prompt_tokens":1000`, `"completion_tokens":5`, `"completion_tokens":500`)
+	run(t, quick(), plenty, func(t *testing.T, w *world) {
+		w.margins = map[string]int64{"dear": 60_000, "failing": 10_000}
+		w.one.does(says(503, "{}"))
+		w.two.does(says(200, big.Replace(okAnswer)))
+		if r := w.post(chat("failing", "")); r.status != 200 || r.header.Get("X-Rephlo-Model") != "dear" {
+			t.Errorf("%d by %q: %s", r.status, r.header.Get("X-Rephlo-Model"), r.body)
+		}
+		got := w.last(1)
+		if got.Charged != 4*1_200_000 {
+			t.Errorf("charged %d, want four times what 15,000 charges", got.Charged)
+		}
+	})
+}
+
 // The chain goes on to the next model that may follow the failure.
 func TestTheNextFallbackFollowsWhenTheFirstFailsToo(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"github.com/rephlo/rephlo/internal/catalog"
 	"github.com/rephlo/rephlo/internal/gateway/route"
 	"github.com/rephlo/rephlo/internal/llm"
+	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/pricing"
 )
 
@@ -214,6 +215,7 @@ type fallback struct {
 	catalog.Fallback
 	model  *catalog.Model
 	prices *pricing.Prices
+	terms  money.Terms
 	factor int64 // of its bound
 }
 
@@ -234,7 +236,7 @@ func (c *call) fallbacks() []fallback {
 			continue
 		}
 		if how, prices, err := c.tariff(prices); err == nil && how.kind == c.meter.kind {
-			out = append(out, fallback{f, m, prices, c.s.short.factor(m.ID)})
+			out = append(out, fallback{f, m, prices, c.termsOf(m), c.s.short.factor(m.ID)})
 		}
 	}
 	return out
@@ -259,14 +261,14 @@ func (c *call) free() bool {
 func (c *call) serveWith(f *fallback) {
 	c.mu.Lock() // as in tryAt
 	defer c.mu.Unlock()
-	c.model, c.factor = f.model, f.factor
+	c.model, c.factor, c.terms = f.model, f.factor, f.terms
 	if !c.actor.Test {
 		c.prices = f.prices
 	}
 	if c.scan.MaxTokens == 0 {
 		c.output = min(c.output, f.model.MaxOutput)
 	}
-	c.entry.ModelID, c.entry.Prices = f.model.ID, *c.prices
+	c.entry.ModelID, c.entry.Prices, c.entry.Terms = f.model.ID, *c.prices, c.terms
 }
 
 // causeOf says what kind of failure err is for fallbacks; empty for those that

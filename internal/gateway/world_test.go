@@ -271,6 +271,7 @@ func (p *plans) set(name string) {
 // world is the gateway with everything real but the vendors, which are servers
 // of the test.
 type world struct {
+	margins map[string]int64 // by model; set before any call
 	t       testing.TB
 	db      *sqldb.DB
 	one     *vendor       // serves m first
@@ -388,6 +389,12 @@ func newWorld(t testing.TB, db *sqldb.DB, limits gateway.Limits, balance money.C
 	w.routes = route.NewTable(log, time.Now)
 	w.calls = gateway.New(gateway.Needs{
 		Routes: w.routes, Auth: fakeAuth{}, Models: w.models, Tiers: tier.Seeds(), Plans: &w.plans, Own: w.ownLimits, AppLimit: appLimit, AppPurse: func(userID, clientID string) string { return userID + "/app/" + clientID }, Credits: w.credits, Usage: records, Log: log, Now: time.Now, Terms: pricing.DefaultTerms,
+		Margin: func(_, _, model string, _ time.Time) int64 {
+			if m := w.margins[model]; m > 0 {
+				return m
+			}
+			return pricing.DefaultTerms().Multiplier
+		},
 		Kept:    cache.NewKept(cache.KeptNeeds{Now: time.Now, Limit: 1 << 20}),
 		Vendors: map[string]llm.Vendor{"compat": watchedCompat{compat.New(client, time.Now), w.watched}, "anthropic": watchedAnthropic{anthropic.New(client, time.Now), w.watched}, "test": vendortest.New(), "openai": w.vendor, "azure": azure.New(client, time.Now), "google": watchedGoogle{google.New(client, time.Now), w.watched}}, TopUpURL: "https://rephlo.test/billing", DocURL: "https://rephlo.test/docs/errors/", Limits: limits,
 	})

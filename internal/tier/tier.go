@@ -50,6 +50,9 @@ type Tier struct {
 	// LiveKeys and TestKeys are how many API keys of each kind a user may have.
 	// Without a live key models can be called by apps only.
 	LiveKeys, TestKeys int
+	// Multiplier is that of vendors' prices where no rule says otherwise, in
+	// basis points; 0: that of the settings.
+	Multiplier int64
 	// Active tiers can be bought.
 	Active bool
 	// Highlights are lines for the price page.
@@ -146,12 +149,12 @@ func Seeds() *Table { return NewTable(Defaults(200)...) }
 // gives in a month, in whole credits.
 func Defaults(free int64) []Tier {
 	return []Tier{
-		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{HistoryDays: 30, TestKeys: 2, Active: true}),
-		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{HistoryDays: 90, WebhookEndpoints: 2, TestKeys: 5, Active: true}),
-		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{HistoryDays: 180, WebhookEndpoints: 5, LiveKeys: 10, TestKeys: 10, AdvancedAnalytics: true, Active: true}),
-		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{HistoryDays: 365, WebhookEndpoints: 10, LiveKeys: 50, TestKeys: 50, AdvancedAnalytics: true, Active: true}),
-		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{HistoryDays: 180, WebhookEndpoints: 10, LiveKeys: 25, TestKeys: 25, AdvancedAnalytics: true}),
-		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{HistoryDays: 365, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100, AdvancedAnalytics: true}),
+		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{Multiplier: 15_000, HistoryDays: 30, TestKeys: 2, Active: true}),
+		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{Multiplier: 13_000, HistoryDays: 90, WebhookEndpoints: 2, TestKeys: 5, Active: true}),
+		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{Multiplier: 12_500, HistoryDays: 180, WebhookEndpoints: 5, LiveKeys: 10, TestKeys: 10, AdvancedAnalytics: true, Active: true}),
+		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{Multiplier: 12_500, HistoryDays: 365, WebhookEndpoints: 10, LiveKeys: 50, TestKeys: 50, AdvancedAnalytics: true, Active: true}),
+		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{Multiplier: 11_500, HistoryDays: 180, WebhookEndpoints: 10, LiveKeys: 25, TestKeys: 25, AdvancedAnalytics: true}),
+		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{Multiplier: 11_000, HistoryDays: 365, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100, AdvancedAnalytics: true}),
 	}
 }
 

@@ -196,6 +196,9 @@ func impact(t, next *Tier, h Holders, existing bool) Impact {
 // down; months is 1 or 12.
 func (t *Tier) Margin(months int, terms money.Terms) (int64, error) {
 	const micro = 10_000 // micro-dollars in a cent
+	if t.Multiplier > 0 {
+		terms.Multiplier = t.Multiplier
+	}
 	if terms.Multiplier <= 0 {
 		return 0, money.ErrRange
 	}

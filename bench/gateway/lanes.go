@@ -145,12 +145,12 @@ type result struct {
 	Requests, Errors int
 	FirstError       string
 	P50              float64 `json:"p50ms"`
+	FirstP50         float64 `json:"firstP50ms"`
 }
 
 // round lets the load run against p and measures p.
 func (b *bench) round(ctx context.Context, l lane, p *process, r *rephlo, lasting time.Duration) (round, error) {
-	c := exec.CommandContext(ctx, filepath.Join(b.dir, "load"),
-		append([]string{"-addr", p.addr, "-d", lasting.String(), "-key-file", r.keys}, l.args...)...)
+	c := b.load(ctx, l, p, r, lasting)
 	pid := p.cmd.Process.Pid
 	before, known := cpu(pid), b.known(pid)
 	worked, possible := machineCPU()
@@ -177,6 +177,12 @@ func (b *bench) round(ctx context.Context, l lane, p *process, r *rephlo, lastin
 		foreign:  max(0, float64(workedAfter-worked-ours)/float64(max(possibleAfter-possible, 1))),
 		p50:      res.P50,
 	}, nil
+}
+
+// load is the generator of l's load for p.
+func (b *bench) load(ctx context.Context, l lane, p *process, r *rephlo, lasting time.Duration) *exec.Cmd {
+	return exec.CommandContext(ctx, filepath.Join(b.dir, "load"),
+		append([]string{"-addr", p.addr, "-d", lasting.String(), "-key-file", r.keys}, l.args...)...)
 }
 
 // known returns the CPU time of the processes that belong to a round.

@@ -23,6 +23,7 @@ type plan struct {
 	engines string
 	lane    string // only lanes whose name has it
 	profile string // the folder for profiles
+	ack     string // what an answer waits for: durable or async
 }
 
 func main() {
@@ -33,6 +34,7 @@ func main() {
 	flag.StringVar(&p.engines, "db", "all", "sqlite, postgres or all")
 	flag.StringVar(&p.lane, "lane", "", "only the lanes whose name contains this")
 	flag.StringVar(&p.profile, "profile", "", "a folder to which rephlo's profiles of each lane go; taking them costs about a twentieth")
+	flag.StringVar(&p.ack, "ack", "durable", "what an answer waits for (REPHLO_LEDGER_ACK): durable or async")
 	flag.Parse()
 	p.lasting = time.Duration(*seconds * float64(time.Second))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -125,9 +127,10 @@ func (b *bench) measure(ctx context.Context, e engine) error {
 		return err
 	}
 	tables := runLanes(ctx, b, r, e)
-	err = errors.Join(tables.err, r.stop())
+	late, lateErr := b.latencies(ctx, r)
+	err = errors.Join(tables.err, lateErr, r.stop())
 	tables.print(e, b.plan.rounds)
-	b.missed = b.missed || tables.missed
+	b.missed = b.missed || tables.missed || late
 	if err != nil {
 		return err
 	}

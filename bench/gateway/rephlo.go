@@ -42,6 +42,7 @@ const (
 	apiKeys = 8
 
 	slowModel       = "bench-slow"       // the mock takes its time with each event
+	farModel        = "bench-far"        // the mock answers after 60 ms
 	translatedModel = "bench-translated" // in Anthropic's protocol
 )
 
@@ -65,7 +66,7 @@ func (b *bench) newRephlo(ctx context.Context, e engine) (*rephlo, error) {
 	}
 	r.ops = addrs[2]
 	args := append([]string{"serve", "--api-addr", addrs[0], "--idp-addr", addrs[1], "--ops-addr", addrs[2]}, r.common...)
-	env := []string{"REPHLO_PROVIDERS_FILE=" + providers, "REPHLO_API_URL=http://" + addrs[0], "REPHLO_IDP_URL=http://" + addrs[1]}
+	env := []string{"REPHLO_PROVIDERS_FILE=" + providers, "REPHLO_API_URL=http://" + addrs[0], "REPHLO_IDP_URL=http://" + addrs[1], "REPHLO_LEDGER_ACK=" + b.plan.ack}
 	if r.process, err = start(ctx, env, r.program, addrs[0], args...); err != nil {
 		return nil, err
 	}
@@ -124,9 +125,9 @@ func (b *bench) providers() (string, error) {
 	model := func(id, vendor string) string {
 		return fmt.Sprintf(`{"id":%q,"vendor_model":%q,%s}`, id, vendor, prices)
 	}
-	text := fmt.Sprintf(`[{"id":"bench","name":"Bench","base_url":"http://%s/v1","allow_private":true,"models":[%s,%s]},
+	text := fmt.Sprintf(`[{"id":"bench","name":"Bench","base_url":"http://%s/v1","allow_private":true,"models":[%s,%s,%s]},
 		{"id":"translated","name":"Translated","vendor":"anthropic","base_url":"http://%s/v1","allow_private":true,"models":[%s]}]`,
-		b.mock.addr, model("bench", "bench-1"), model(slowModel, slowModel), b.mock.addr, model(translatedModel, "bench-a"))
+		b.mock.addr, model("bench", "bench-1"), model(slowModel, slowModel), model(farModel, farModel), b.mock.addr, model(translatedModel, "bench-a"))
 	return file, os.WriteFile(file, []byte(text), 0o600)
 }
 

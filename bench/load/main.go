@@ -24,6 +24,7 @@ type Result struct {
 	Seconds  float64 `json:"seconds"`
 	P50      float64 `json:"p50ms"`
 	P99      float64 `json:"p99ms"`
+	FirstP50 float64 `json:"firstP50ms"`        // to the first event with content; of a JSON answer to its end
 	Busiest  int     `json:"busiestConnection"` // most requests of one connection
 }
 
@@ -104,11 +105,11 @@ func request(addr, model, key string, size int, stream bool) []byte {
 
 func summarise(workers []worker, took time.Duration) Result {
 	r := Result{Seconds: took.Seconds()}
-	var times []time.Duration
+	var times, firsts []time.Duration
 	for _, w := range workers {
 		r.Requests += len(w.times)
 		r.Busiest = max(r.Busiest, len(w.times))
-		times = append(times, w.times...)
+		times, firsts = append(times, w.times...), append(firsts, w.firsts...)
 		if w.err != nil {
 			r.Errors++
 			r.First = cmp.Or(r.First, w.err.Error())
@@ -116,8 +117,10 @@ func summarise(workers []worker, took time.Duration) Result {
 	}
 	if len(times) > 0 {
 		slices.Sort(times)
+		slices.Sort(firsts)
 		ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 		r.P50, r.P99 = ms(times[len(times)/2]), ms(times[len(times)*99/100])
+		r.FirstP50 = ms(firsts[len(firsts)/2])
 	}
 	return r
 }

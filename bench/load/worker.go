@@ -12,9 +12,10 @@ import (
 
 // worker uses one connection. Its first wrong answer ends it.
 type worker struct {
-	job   job
-	times []time.Duration // of the answers that were right
-	err   error
+	job    job
+	times  []time.Duration // of the answers that were right
+	firsts []time.Duration // of these, to the first event with content
+	err    error
 }
 
 // timeout bounds one answer.
@@ -41,18 +42,24 @@ func (w *worker) run() {
 			w.err = err
 			return
 		}
-		if w.err = w.job.check(r); w.err != nil {
+		var first time.Time
+		if first, w.err = w.job.check(r); w.err != nil {
 			return
 		}
-		w.times = append(w.times, time.Since(begin))
+		end := time.Now()
+		if first.IsZero() {
+			first = end
+		}
+		w.times, w.firsts = append(w.times, end.Sub(begin)), append(w.firsts, first.Sub(begin))
 	}
 }
 
-// check reads one answer and says what is wrong with it.
-func (j *job) check(r *bufio.Reader) error {
+// check reads one answer and says what is wrong with it, and when its first
+// event with content came.
+func (j *job) check(r *bufio.Reader) (first time.Time, err error) {
 	status, length, err := readHead(r)
 	if err != nil {
-		return fmt.Errorf("head: %w", err)
+		return first, fmt.Errorf("head: %w", err)
 	}
 	body := content{stream: j.stream}
 	if length >= 0 {
@@ -62,15 +69,15 @@ func (j *job) check(r *bufio.Reader) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("body: %w", err)
+		return first, fmt.Errorf("body: %w", err)
 	case status != "200":
-		return fmt.Errorf("status %s: %s", status, body.start)
+		return first, fmt.Errorf("status %s: %s", status, body.start)
 	case !j.stream && j.length > 0 && body.length != j.length:
-		return fmt.Errorf("%d bytes, want %d: %s", body.length, j.length, body.start)
+		return first, fmt.Errorf("%d bytes, want %d: %s", body.length, j.length, body.start)
 	case j.stream && (body.deltas != j.events || !body.done):
-		return fmt.Errorf("%d events, want %d; ended with [DONE]: %t", body.deltas, j.events, body.done)
+		return first, fmt.Errorf("%d events, want %d; ended with [DONE]: %t", body.deltas, j.events, body.done)
 	}
-	return nil
+	return body.first, nil
 }
 
 // readHead returns the status and the length of the body, -1 for chunked.
@@ -113,7 +120,8 @@ type content struct {
 	stream bool
 	start  []byte // its first bytes, for messages
 	length int
-	deltas int // events with content
+	deltas int       // events with content
+	first  time.Time // when the first of them came
 	done   bool
 	line   []byte // an unfinished line
 }
@@ -195,6 +203,8 @@ func (b *content) event(line []byte) {
 	case bytes.Equal(line, []byte("data: [DONE]")):
 		b.done = true
 	case bytes.Contains(line, []byte(`"delta":{"content":`)):
-		b.deltas++
+		if b.deltas++; b.deltas == 1 {
+			b.first = time.Now()
+		}
 	}
 }

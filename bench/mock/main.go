@@ -33,8 +33,11 @@ type vendor struct {
 	messageEvents [][]byte // to the end
 }
 
-// A stream of the model bench-slow is open for three seconds.
+// A stream of the model bench-slow is open for three seconds. The model bench-far
+// answers like the others, but as late as a vendor.
 const (
+	farDelay = 60 * time.Millisecond
+
 	slowEvents   = 20
 	slowInterval = 150 * time.Millisecond
 )
@@ -191,6 +194,9 @@ func (v *vendor) answer(c net.Conn, path, body []byte) error {
 	edges := body
 	if len(body) > 2048 {
 		edges = append(append([]byte{}, body[:1024]...), body[len(body)-1024:]...)
+	}
+	if bytes.Contains(edges, []byte(`"bench-far"`)) {
+		time.Sleep(farDelay)
 	}
 	messages := bytes.HasSuffix(path, []byte("/messages"))
 	if !bytes.Contains(edges, []byte(`"stream":true`)) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"github.com/rephlo/rephlo/internal/apikey"
 	"github.com/rephlo/rephlo/internal/bus"
 	"github.com/rephlo/rephlo/internal/fault"
+	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/sqldb"
 	"github.com/rephlo/rephlo/internal/sqldb/dbtest"
 )
@@ -204,6 +207,15 @@ func TestUnknownKeysAreRememberedForTenSeconds(t *testing.T) {
 	c.move(2 * time.Second)
 	if _, err := s.Lookup(t.Context(), text); !errors.Is(err, apikey.ErrUnavailable) {
 		t.Errorf("later it must be read again: %v", err)
+	}
+	m := obs.NewMetrics("test")
+	s.Observe(m)
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, want := range []string{`auth_cache_total{result="hit"} 0`, `auth_cache_total{result="refused"} 1`, `auth_cache_total{result="miss"} 2`} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s is not in the metrics", want)
+		}
 	}
 }
 

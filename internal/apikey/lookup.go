@@ -10,6 +10,8 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/rephlo/rephlo/internal/obs"
 )
 
 // Bounds of what is remembered.
@@ -29,9 +31,26 @@ type cache struct {
 	unknown *otter.Cache[hash, time.Time] // until when
 	flight  singleflight.Group
 	loads   chan struct{}
+	results [3]atomic.Int64 // by how a key that was presented was found
 
 	mu         sync.Mutex
 	generation int // guarded by mu: counts messages, so that no read that began before one is stored after it
+}
+
+// How a well-formed key was found.
+const (
+	hit     = iota // in memory
+	refused        // as one that there is not, in memory
+	miss           // by asking the database
+)
+
+// Observe shows in m how keys were found.
+func (s *Service) Observe(m *obs.Metrics) {
+	m.Counter("auth_cache_total", "API keys that were presented, by how they were found.", []string{"result"}, func(emit obs.Emit) {
+		for i, result := range [...]string{hit: "hit", refused: "refused", miss: "miss"} {
+			emit(float64(s.cache.results[i].Load()), result)
+		}
+	})
 }
 
 // entry is a known key. The key never changes.
@@ -92,10 +111,12 @@ func (s *Service) Cached(presented string) (k Key, decided bool, err error) {
 	}
 	now := s.now()
 	if e, ok := s.cache.known.GetIfPresent(h); ok && now.Sub(e.loaded) < knownLife {
+		s.cache.results[hit].Add(1)
 		k, err := s.use(e, now)
 		return k, true, err
 	}
 	if until, ok := s.cache.unknown.GetIfPresent(h); ok && now.Before(until) {
+		s.cache.results[refused].Add(1)
 		return Key{}, true, ErrInvalid
 	}
 	return Key{}, false, nil
@@ -110,6 +131,7 @@ func (s *Service) Lookup(ctx context.Context, presented string) (Key, error) {
 	if decided {
 		return k, err
 	}
+	s.cache.results[miss].Add(1)
 	h, _ := parse(presented) // Cached has checked it
 	v, err, _ := s.cache.flight.Do(string(h[:]), func() (any, error) { return s.load(ctx, h) })
 	if err != nil {

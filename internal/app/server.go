@@ -92,6 +92,8 @@ func (s *Server) Start(ctx context.Context) error {
 		Keep: days(s.core.Settings, setting.DiagnosticsDays),
 	})
 	s.core.Jobs.Observe(s.core.Metrics)
+	s.core.Bus.Observe(s.core.Metrics)
+	s.domains.Keys.Observe(s.core.Metrics)
 	s.serveOps()
 	s.health.Register("database", health.Ping(s.core.DB.Ping))
 	api, err := s.newAPI(ctx)

@@ -18,7 +18,7 @@ var Rules = map[string][]string{
 	"calendar": {}, "fault": {}, "id": {}, "list": {"fault"}, "money": {}, "secret": {}, "similar": {},
 
 	"sqldb": {}, "sqldb/dbtest": {"sqldb"}, "sqldb/dbtest/faulty": {}, "sqldb/dbtest/pgserver": {}, "sqldb/dbtest/powercut": {}, "sqldb/dbtest/withpg": {"sqldb/dbtest", "sqldb/dbtest/pgserver"},
-	"web": {"fault", "id", "money"}, "bus": {"id", "sqldb"}, "cache": {"seal"}, "cache/redistest": {}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
+	"web": {"fault", "id", "money"}, "bus": {"id", "obs", "sqldb"}, "cache": {"seal"}, "cache/redistest": {}, "config": {"secret", "similar"}, "egress": {"fault", "secret"},
 	"idempotency": {"fault", "id", "seal", "sqldb", "web"},
 	"job":         {"fault", "id", "list", "obs", "sqldb", "web"}, "mail": {"id", "job", "seal", "secret"}, "obs": {}, "personal": {"money", "sqldb"}, "seal": {"fault", "secret"}, "spool": {}, "throttle": {},
 

@@ -38,8 +38,10 @@ type Bus struct {
 	handlers map[string][]func(subject string) // guarded by mu
 	seen     map[string]time.Time              // guarded by mu
 	caughtUp time.Time                         // guarded by mu: the last successful poll
-	cancel   context.CancelFunc
-	done     chan struct{}
+
+	followers []*Follower // guarded by mu
+	cancel    context.CancelFunc
+	done      chan struct{}
 }
 
 // New returns a Bus that does not poll yet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,10 @@ const again = 3 * time.Second
 // was missed, or the time has come for something. It is safe for concurrent use.
 type Follower struct {
 	look func(ctx context.Context) error
+	kind string
 	what string
+	now  func() time.Time
+	read atomic.Int64 // when it last looked with success, Unix microseconds; 0: never
 	log  *slog.Logger
 	wake chan struct{}
 	stop context.CancelFunc
@@ -27,7 +31,10 @@ type Follower struct {
 // Follow returns a Follower that calls look when a message of the kind comes,
 // once it is started. what names it in the log.
 func (b *Bus) Follow(kind, what string, look func(ctx context.Context) error) *Follower {
-	f := &Follower{look: look, what: what, log: b.log, wake: make(chan struct{}, 1)}
+	f := &Follower{look: look, kind: kind, what: what, now: b.now, log: b.log, wake: make(chan struct{}, 1)}
+	b.mu.Lock()
+	b.followers = append(b.followers, f)
+	b.mu.Unlock()
 	b.Subscribe(kind, func(string) {
 		select {
 		case f.wake <- struct{}{}:
@@ -41,7 +48,12 @@ func (b *Bus) Follow(kind, what string, look func(ctx context.Context) error) *F
 func (f *Follower) Load(ctx context.Context) error {
 	f.looking.Lock()
 	defer f.looking.Unlock()
-	return f.look(ctx)
+	at := f.now()
+	if err := f.look(ctx); err != nil {
+		return err
+	}
+	f.read.Store(at.UnixMicro())
+	return nil
 }
 
 // Start follows until Stop. A look that fails is logged and tried again.

@@ -34,6 +34,7 @@ const (
 	EditPlans       Permission = "subscriptions.edit"
 	CancelPlans     Permission = "subscriptions.cancel"
 	ReactivatePlans Permission = "subscriptions.reactivate"
+	RefundPlans     Permission = "subscriptions.refund"
 	ViewBilling     Permission = "billing.view"
 	ViewTiers       Permission = "tiers.view"
 	EditTiers       Permission = "tiers.edit"
@@ -125,7 +126,7 @@ var table = []struct {
 	{
 		[]string{RoleAdmin},
 		[]Permission{
-			"subscriptions.refund", "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
+			RefundPlans, "licenses.suspend", "licenses.revoke", "coupons.delete", "campaigns.set_budget", Deduct, AdjustExpiry,
 			ResetFactors, BanUsers, DeleteUsers, AssignRoles, EditPrices, ApprovePrices, EditTiers, DecideApprovals, ManageClients,
 		},
 	},

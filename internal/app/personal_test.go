@@ -120,7 +120,7 @@ var proper = map[string]any{
 var closed = []string{
 	"user_id", "id", "kind", "state", "status", "type", "tier", "cycle", "mode", "cause", "actor", "created_by", "ended_by", "lifted_by", "ref",
 	"from_state", "to_state", "from_tier", "from_cycle", "to_tier", "to_cycle", "next_tier", "next_cycle", "subscription_id", "key_id", "client_id", "model_id",
-	"vendor_model", "provider", "operation", "ending", "request_id", "payment", "role_id", "permission", "effect", "event_id", "endpoint_id", "delivery_id",
+	"vendor_model", "provider", "operation", "ending", "request_id", "payment", "reverses", "role_id", "permission", "effect", "event_id", "endpoint_id", "delivery_id",
 }
 
 func (tb table) fill(t *testing.T, db *sqldb.DB, userID string) {

@@ -98,12 +98,12 @@ const coldColumns = `g.id, g.credited - g.debited - g.leased, CAST(COALESCE(SUM(
 const coldGroup = ` GROUP BY g.id, g.credited, g.debited, g.leased, g.expires_at, g.priority, g.granted_at`
 
 // takeable returns the user's usable grants in burn order, or those of one
-// payment.
-func (s store) takeable(ctx context.Context, user, payment string, now int64) ([]coldGrant, error) {
+// payment, or one grant.
+func (s store) takeable(ctx context.Context, user, payment string, grant, now int64) ([]coldGrant, error) {
 	const q = `SELECT ` + coldColumns + ` WHERE g.user_id = $1
-		AND (g.payment = $2 AND $2 <> '' OR $2 = '' AND g.frozen = 0 AND g.expires_at > $3)` + coldGroup + `
+		AND (g.payment = $2 AND $2 <> '' OR g.id = $4 OR $2 = '' AND $4 = 0 AND g.frozen = 0 AND g.expires_at > $3)` + coldGroup + `
 		ORDER BY g.expires_at, g.priority, g.granted_at, g.id`
-	return s.coldGrants(ctx, q, user, payment, now)
+	return s.coldGrants(ctx, q, user, payment, now, grant)
 }
 
 // rollable returns a plan grant and the user's rollover that has not expired,

@@ -12,8 +12,10 @@ import (
 type Taking struct {
 	User, Ref string // Ref: what causes it, e.g. "adm:…", "claw:…"; it happens once
 	// Payment limits it to the grants of one payment, whatever their state, and
-	// makes it a claw-back; empty takes from usable grants in burn order.
+	// makes it a claw-back; so does Grant to that one. Without either it takes from
+	// usable grants in burn order.
 	Payment string
+	Grant   GrantID
 	Amount  money.Credits // 1 to money.MaxTransfer
 	// Whole refuses with ErrBusy while open holds keep some of the grants: then
 	// nothing is taken, and the caller comes again.
@@ -78,12 +80,12 @@ func (s *Service) Deduct(ctx context.Context, t Taking) (Taken, error) {
 
 // take does what Take does, the first time.
 func (s *Service) take(ctx context.Context, t Taking) (out Taken, ts []transfer, err error) {
-	grants, err := s.store.takeable(ctx, t.User, t.Payment, s.now().UnixMicro())
+	grants, err := s.store.takeable(ctx, t.User, t.Payment, int64(t.Grant), s.now().UnixMicro())
 	if err != nil {
 		return out, nil, err
 	}
 	kind, cause := kindAdjust, causeAdjust
-	if t.Payment != "" {
+	if t.Payment != "" || t.Grant != 0 {
 		kind, cause = kindClawback, causeClawback
 	}
 	left := int64(t.Amount)

@@ -121,7 +121,8 @@ func showCalculation(p Proration) Calculation {
 	}
 }
 
-type prorationBody struct {
+// ProrationBody is a change of plan as the API shows it.
+type ProrationBody struct {
 	ID             string    `json:"id"`
 	UserID         string    `json:"userId"`
 	SubscriptionID string    `json:"subscriptionId"`
@@ -130,11 +131,23 @@ type prorationBody struct {
 	ToTier         string    `json:"toTier"`
 	ToCycle        Cycle     `json:"toBillingCycle"`
 	CreatedAt      time.Time `json:"createdAt"`
+	Reverses       *string   `json:"reverses" doc:"The change that this one takes back; its extraCredits are below zero"`
+	ReversedBy     *string   `json:"reversedBy" doc:"What took this change back"`
 	Calculation
 }
 
-func showProration(r Record) prorationBody {
-	return prorationBody{r.ID, r.UserID, r.SubscriptionID, r.FromTier, r.FromCycle, r.ToTier, r.ToCycle, r.At, showCalculation(r.Proration)}
+func showProration(r Record) ProrationBody {
+	b := ProrationBody{
+		ID: r.ID, UserID: r.UserID, SubscriptionID: r.SubscriptionID, FromTier: r.FromTier, FromCycle: r.FromCycle, ToTier: r.ToTier, ToCycle: r.ToCycle,
+		CreatedAt: r.At, Calculation: showCalculation(r.Proration),
+	}
+	if r.Reverses != "" {
+		b.Reverses, b.ExtraCredits = &r.Reverses, -r.Extra
+	}
+	if r.ReversedBy != "" {
+		b.ReversedBy = &r.ReversedBy
+	}
+	return b
 }
 
 type previewOutput struct {

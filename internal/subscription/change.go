@@ -171,7 +171,7 @@ func (s *Service) changeNow(ctx context.Context, v Subscription, q quote, why Wh
 		}
 		r := Record{
 			ID: id.New("pro", s.now()), SubscriptionID: v.ID, UserID: v.UserID, FromTier: v.Tier, FromCycle: v.Cycle,
-			ToTier: q.Tier, ToCycle: q.Cycle, Proration: q.Proration, Payment: payment, At: s.Now(),
+			ToTier: q.Tier, ToCycle: q.Cycle, Proration: q.Proration, Payment: payment, At: s.Now(), PeriodAnchor: v.PeriodAnchor, PeriodAt: v.PeriodAt,
 		}
 		if q.Proration.Extra > 0 {
 			if err := s.addToCycle(ctx, v, q.Proration.Extra, ref); err != nil {

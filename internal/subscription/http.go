@@ -253,7 +253,7 @@ func (a API) history(ctx context.Context, in *PageInput) (*eventsOutput, error) 
 	return &eventsOutput{body}, err
 }
 
-type prorationsOutput struct{ Body list.Page[prorationBody] }
+type prorationsOutput struct{ Body list.Page[ProrationBody] }
 
 func (a API) prorations(ctx context.Context, in *PageInput) (*prorationsOutput, error) {
 	actor, err := access.From(ctx)

@@ -64,14 +64,22 @@ type Record struct {
 	Proration
 	Payment string // at the vendor; "" when no money moved
 	At      time.Time
+	// PeriodAnchor and PeriodAt are those of the subscription before the change.
+	PeriodAnchor time.Time
+	PeriodAt     int
+	// Reverses is the change that this one takes back, whose Extra was taken, not
+	// given; ReversedBy is the one that took this back. "" is none.
+	Reverses, ReversedBy string
 }
 
 func (s store) addProration(ctx context.Context, r Record) error {
 	const q = `INSERT INTO subscription_proration (id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
-			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+			seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at, period_anchor, period_at, reverses)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
+	reverses := sql.NullString{String: r.Reverses, Valid: r.Reverses != ""}
 	_, err := s.db.Q(ctx).ExecContext(ctx, q, r.ID, r.SubscriptionID, r.UserID, r.FromTier, r.FromCycle, r.ToTier, r.ToCycle,
-		r.Left, r.Total, r.Paid, r.Price, r.Credit, r.Charge, r.Net, r.CreditLeft, r.CreditTotal, int64(r.Extra), r.Renewed, r.Payment, r.At.UnixMicro())
+		r.Left, r.Total, r.Paid, r.Price, r.Credit, r.Charge, r.Net, r.CreditLeft, r.CreditTotal, int64(r.Extra), r.Renewed, r.Payment, r.At.UnixMicro(),
+		micros(r.PeriodAnchor), r.PeriodAt, reverses)
 	if err != nil {
 		return fmt.Errorf("write proration: %w", err)
 	}
@@ -79,14 +87,16 @@ func (s store) addProration(ctx context.Context, r Record) error {
 }
 
 const selectProration = `SELECT id, subscription_id, user_id, from_tier, from_cycle, to_tier, to_cycle,
-	seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at
+	seconds_left, seconds_total, paid, price, credit, charge, net, credit_left, credit_total, extra, renewed, payment, at, period_anchor, period_at,
+	COALESCE(reverses, ''), COALESCE((SELECT m.id FROM subscription_proration m WHERE m.reverses = subscription_proration.id), '')
 	FROM subscription_proration `
 
 func scanProration(row sqldb.Row) (r Record, err error) {
-	var us int64
+	var us, anchor int64
 	err = row.Scan(&r.ID, &r.SubscriptionID, &r.UserID, &r.FromTier, &r.FromCycle, &r.ToTier, &r.ToCycle, &r.Left, &r.Total, &r.Paid, &r.Price,
-		&r.Credit, &r.Charge, &r.Net, &r.CreditLeft, &r.CreditTotal, (*int64)(&r.Extra), &r.Renewed, &r.Payment, &us)
-	r.At = fromMicros(us)
+		&r.Credit, &r.Charge, &r.Net, &r.CreditLeft, &r.CreditTotal, (*int64)(&r.Extra), &r.Renewed, &r.Payment, &us, &anchor, &r.PeriodAt,
+		&r.Reverses, &r.ReversedBy)
+	r.At, r.PeriodAnchor = fromMicros(us), fromMicros(anchor)
 	return r, err
 }
 
@@ -100,6 +110,17 @@ func (s store) prorationByID(ctx context.Context, id string) (Record, error) {
 		return r, fmt.Errorf("read proration: %w", err)
 	}
 	return r, nil
+}
+
+// newestProration returns the id of the newest change of a subscription that was
+// neither taken back nor takes another back; "" when there is none.
+func (s store) newestProration(ctx context.Context, subscription string) (id string, err error) {
+	const q = `SELECT COALESCE(MAX(p.id), '') FROM subscription_proration p WHERE p.subscription_id = $1 AND p.reverses IS NULL
+		AND NOT EXISTS (SELECT 1 FROM subscription_proration m WHERE m.reverses = p.id)`
+	if err := s.db.Q(ctx).QueryRowContext(ctx, q, subscription).Scan(&id); err != nil {
+		return "", fmt.Errorf("find the newest proration: %w", err)
+	}
+	return id, nil
 }
 
 // prorations returns a user's changes of plan, or everybody's, the newest

@@ -165,6 +165,7 @@ func (s *Service) Balance(ctx context.Context, user string) (int64, error) {
 type Why struct {
 	Cause, Actor, Reason string
 	Admin                bool
+	About                string // what else it was about: an id; "" is nothing
 
 	last bool // no free subscription follows
 }
@@ -222,7 +223,11 @@ func (s *Service) audited(ctx context.Context, before *Subscription, v Subscript
 	if !why.Admin {
 		return nil
 	}
-	c := audit.Change{Action: "subscription." + why.Cause, Type: "subscription", ID: v.ID, Reason: why.Reason, Actor: why.Actor, After: shownTo(v)}
+	after := shownTo(v)
+	if why.About != "" {
+		after["about"] = why.About
+	}
+	c := audit.Change{Action: "subscription." + why.Cause, Type: "subscription", ID: v.ID, Reason: why.Reason, Actor: why.Actor, After: after}
 	if before != nil {
 		c.Before = shownTo(*before)
 	}

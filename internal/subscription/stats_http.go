@@ -3,6 +3,7 @@ package subscription
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
@@ -17,6 +18,7 @@ func (a AdminAPI) mountMore(m *web.Mux) {
 	web.Route(m, "POST /admin/subscriptions/{id}/trial", a.moveTrial, edit, web.Once(), web.Doc("Move the end of a running trial and its credits"))
 	web.Route(m, "GET /admin/prorations/stats", a.prorationStats, billing, web.Doc("Sum changes of plan up by what was changed to what"))
 	web.Route(m, "GET /admin/prorations/{id}", a.proration, billing, web.Doc("Show a change of plan"))
+	web.Route(m, "POST /admin/prorations/{id}/reverse", a.reverse, access.Allows(access.RefundPlans), web.Once(), web.Status(http.StatusCreated), web.Doc("Take a change of plan back, with its money and credits"))
 	web.Route(m, "GET /admin/prorations/{id}/calculation", a.calculation, billing, web.Doc("Show each step of how a change of plan was computed"))
 }
 
@@ -116,7 +118,7 @@ func (a AdminAPI) prorationStats(ctx context.Context, _ *struct{}) (*prorationSt
 	return out, err
 }
 
-type prorationOutput struct{ Body prorationBody }
+type prorationOutput struct{ Body ProrationBody }
 
 func (a AdminAPI) proration(ctx context.Context, in *IDInput) (*prorationOutput, error) {
 	r, err := a.Plans.store.prorationByID(ctx, in.ID)
@@ -149,6 +151,9 @@ func (a AdminAPI) calculation(ctx context.Context, in *IDInput) (*calculationOut
 	}
 	out := &calculationOutput{}
 	out.Body.ID, out.Body.Currency, out.Body.Steps = r.ID, Currency, r.steps()
+	if r.Reverses != "" {
+		out.Body.Steps = r.mirrored()
+	}
 	return out, nil
 }
 

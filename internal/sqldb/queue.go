@@ -51,7 +51,7 @@ func (t *transaction) flush(ctx context.Context) error {
 			return nil
 		}
 		together = true
-		courier := couriers.Get().(*courier) //nolint:forcetypeassert,errcheck // the pool makes nothing else
+		courier := couriers.Get().(*courier) //nolint:forcetypeassert // the pool makes nothing else
 		defer couriers.Put(courier)
 		return courier.send(ctx, c.Conn(), t.queue)
 	})

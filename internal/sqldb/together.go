@@ -93,7 +93,7 @@ var names sync.Map
 
 func nameOf(query string) string {
 	if name, ok := names.Load(query); ok {
-		return name.(string) //nolint:forcetypeassert,errcheck // only stored here
+		return name.(string) //nolint:forcetypeassert // only stored here
 	}
 	sum := sha256.Sum256([]byte(query))
 	name := "queued_" + hex.EncodeToString(sum[:16])

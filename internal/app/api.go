@@ -178,7 +178,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		self.Apps{Grants: id.grants, Clients: id.clients, Spent: d.spentByApps(core.Now), Person: person},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
 		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance, Person: person},
-		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Allowed: d.allowance, Person: person},
+		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Grants: d.Credits, Free: d.Plans.FreeGrants, Allowed: d.allowance, Person: person},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person, Own: d.Limits.Own},
 		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},

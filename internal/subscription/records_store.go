@@ -182,3 +182,15 @@ func (s store) allocations(ctx context.Context, id, before string, limit int) ([
 		return c, err
 	}, q, id, below, limit)
 }
+
+// freeGrants returns the grants of cycles of free subscriptions.
+func (s store) freeGrants(ctx context.Context, user string, since time.Time) (map[credit.GrantID]bool, error) {
+	const q = `SELECT a.grant_id FROM subscription_plan p JOIN subscription_allocation a ON a.subscription_id = p.id
+		WHERE p.user_id = $1 AND p.mode = 'free' AND a.at >= $2 ORDER BY a.grant_id`
+	ids, err := sqldb.All(ctx, s.db, "list free grants", sqldb.Value[int64], q, user, since.UnixMicro())
+	out := make(map[credit.GrantID]bool, len(ids))
+	for _, id := range ids {
+		out[credit.GrantID(id)] = true
+	}
+	return out, err
+}

@@ -155,6 +155,12 @@ func (s *Service) Prorations(ctx context.Context, user, before string, limit int
 	return s.store.prorations(ctx, user, before, limit)
 }
 
+// FreeGrants returns which of the user's grants since a time the free plan gave.
+func (s *Service) FreeGrants(ctx context.Context, user string, since time.Time) (map[credit.GrantID]bool, error) {
+	const longest = 63 * 24 * time.Hour // that a cycle's credits live, with the days of grace
+	return s.store.freeGrants(ctx, user, since.Add(-longest))
+}
+
 // Balance is the money that the user's next invoices use, in minor units.
 func (s *Service) Balance(ctx context.Context, user string) (int64, error) {
 	return s.store.balance(ctx, user)

@@ -82,3 +82,24 @@ func TestWhatASubscriptionAllowsIsShownAsItHolds(t *testing.T) {
 		a.do("ada", "GET /admin/subscriptions/user/"+user, "", 403)
 	})
 }
+
+func TestWhatTheFreePlanGaveIsToldFromWhatWasPaidFor(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		w := newWorld(t, db, "2026-04-01 00:00")
+		w.must(w.subs.StartFree(t.Context(), user, w.clock.now()))
+		free := w.current().PlanGrant
+		w.clock.set(at("2026-04-10 00:00"))
+		paid := w.buy(plan("pro", monthly), false).PlanGrant
+		got, err := w.subs.FreeGrants(t.Context(), user, at("2026-04-01 00:00"))
+		w.must(err)
+		if len(got) != 1 || !got[free] || got[paid] || free == 0 || paid == 0 {
+			t.Errorf("%v, want %d and not %d", got, free, paid)
+		}
+		late, err := w.subs.FreeGrants(t.Context(), user, at("2026-09-01 00:00"))
+		w.must(err)
+		if len(late) != 0 {
+			t.Errorf("long after: %v", late)
+		}
+	})
+}

@@ -17,6 +17,10 @@ type API struct {
 	Usage *Service
 	// Parts returns what a call was charged to which grants.
 	Parts func(ctx context.Context, user, call string) ([]credit.Part, error)
+	// Grants and Free tell the credits of a month apart: Free returns those of
+	// the grants since a time that the free plan gave.
+	Grants Grants
+	Free   func(ctx context.Context, user string, since time.Time) (map[credit.GrantID]bool, error)
 	// Allowed says what a user's plan includes; nil: everything.
 	Allowed func(user string) Allowance
 	// Person is for routes of administrators about one person: it checks that

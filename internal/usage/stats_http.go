@@ -124,9 +124,8 @@ func (a API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 
 // span is the time that somebody asks about, as far as their plan shows it.
 func (a API) span(first time.Time, start, end, timezone string) (from, until time.Time, zone *time.Location, err error) {
-	zone, err = time.LoadLocation(timezone)
-	if err != nil || timezone == "Local" {
-		return from, until, nil, errDate.Saying("%q is not the name of a time zone, like Europe/Berlin.", timezone).At("timezone")
+	if zone, err = zoneOf(timezone); err != nil {
+		return from, until, nil, err
 	}
 	now := a.Usage.now()
 	if from, err = parseIn("start_date", start, 0, zone, calendar.DayStart(now.AddDate(0, 0, -30), zone)); err != nil {
@@ -139,6 +138,14 @@ func (a API) span(first time.Time, start, end, timezone string) (from, until tim
 		return from, until, nil, errRange
 	}
 	return from, until, zone, nil
+}
+
+func zoneOf(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, errDate.Saying("%q is not the name of a time zone, like Europe/Berlin.", name).At("timezone")
+	}
+	return zone, nil
 }
 
 // parseIn reads a day of zone, moved on by days, or a time.
@@ -224,6 +231,7 @@ func cell(s string) string {
 func (a API) mountStats(m *web.Mux) {
 	needs := access.Needs(access.ScopeCredits)
 	web.Route(m, "GET /v1/usage/stats", a.stats, needs, web.Doc("Add your usage up by day, hour, model, operation, key or app"))
+	web.Route(m, "GET /api/user/usage/summary", a.summary, needs, web.Doc("Sum up a calendar month of your usage"))
 	web.Route(m, "GET /v1/usage/cache", a.saved, needs, web.Doc("See what caches have saved you, by day, model or key"))
 	m.Handle("GET /v1/usage/export", a.export, needs, web.Doc("Take a copy of your usage as a table"), web.Gives(http.StatusOK, "text/csv", nil), web.Params(ListInput{}))
 }

@@ -44,6 +44,7 @@ import (
 	"github.com/rephlo/rephlo/internal/margin"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pack"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/role"
@@ -177,10 +178,11 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		data,
 		self.Apps{Grants: id.grants, Clients: id.clients, Spent: d.spentByApps(core.Now), Person: person},
 		passkey.API{Passkeys: id.passkeys, Accounts: d.Accounts},
-		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance, Person: person},
+		credit.API{Credits: d.Credits, Cursors: core.Cursors, Requests: d.Usage, Audit: core.Audit, Known: d.knownUser, Pack: d.Packs.Gives, Carries: carries(tiers, plans), BonusLife: days(core.Settings, setting.BonusDays), Approvals: d.Approvals, Allowance: core.allowance, Person: person},
 		usage.API{Usage: d.Usage, Parts: d.Credits.Parts, Grants: d.Credits, Free: d.Plans.FreeGrants, Allowed: d.allowance, Person: person},
 		subscription.API{Plans: d.Plans, Cursors: core.Cursors},
 		subscription.AdminAPI{Plans: d.Plans, Cursors: core.Cursors, Person: person, Own: d.Limits.Own},
+		pack.API{Packs: d.Packs, Currency: subscription.Currency},
 		tier.AdminAPI{Tiers: d.Levels, Cursors: core.Cursors, Holders: d.Plans.Holders, Terms: core.terms},
 		capture.API{Captures: d.Captures, Cursors: core.Cursors, Person: person},
 		apikey.API{Keys: d.Keys, Cursors: core.Cursors},

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/limit"
 	"github.com/rephlo/rephlo/internal/mfa"
 	"github.com/rephlo/rephlo/internal/money"
+	"github.com/rephlo/rephlo/internal/pack"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/subscription"
@@ -47,6 +48,7 @@ type Domains struct {
 
 	Approvals *approval.Service
 	Limits    *limit.Service
+	Packs     *pack.Service
 	Captures  *capture.Service
 }
 
@@ -68,6 +70,7 @@ func NewDomains(core *Core, node string) *Domains {
 	})
 	d.Levels = tier.New(tier.Needs{DB: core.DB, Bus: core.Bus, Audit: core.Audit, Log: core.Log, Now: core.Now, Base: tier.Defaults(core.Config.FreeCredits)})
 	d.Tiers = d.Levels.Table
+	d.Packs = pack.New(pack.Needs{DB: core.DB, Audit: core.Audit, Now: core.Now, Months: func() int64 { return setting.PackMonths.Of(core.Settings) }})
 	d.Limits = limit.New(limit.Needs{DB: core.DB, Bus: core.Bus, Audit: core.Audit, Log: core.Log, Now: core.Now})
 	d.Plans = subscription.New(subscription.Needs{
 		DB: core.DB, Bus: core.Bus, Log: core.Log, Now: core.Now, Credits: d.Credits, Tiers: d.Tiers,

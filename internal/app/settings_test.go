@@ -100,6 +100,11 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 		}
 	}
 
+	put("packs", map[string]any{"expiryMonths": 3})
+	if got := ask("GET", "/v1/credit-packs", ""); got.Code != http.StatusOK || !strings.Contains(got.Body.String(), `"id":"pack_2000","credits":2000,"price":2000,"currency":"USD","expiryMonths":3}`) {
+		t.Errorf("the packs: %d %s", got.Code, got.Body)
+	}
+
 	caps := map[string]any{"supportDay": 20, "supportMonth": 30, "opsGrant": 5, "opsDay": 50, "opsMonth": 60, "adminGrant": 7, "adminDay": 8, "adminMonth": 9}
 	caps["supportGrant"] = 10
 	put("grant_caps", caps)

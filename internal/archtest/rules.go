@@ -30,6 +30,7 @@ var Rules = map[string][]string{
 	"health":      {},
 	"privacy":     {"ui"},
 	"tier":        {},
+	"pack":        {},
 	"account":     {"approval"},
 	"limit":       {"tier"},
 	"margin":      {"approval"},

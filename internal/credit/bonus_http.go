@@ -9,6 +9,7 @@ import (
 	"github.com/rephlo/rephlo/internal/access"
 	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
+	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -20,8 +21,9 @@ type bonusInput struct {
 	OnceInput
 	Body struct {
 		UserID    string     `json:"userId" minLength:"1" maxLength:"64"`
-		Amount    web.Amount `json:"amount"`
-		ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"90 days from now when absent"`
+		Amount    web.Amount `json:"amount,omitzero"`
+		PackID    string     `json:"packId,omitempty" maxLength:"64" doc:"Instead of an amount: the credits of this pack, which last as long as bought ones"`
+		ExpiresAt *time.Time `json:"expiresAt,omitempty" doc:"Absent: 90 days from now, or as long as the pack lasts"`
 		Reason    string     `json:"reason" minLength:"10" maxLength:"500"`
 	}
 }
@@ -45,7 +47,30 @@ type bonus struct {
 	UserID    string        `json:"userId"`
 	Amount    money.Credits `json:"amount"`
 	ExpiresAt *time.Time    `json:"expiresAt"`
-	Ref       string        `json:"ref"` // of the ledger: it happens once
+	PackID    string        `json:"packId,omitempty"` // whose credits they are; they never expire without ExpiresAt
+	Ref       string        `json:"ref"`              // of the ledger: it happens once
+}
+
+// errAmount asks for one of two fields.
+var errAmount = fault.New(fault.Unprocessable, "validation_error", "Send an amount above 0, or the packId of what to give instead.").At("amount")
+
+// bonusOf is what a request asks to give.
+func (a API) bonusOf(ctx context.Context, in *bonusInput, ref string) (b bonus, err error) {
+	b = bonus{UserID: in.Body.UserID, Amount: in.Body.Amount.Credits, ExpiresAt: in.Body.ExpiresAt, PackID: in.Body.PackID, Ref: ref}
+	if (b.Amount > 0) == (b.PackID != "") {
+		return b, errAmount
+	}
+	switch {
+	case b.PackID == "":
+		return b, nil
+	case a.Pack == nil:
+		return b, fault.ErrNotFound
+	}
+	amount, expires, err := a.Pack(ctx, b.PackID)
+	if b.Amount = amount; b.ExpiresAt == nil && !expires.IsZero() {
+		b.ExpiresAt = &expires
+	}
+	return b, err
 }
 
 func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, error) {
@@ -57,7 +82,10 @@ func (a API) grantBonus(ctx context.Context, in *bonusInput) (*bonusOutput, erro
 	if out.Replayed, err = a.replayed(ctx, ref); err != nil {
 		return nil, err
 	}
-	b := bonus{in.Body.UserID, in.Body.Amount.Credits, in.Body.ExpiresAt, ref}
+	b, err := a.bonusOf(ctx, in, ref)
+	if err != nil {
+		return nil, err
+	}
 	bounds, bounded := Allowance{}, false
 	if a.Allowance != nil {
 		bounds, bounded = a.Allowance(actor)
@@ -85,16 +113,22 @@ func (a API) giveBonus(ctx context.Context, b bonus, reason, approvalID string, 
 	if a.BonusLife != nil {
 		life = a.BonusLife()
 	}
-	expires := a.Credits.now().Add(life)
+	source, expires := Bonus, a.Credits.now().Add(life)
+	after := map[string]any{"amount": b.Amount, "ref": b.Ref}
+	if b.PackID != "" {
+		source, expires, after["packId"] = Pack, time.Time{}, b.PackID
+	}
 	if b.ExpiresAt != nil {
 		expires = *b.ExpiresAt
 	}
-	after := map[string]any{"amount": b.Amount, "expiresAt": expires.UTC(), "ref": b.Ref}
+	if !expires.IsZero() {
+		after["expiresAt"] = expires.UTC()
+	}
 	if approvalID != "" {
 		after["approvalId"] = approvalID
 	}
 	id, err := a.Credits.Grant(ctx, NewGrant{
-		User: b.UserID, Source: Bonus, Ref: b.Ref, Amount: b.Amount, ExpiresAt: expires, Actor: actor.UserID, Cause: "admin",
+		User: b.UserID, Source: source, Ref: b.Ref, Amount: b.Amount, ExpiresAt: expires, Actor: actor.UserID, Cause: "admin",
 		Then: func(ctx context.Context, id GrantID) error {
 			if err := may(ctx); err != nil {
 				return err

@@ -26,6 +26,9 @@ type API struct {
 	// BonusLife is how long a bonus lasts when nothing else is said; nil: 90
 	// days.
 	BonusLife func() time.Duration
+	// Pack returns what a credit pack gives and when that expires, zero for never,
+	// or an error for one that does not exist; nil: there are none.
+	Pack func(ctx context.Context, packID string) (money.Credits, time.Time, error)
 	// Approvals keeps what two administrators have to agree on.
 	Approvals *approval.Service
 

@@ -14,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/credit"
+	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/list"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/seal"
@@ -126,6 +127,15 @@ func httpWorld(t *testing.T, db *sqldb.DB) (*world, caller) {
 				return account.ErrUnknown
 			}
 			return nil
+		},
+		Pack: func(_ context.Context, id string) (money.Credits, time.Time, error) {
+			switch id {
+			case "pack_500":
+				return 500 * money.Credit, w.clock.now().AddDate(1, 0, 0), nil
+			case "pack_always":
+				return 500 * money.Credit, time.Time{}, nil
+			}
+			return 0, time.Time{}, fault.ErrNotFound
 		},
 		Carries: func(string) (money.Credits, int) { return 750 * money.Credit, 2 },
 	}.Mount(m)

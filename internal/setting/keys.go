@@ -20,7 +20,8 @@ var (
 	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1_000, 1_000_000, "Charges are rounded up to a multiple of this many millionths of a credit: 1000, 10000, 100000 or 1000000; for new charges only.")
 	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")
 
-	BonusDays = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
+	BonusDays  = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
+	PackMonths = whole("packs", "expiryMonths", 12, 0, 120, "How many months the credits of a pack last; 0: for ever.")
 
 	SupportGrant = grantCap("supportGrant", 5_000, "with one grant", "support")
 	SupportDay   = grantCap("supportDay", 20_000, "in a UTC day", "support")

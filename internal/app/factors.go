@@ -36,7 +36,7 @@ func (s *Server) factorsChanged(p *identityParts) func(context.Context, account.
 // signOutOthers ends a user's sign-ins, in browsers and apps, but the one that
 // is kept; "" keeps none.
 func (p *identityParts) signOutOthers(ctx context.Context, userID, keep string) error {
-	if err := p.sessions.EndOthers(ctx, userID, keep); err != nil {
+	if err := errors.Join(p.sessions.EndOthers(ctx, userID, keep), p.sessions.DistrustAll(ctx, userID)); err != nil {
 		return err
 	}
 	if keep == "" {
@@ -51,6 +51,11 @@ func (s *Server) accountChanged(p *identityParts) func(context.Context, account.
 	return func(ctx context.Context, c account.Change) error {
 		if err := s.domains.Trail.Record(ctx, c.User.ID, accountKinds[c.Event], ""); err != nil {
 			return err
+		}
+		if c.Event != account.EmailChanged { // a new password voids what stood for the second factor, also where people stay signed in
+			if err := p.sessions.DistrustAll(ctx, c.User.ID); err != nil {
+				return err
+			}
 		}
 		if c.SignOut {
 			if err := p.signOutOthers(ctx, c.User.ID, c.Keep); err != nil {

@@ -32,6 +32,7 @@ import (
 	"github.com/rephlo/rephlo/internal/manual"
 	"github.com/rephlo/rephlo/internal/passkey"
 	"github.com/rephlo/rephlo/internal/role"
+	"github.com/rephlo/rephlo/internal/setting"
 	"github.com/rephlo/rephlo/internal/trail"
 	"github.com/rephlo/rephlo/internal/ui"
 	"github.com/rephlo/rephlo/internal/web"
@@ -75,7 +76,7 @@ func (s *Server) identity(ctx context.Context) (*identityParts, error) {
 	}
 	p.sessions = sso.New(sso.Needs{
 		DB: core.DB, Log: core.Log, Now: core.Now, Accounts: s.domains.Accounts, Secure: https(core.Config.IDPURL),
-		Started: s.domains.signedIn,
+		Started: s.domains.signedIn, Trusts: func() bool { return setting.TrustedDevices.Of(core.Settings) },
 		Ended: func(ctx context.Context, sessionID string) error {
 			if err := p.grants.Revoke(ctx, grant.KindSession, sessionID); err != nil {
 				return err

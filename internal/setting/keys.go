@@ -16,6 +16,8 @@ var (
 
 	AllowedOrigins = words("security", "allowedOrigins", origin, "Sites whose scripts may read answers (CORS), exactly as the browser sends them.")
 
+	TrustedDevices = flag("signin", "trustedDevices", false, "Whether people may have a browser not ask for their second factor for 30 days; never those with a role.")
+
 	CreditValue     = guarded(whole("pricing", "valueMicroUsd", 10_000, 1, 1_000_000_000, "What a credit is worth, in millionths of a dollar; for new charges only. A second person agrees to a change."))
 	ChargeIncrement = whole("pricing", "incrementMicro", 10_000, 1_000, 1_000_000, "Charges are rounded up to a multiple of this many millionths of a credit: 1000, 10000, 100000 or 1000000; for new charges only.")
 	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")

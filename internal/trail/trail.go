@@ -41,6 +41,7 @@ const (
 	Deleted         Kind = "account_deleted"
 	Restored        Kind = "account_restored"
 	Impersonated    Kind = "read_by_operator" // an administrator looked as them
+	DeviceTrusted   Kind = "device_trusted"   // it stands for the second factor
 	Disowned        Kind = "sign_in_disowned" // its owner says that it was not theirs
 )
 

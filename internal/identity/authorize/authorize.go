@@ -33,6 +33,8 @@ type Interaction struct {
 	SignedIn  bool // gave a credential in this interaction
 	Consented bool // allowed the request in this interaction
 	Confirmed bool // clicked in this interaction
+	// Keep says that they want to stay signed in.
+	Keep bool
 	// Proved are the factors that UserID has given towards a sign-in that needs
 	// more of them, and when; empty if there is none.
 	Proved   []string

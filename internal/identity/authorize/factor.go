@@ -43,11 +43,15 @@ func (s state) needsFactor() bool {
 	if !s.factors.Any() || s.session.ID == "" {
 		return false
 	}
-	if s.session.ACR == sso.ACRSingle {
+	if s.session.ACR == sso.ACRSingle && (s.session.Trust == "" || s.demanding()) {
 		return true
 	}
 	return s.weak() && s.meets(s.factors.Best())
 }
+
+// demanding reports whether no trusted device stands for the second factor here:
+// where people change how they sign in, and where a role demands one.
+func (s state) demanding() bool { return s.in.Request.Back != "" || s.factors.Required }
 
 // meets reports whether a class of sign-in is as sure as the request and the
 // client insist on.

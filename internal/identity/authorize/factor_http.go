@@ -3,6 +3,7 @@ package authorize
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/rephlo/rephlo/internal/account"
 	"github.com/rephlo/rephlo/internal/fault"
@@ -20,18 +21,31 @@ func (s *Service) Proved(w http.ResponseWriter, r *http.Request, in Interaction,
 	if err != nil {
 		return unavailable(err)
 	}
-	if f.Any() {
+	trusted, err := s.Sessions.TrustedHere(r, u)
+	if err != nil {
+		return err
+	}
+	if f.Any() && (trusted == "" || state{in: in, factors: f}.demanding()) {
 		in = in.by(u.ID, false, false)
 		in.SignedIn, in.Proved, in.ProvedAt = false, amr, s.Now()
 		return unavailable(s.store.took(r.Context(), in))
 	}
-	return s.ProvedAll(w, r, in, u, amr...)
+	if !f.Any() {
+		trusted = ""
+	}
+	return s.arrive(w, r, in, u, sso.Way{AMR: amr, Trust: trusted})
 }
 
 // ProvedAll is called when u has given all that there is to ask for, by the
 // means amr: then u is signed in.
 func (s *Service) ProvedAll(w http.ResponseWriter, r *http.Request, in Interaction, u account.User, amr ...string) error {
-	if _, err := s.Sessions.SignIn(w, r, u, amr...); err != nil {
+	return s.arrive(w, r, in, u, sso.Way{AMR: amr})
+}
+
+// arrive signs u in.
+func (s *Service) arrive(w http.ResponseWriter, r *http.Request, in Interaction, u account.User, way sso.Way) error {
+	way.Keep = in.Keep
+	if _, err := s.Sessions.SignIn(w, r, u, way); err != nil {
 		return err
 	}
 	return s.signedIn(r.Context(), in, u.ID)
@@ -83,10 +97,7 @@ func (s *Service) Complete(w http.ResponseWriter, r *http.Request, in Interactio
 		}
 		return s.signedIn(r.Context(), in, c.User.ID)
 	}
-	if _, err := s.Sessions.SignIn(w, r, c.User, append(append([]string{}, c.proved...), append(amr, sso.ByTwo)...)...); err != nil {
-		return err
-	}
-	return s.signedIn(r.Context(), in, c.User.ID)
+	return s.arrive(w, r, in, c.User, sso.Way{AMR: slices.Concat(c.proved, amr, []string{sso.ByTwo})})
 }
 
 // challenge shows the page that asks for a second factor.
@@ -100,6 +111,7 @@ func (s *Service) ShowChallenge(w http.ResponseWriter, in Interaction, c client.
 	return s.Screens.Challenge(w, Screen(in, c), pages.Challenge{
 		Account: who(of.User), App: of.Factors.App && !of.Surest, Passkey: of.Factors.Passkey,
 		Recovery: of.Factors.Recovery && !of.Surest, UseRecovery: recovery && !of.Surest,
+		Trust: !of.Surest && in.Request.Back == "" && !of.Factors.Required && s.Sessions.MayTrust(of.User),
 	}, f)
 }
 

@@ -32,13 +32,13 @@ func (s store) insert(ctx context.Context, in Interaction) error {
 
 func (s store) byID(ctx context.Context, uid string) (Interaction, error) {
 	const q = `
-		SELECT browser, request, hint, user_id, signed_in, consented, confirmed, proved, proved_at, created_at, expires_at, done_at
+		SELECT browser, request, hint, user_id, signed_in, consented, confirmed, keep, proved, proved_at, created_at, expires_at, done_at
 		FROM authorize_interaction WHERE id = $1`
 	in := Interaction{UID: uid}
 	var request, proved string
 	var provedAt, created, expires, done sqldb.Time
 	err := s.db.Q(ctx).QueryRowContext(ctx, q, uid).Scan(&in.browser, &request, &in.Hint, &in.UserID, &in.SignedIn, &in.Consented,
-		&in.Confirmed, &proved, &provedAt, &created, &expires, &done)
+		&in.Confirmed, &in.Keep, &proved, &provedAt, &created, &expires, &done)
 	if errors.Is(err, sql.ErrNoRows) {
 		return in, ErrForeign
 	}
@@ -84,10 +84,10 @@ func (s store) pull(ctx context.Context, uid string, browser []byte, now, expire
 // took records the steps that were taken.
 func (s store) took(ctx context.Context, in Interaction) error {
 	const q = `
-		UPDATE authorize_interaction SET user_id = $2, signed_in = $3, consented = $4, confirmed = $5, proved = $6, proved_at = $7
+		UPDATE authorize_interaction SET user_id = $2, signed_in = $3, consented = $4, confirmed = $5, proved = $6, proved_at = $7, keep = $8
 		WHERE id = $1 AND done_at IS NULL`
 	_, err := s.db.Change(ctx, "record step", q, in.UID, in.UserID, in.SignedIn, in.Consented, in.Confirmed,
-		strings.Join(in.Proved, " "), sqldb.TimeArg(in.ProvedAt))
+		strings.Join(in.Proved, " "), sqldb.TimeArg(in.ProvedAt), in.Keep)
 	return err
 }
 

@@ -58,8 +58,20 @@ func (a API) check(recovery bool) web.Handler {
 		case err != nil:
 			return false, err
 		}
-		return true, a.Authorize.Complete(w, r, t.In, who, sso.ByCode)
+		if err := a.Authorize.Complete(w, r, t.In, who, sso.ByCode); err != nil || t.Form.Get("trust") == "" || recovery {
+			return true, err
+		}
+		return true, a.trust(w, r, who.User)
 	})
+}
+
+// trust has this browser stand for the second factor that was just given.
+func (a API) trust(w http.ResponseWriter, r *http.Request, u account.User) error {
+	if !a.Authorize.Sessions.MayTrust(u) {
+		return nil
+	}
+	a.Trail.Note(r.Context(), u.ID, trail.DeviceTrusted, "")
+	return a.Authorize.Sessions.Trust(w, r, u)
 }
 
 // again shows the page once more, or, to somebody who guesses, the first one.

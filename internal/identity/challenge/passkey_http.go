@@ -55,6 +55,7 @@ func (a API) passkey(w http.ResponseWriter, r *http.Request, t authorize.Turn) (
 	if challenged {
 		return true, a.Authorize.Complete(w, r, t.In, who, amr...)
 	}
+	t.In.Keep = t.Form.Get("keep") != ""
 	return true, a.Authorize.ProvedAll(w, r, t.In, proof.User, append(amr, sso.ByTwo)...)
 }
 

@@ -50,6 +50,7 @@ func (a API) signIn(w http.ResponseWriter, r *http.Request, t authorize.Turn) (b
 		}
 		return false, a.Screens.SignIn(w, authorize.Screen(t.In, t.Client), bounded(t.Form.Get("name")), f)
 	}
+	t.In.Keep = t.Form.Get("keep") != ""
 	err = a.Authorize.Proved(w, r, t.In, u, sso.ByPassword)
 	return err == nil, err
 }

@@ -12,7 +12,7 @@ import (
 type challenge struct {
 	ui.Page
 	User, Email, Initial, Action, Here, Cancel, Problem string
-	Recovery, App, Codes                                bool
+	Recovery, App, Codes, Trust                         bool
 	Passkey                                             *passkeyForm
 }
 
@@ -28,6 +28,7 @@ type Challenge struct {
 	Account
 	App, Passkey, Recovery bool
 	UseRecovery            bool // a recovery code is asked for
+	Trust                  bool // this browser may stand for the factor from then on
 }
 
 // Challenge asks for a second factor. err is what was wrong with the last one, if
@@ -35,7 +36,7 @@ type Challenge struct {
 func (s *Screens) Challenge(w http.ResponseWriter, i Interaction, c Challenge, err *fault.Error) error {
 	d := challenge{
 		Page: ui.Page{Title: s.t.Text("challenge.title")}, User: shown(c.Name), Email: c.Email, Initial: first(c.Name),
-		Action: i.path("/mfa"), Here: i.path(""), Cancel: i.path("/abort"), App: c.App, Recovery: c.UseRecovery, Codes: c.Recovery,
+		Action: i.path("/mfa"), Here: i.path(""), Cancel: i.path("/abort"), App: c.App, Recovery: c.UseRecovery, Codes: c.Recovery, Trust: c.Trust,
 	}
 	o := i.options()
 	switch {

@@ -93,7 +93,7 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 			}, "removed")
 		},
 		"security.sessions": func(w http.ResponseWriter) error {
-			return s.Security(w, pages.Security{Person: me, SignIns: []pages.SignedIn{
+			return s.Security(w, pages.Security{Person: me, Trusted: []pages.Trusted{{ID: "dev_1", Device: `"><script>`, Address: "203.0.113.7", ExpiresAt: time.Unix(1e9, 0)}}, SignIns: []pages.SignedIn{
 				{ID: "ses_1", Device: "Chrome on Linux", Address: "192.0.2.1", SeenAt: time.Unix(1e9, 0), Here: true},
 				{ID: "ses_2", Device: `"><script>`, Address: "2001:db8::1", SeenAt: time.Unix(0, 0)},
 			}}, nil)
@@ -134,7 +134,7 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"signin.wait":    func(w http.ResponseWriter) error { return s.SignIn(w, desktop, "ada", account.ErrTooMany) },
 		"signin.hostile": func(w http.ResponseWriter) error { return s.SignIn(w, hostile, `"><script>`, nil) },
 		"challenge": func(w http.ResponseWriter) error {
-			return s.Challenge(w, desktop, pages.Challenge{Account: ada, App: true, Recovery: true}, nil)
+			return s.Challenge(w, desktop, pages.Challenge{Account: ada, App: true, Recovery: true, Trust: true}, nil)
 		},
 		"challenge.recovery": func(w http.ResponseWriter) error {
 			return s.Challenge(w, hostile, pages.Challenge{Account: pages.Account{ID: "u", Name: `"><script>`}, App: true, Recovery: true, UseRecovery: true}, mfaWrong.With("triesLeft", 1))

@@ -78,12 +78,22 @@ type Security struct {
 	CanPasskeys   bool // this installation can have them
 	Passkeys      []Passkey
 	SignIns       []SignedIn
+	Trusted       []Trusted
 	Linked        []Identity
 	Events        []Event // the newest first
 	PasswordAt    time.Time
 	Form          string // which form the fault belongs to: password, email
 	Done          string
 }
+
+// Trusted is a browser that stands for the second factor.
+type Trusted struct {
+	ID, Device, Address string
+	ExpiresAt           time.Time
+}
+
+// Until returns how long, as people read it.
+func (t Trusted) Until() string { return day(t.ExpiresAt) }
 
 // Event is something that happened to the safety of an account.
 type Event struct {
@@ -132,6 +142,7 @@ type security struct {
 	CanPasskeys             bool
 	Passkeys                []Passkey
 	SignIns                 []SignedIn
+	Trusted                 []Trusted
 	Linked                  []Identity
 	Events                  []happened
 	CanLink                 []Social
@@ -148,7 +159,7 @@ func (s *Screens) Security(w http.ResponseWriter, in Security, err *fault.Error)
 	base, status := s.area("security.title", "/account/security", in.Person, in.Form, err)
 	base.Done = s.done("security", in.Done)
 	d := security{
-		area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns,
+		area: base, App: in.App, Required: in.Required, Codes: in.Codes, CanPasskeys: in.CanPasskeys, Passkeys: in.Passkeys, SignIns: in.SignIns, Trusted: in.Trusted,
 		Linked: in.Linked, CanLink: s.Social,
 	}
 	for _, e := range in.Events {

@@ -33,6 +33,7 @@ func (a API) mountSecurity(m *web.Mux, page web.Option, form []web.Option) {
 	change("/passkeys", a.addPasskey)
 	m.Handle("POST "+securityPath+"/sessions/end", a.with(false, securityPath, a.endSession), form...)
 	m.Handle("POST "+securityPath+"/sessions/end-others", a.with(false, securityPath, a.endOthers), form...)
+	m.Handle("POST "+securityPath+"/trusted/remove", a.with(false, securityPath, a.distrust), form...)
 	change("/passkeys/{id}/rename", a.renamePasskey)
 	change("/passkeys/{id}/remove", a.removePasskey)
 }
@@ -55,6 +56,14 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 	if err != nil {
 		return err
 	}
+	trusted, err := a.Sessions.TrustedDevices(r.Context(), p.ID)
+	if err != nil {
+		return err
+	}
+	var devices []pages.Trusted
+	for _, t := range trusted {
+		devices = append(devices, pages.Trusted{ID: t.ID, Device: t.Device(), Address: t.Address, ExpiresAt: t.ExpiresAt})
+	}
 	linked, err := a.linked(r, p)
 	if err != nil {
 		return err
@@ -68,7 +77,7 @@ func (a API) showSecurity(w http.ResponseWriter, r *http.Request, p person, form
 		events = append(events, pages.Event{Kind: string(e.Kind), Address: e.Address, At: e.At})
 	}
 	return a.Screens.Security(w, pages.Security{
-		SignIns: signIns, Linked: linked, Events: events,
+		SignIns: signIns, Trusted: devices, Linked: linked, Events: events,
 		CanPasskeys: a.Passkeys.Available(), Passkeys: keys, Codes: st.Enrolled() || len(keys) > 0,
 		Person: p.shown(), App: st.Enrolled(), Required: st.Required, CodesLeft: st.RecoveryCodesLeft, PasswordAt: p.PasswordAt,
 		Form: form, Done: r.URL.Query().Get("done"),
@@ -86,6 +95,10 @@ func (a API) finish(w http.ResponseWriter, r *http.Request, p person, form, done
 		return err
 	}
 	return a.showSecurity(w, r, p, form, f)
+}
+
+func (a API) distrust(w http.ResponseWriter, r *http.Request, p person) error {
+	return a.finish(w, r, p, "", "distrusted", a.Sessions.Distrust(r.Context(), p.ID, p.form.Get("id")))
 }
 
 func (a API) changePassword(w http.ResponseWriter, r *http.Request, p person) error {

@@ -12,5 +12,11 @@
 // after 12 hours without use, 30 days after it began, when its user may no longer
 // sign in, and when the user was signed out everywhere after it.
 //
-// Tables: sso_session, sso_device.
+// A trusted device is a browser that stands for its user's second factor where
+// the installation allows it: the sign-in stays a single one, and pages where
+// people change how they sign in, clients that insist on two factors and people
+// with a role ask for the factor all the same. A new password, a change of
+// factors and signing out everywhere end all trust.
+//
+// Tables: sso_session, sso_device, sso_trusted.
 package sso

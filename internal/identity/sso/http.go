@@ -13,6 +13,7 @@ const (
 	sessionCookie = "rephlo_s"
 	browserCookie = "rephlo_b"
 	deviceCookie  = "rephlo_d"
+	trustCookie   = "rephlo_t"
 	hostPrefix    = "__Host-"
 )
 
@@ -25,9 +26,9 @@ func (s *Service) Current(r *http.Request) (Session, bool, error) {
 	return s.bySecret(r.Context(), secret)
 }
 
-// SignIn makes u the one who is signed in in r's browser, by the means amr,
-// with a new secret, and remembers the device.
-func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User, amr ...string) (Session, error) {
+// SignIn makes u the one who is signed in in r's browser, with a new secret, and
+// remembers the device.
+func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User, way Way) (Session, error) {
 	before, _, err := s.Current(r)
 	if err != nil {
 		return Session{}, err
@@ -36,11 +37,11 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User,
 	if a.NewDevice, err = s.newDevice(r, u.ID); err != nil {
 		return Session{}, err
 	}
-	ss, secret, err := s.signIn(r.Context(), a, amr, before)
+	ss, secret, err := s.signIn(r.Context(), a, way, before)
 	if err != nil {
 		return Session{}, err
 	}
-	s.set(w, sessionCookie, secret, 0)
+	s.set(w, sessionCookie, secret, ss.cookieLife())
 	device := s.read(r, deviceCookie)
 	if device == "" {
 		device, _ = newSecret()
@@ -52,6 +53,15 @@ func (s *Service) SignIn(w http.ResponseWriter, r *http.Request, u account.User,
 	return ss, nil
 }
 
+// cookieLife is how long the browser keeps the session's cookie; 0 is until it
+// closes.
+func (ss Session) cookieLife() time.Duration {
+	if ss.Keep {
+		return absolute
+	}
+	return 0
+}
+
 // Raise adds the proofs amr to the sign-in ss in r's browser, with a new
 // secret. It returns false if that sign-in has ended meanwhile.
 func (s *Service) Raise(w http.ResponseWriter, r *http.Request, ss Session, amr ...string) (bool, error) {
@@ -59,7 +69,7 @@ func (s *Service) Raise(w http.ResponseWriter, r *http.Request, ss Session, amr 
 	if err != nil || !raised {
 		return false, err
 	}
-	s.set(w, sessionCookie, secret, 0)
+	s.set(w, sessionCookie, secret, ss.cookieLife())
 	return true, nil
 }
 

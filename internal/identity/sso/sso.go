@@ -65,6 +65,11 @@ type Session struct {
 	AuthTime time.Time
 	ACR      string
 	AMR      []string
+	// Keep says that the user wants to stay signed in: no pause ends it.
+	Keep bool
+	// Trust is the trusted device in whose place no second factor was asked for;
+	// empty if one was, or none was needed.
+	Trust string
 
 	createdAt, lastSeenAt, endedAt time.Time
 }
@@ -80,6 +85,9 @@ type Needs struct {
 	Ended func(ctx context.Context, sessionID string) error
 	// Started is called in the transaction that signs somebody in.
 	Started func(ctx context.Context, a Arrival) error
+	// Trusts says whether people may trust a device, so that it takes the place of
+	// their second factor; nil: nobody may.
+	Trusts func() bool
 	// Secure says that browsers reach us over https.
 	Secure bool
 }
@@ -95,10 +103,20 @@ func New(n Needs) *Service {
 	if n.Ended == nil {
 		n.Ended = func(context.Context, string) error { return nil }
 	}
+	if n.Trusts == nil {
+		n.Trusts = func() bool { return false }
+	}
 	if n.Started == nil {
 		n.Started = func(context.Context, Arrival) error { return nil }
 	}
 	return &Service{Needs: n, store: store{n.DB}}
+}
+
+// Way is how somebody signs in.
+type Way struct {
+	AMR   []string
+	Keep  bool   // they want to stay signed in; not heard of those with a role
+	Trust string // the trusted device that stands for their second factor
 }
 
 // Arrival is somebody who has signed in.
@@ -158,18 +176,19 @@ func live(ss Session, u account.User, now time.Time) bool {
 	if u.Staff {
 		life = adminLife
 	}
-	return ss.endedAt.IsZero() && now.Sub(ss.lastSeenAt) < idle && now.Sub(ss.createdAt) < life &&
+	rested := now.Sub(ss.lastSeenAt) >= idle && (!ss.Keep || u.Staff)
+	return ss.endedAt.IsZero() && !rested && now.Sub(ss.createdAt) < life &&
 		!ss.AuthTime.Before(u.SignedOutAt) && account.Usable(u, now) == nil
 }
 
 // signIn begins a session, or renews the one of the same user in this browser;
 // one of another user there ends. It returns the new secret.
-func (s *Service) signIn(ctx context.Context, a Arrival, amr []string, before Session) (Session, string, error) {
+func (s *Service) signIn(ctx context.Context, a Arrival, way Way, before Session) (Session, string, error) {
 	u, address, agent := a.User, a.Address, a.Agent
 	now := s.Now()
 	secret, hash := newSecret()
 	ss := Session{
-		ID: id.New("ses", now), UserID: u.ID, AuthTime: now, ACR: acrOf(amr), AMR: amr, createdAt: now, lastSeenAt: now,
+		ID: id.New("ses", now), UserID: u.ID, AuthTime: now, ACR: acrOf(way.AMR), AMR: way.AMR, Keep: way.Keep && !u.Staff, Trust: way.Trust, createdAt: now, lastSeenAt: now,
 	}
 	err := s.DB.InTx(ctx, func(ctx context.Context) error {
 		if before.ID != "" && before.UserID == u.ID {
@@ -268,10 +287,10 @@ func (s *Service) EndOthers(ctx context.Context, userID, keep string) error {
 }
 
 // Sweep removes sessions that ended a day ago or more, and devices that were
-// not seen for a year.
+// not seen for a year or are trusted no more.
 func (s *Service) Sweep(ctx context.Context) error {
 	now := s.Now()
-	return s.store.sweep(ctx, now.Add(-absolute-24*time.Hour), now.Add(-deviceLife))
+	return s.store.sweep(ctx, now.Add(-absolute-24*time.Hour), now.Add(-deviceLife), now)
 }
 
 func unavailable(err error) error {

@@ -78,7 +78,7 @@ func (b browser) keep(rec *httptest.ResponseRecorder) {
 func (b browser) signIn(t *testing.T, w *world, u account.User) sso.Session {
 	t.Helper()
 	rec := httptest.NewRecorder()
-	ss, err := w.SignIn(rec, b.request(t), u, sso.ByPassword)
+	ss, err := w.SignIn(rec, b.request(t), u, sso.Way{AMR: []string{sso.ByPassword}})
 	if err != nil {
 		t.Fatal(err)
 	}

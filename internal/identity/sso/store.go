@@ -15,11 +15,11 @@ import (
 type store struct{ db *sqldb.DB }
 
 func (s store) byHash(ctx context.Context, hash []byte) (Session, bool, error) {
-	const q = `SELECT id, user_id, auth_time, acr, amr, created_at, last_seen_at, ended_at FROM sso_session WHERE hash = $1`
+	const q = `SELECT id, user_id, auth_time, acr, amr, keep, trust, created_at, last_seen_at, ended_at FROM sso_session WHERE hash = $1`
 	var ss Session
 	var amr string
 	var auth, created, seen, ended sqldb.Time
-	err := s.db.Q(ctx).QueryRowContext(ctx, q, hash).Scan(&ss.ID, &ss.UserID, &auth, &ss.ACR, &amr, &created, &seen, &ended)
+	err := s.db.Q(ctx).QueryRowContext(ctx, q, hash).Scan(&ss.ID, &ss.UserID, &auth, &ss.ACR, &amr, &ss.Keep, &ss.Trust, &created, &seen, &ended)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, false, nil
 	}
@@ -33,24 +33,24 @@ func (s store) byHash(ctx context.Context, hash []byte) (Session, bool, error) {
 
 func (s store) insert(ctx context.Context, ss Session, hash []byte, address, agent string) error {
 	const q = `
-		INSERT INTO sso_session (id, hash, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $4, $4)`
+		INSERT INTO sso_session (id, hash, user_id, auth_time, acr, amr, address, agent, keep, trust, created_at, last_seen_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $4, $4)`
 	return s.exec(ctx, "begin session", q, ss.ID, hash, ss.UserID, ss.AuthTime.UnixMicro(), ss.ACR, strings.Join(ss.AMR, " "),
-		address, strings.ToValidUTF8(agent, ""))
+		address, strings.ToValidUTF8(agent, ""), ss.Keep, ss.Trust)
 }
 
 // renew gives a live session a new secret and sign-in.
 func (s store) renew(ctx context.Context, ss Session, hash []byte) (bool, error) {
 	const q = `
-		UPDATE sso_session SET hash = $2, auth_time = $3, acr = $4, amr = $5, created_at = $3, last_seen_at = $3
+		UPDATE sso_session SET hash = $2, auth_time = $3, acr = $4, amr = $5, keep = $7, trust = $8, created_at = $3, last_seen_at = $3
 		WHERE id = $1 AND user_id = $6 AND ended_at IS NULL`
-	res, err := s.db.Q(ctx).ExecContext(ctx, q, ss.ID, hash, ss.AuthTime.UnixMicro(), ss.ACR, strings.Join(ss.AMR, " "), ss.UserID)
+	res, err := s.db.Q(ctx).ExecContext(ctx, q, ss.ID, hash, ss.AuthTime.UnixMicro(), ss.ACR, strings.Join(ss.AMR, " "), ss.UserID, ss.Keep, ss.Trust)
 	return changed(res, err, "renew session")
 }
 
 // raise gives a live session a new secret and what its user has proved since.
 func (s store) raise(ctx context.Context, ss Session, hash []byte) (bool, error) {
-	const q = `UPDATE sso_session SET hash = $2, acr = $3, amr = $4 WHERE id = $1 AND user_id = $5 AND ended_at IS NULL`
+	const q = `UPDATE sso_session SET hash = $2, acr = $3, amr = $4, trust = '' WHERE id = $1 AND user_id = $5 AND ended_at IS NULL`
 	res, err := s.db.Q(ctx).ExecContext(ctx, q, ss.ID, hash, ss.ACR, strings.Join(ss.AMR, " "), ss.UserID)
 	return changed(res, err, "raise session")
 }
@@ -87,7 +87,7 @@ func (s store) open(ctx context.Context, userID string) ([]string, error) {
 // of reads a user's sign-ins that have not ended, the newest first.
 func (s store) of(ctx context.Context, userID string) ([]Listed, error) {
 	const q = `
-		SELECT id, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at FROM sso_session
+		SELECT id, user_id, auth_time, acr, amr, keep, address, agent, created_at, last_seen_at FROM sso_session
 		WHERE user_id = $1 AND ended_at IS NULL ORDER BY created_at DESC, id DESC`
 	rows, err := s.db.Q(ctx).QueryContext(ctx, q, userID)
 	if err != nil {
@@ -99,7 +99,7 @@ func (s store) of(ctx context.Context, userID string) ([]Listed, error) {
 		var l Listed
 		var amr string
 		var auth, created, seen sqldb.Time
-		if err := rows.Scan(&l.ID, &l.UserID, &auth, &l.ACR, &amr, &l.Address, &l.Agent, &created, &seen); err != nil {
+		if err := rows.Scan(&l.ID, &l.UserID, &auth, &l.ACR, &amr, &l.Keep, &l.Address, &l.Agent, &created, &seen); err != nil {
 			return nil, fmt.Errorf("list sessions: %w", err)
 		}
 		l.AuthTime, l.createdAt, l.lastSeenAt, l.AMR = auth.Time, created.Time, seen.Time, strings.Fields(amr)
@@ -147,10 +147,11 @@ func (s store) remember(ctx context.Context, hash []byte, userID string, at time
 	return s.exec(ctx, "remember device", q, hash, userID, at.UnixMicro())
 }
 
-func (s store) sweep(ctx context.Context, sessions, devices time.Time) error {
+func (s store) sweep(ctx context.Context, sessions, devices, trusted time.Time) error {
 	return errors.Join(
 		s.exec(ctx, "sweep sessions", `DELETE FROM sso_session WHERE last_seen_at < $1`, sessions.UnixMicro()),
 		s.exec(ctx, "sweep devices", `DELETE FROM sso_device WHERE last_seen_at < $1`, devices.UnixMicro()),
+		s.exec(ctx, "sweep trusted devices", `DELETE FROM sso_trusted WHERE expires_at <= $1`, trusted.UnixMicro()),
 	)
 }
 

@@ -31,6 +31,7 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
     if (mediation) options.mediation = mediation;
     const credential = await navigator.credentials[make ? "create" : "get"](options);
     form.elements.credential.value = JSON.stringify(credential);
+    if (form.elements.keep && document.getElementById("keep")?.checked) form.elements.keep.value = "true";
     form.submit();
   };
   form.hidden = false;

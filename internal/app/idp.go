@@ -189,7 +189,10 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 		login.API{Disown: s.disown, Accounts: d.Accounts, Sessions: sessions, Authorize: steps, Screens: screens},
 		challenge.API{Trail: d.Trail, Factors: d.Factors, Passkeys: p.passkeys, Accounts: d.Accounts, Authorize: steps, Screens: screens},
 		federation.API{Federation: p.federation, Authorize: steps, Screens: screens},
-		self.API{Trail: d.Trail, Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers},
+		self.API{
+			Trail: d.Trail, Federation: p.federation, Accounts: d.Accounts, Factors: d.Factors, Passkeys: p.passkeys, Sessions: sessions, Authorize: steps, Screens: screens, Now: core.Now, Grants: p.grants, Clients: p.clients, SignOutOthers: p.signOutOthers,
+			Privacy: self.Privacy{Exports: s.privacy, Grace: days(core.Settings, setting.GraceDays)},
+		},
 		consent.API{DB: core.DB, Authorize: steps, Grants: p.grants, Screens: screens, Logos: consent.NewLogos(egress.NewImages(egress.ImageOptions{}).Fetch, core.Now)},
 		device.New(device.Needs{
 			Server: p.server, Clients: p.clients, Grants: p.grants, Authorize: steps, Sessions: sessions, Screens: screens, Now: core.Now,

@@ -132,6 +132,19 @@ func (s *Service) One(ctx context.Context, userID, exportID string) (Export, err
 	return e, unavailable(err)
 }
 
+// Last returns somebody's export, the one that was ordered last; false if there is
+// none.
+func (s *Service) Last(ctx context.Context, userID string) (Export, bool, error) {
+	e, err := s.store.last(ctx, userID)
+	if errors.Is(err, ErrUnknown) || err == nil && !s.Now().Before(e.ExpiresAt) {
+		return Export{}, false, nil
+	}
+	return e, err == nil, unavailable(err)
+}
+
+// Link is the address at which whoever has it downloads e.
+func (s *Service) Link(e Export) string { return s.page(e.ID) }
+
 // key is what opens the file of an export: only who has the link, or is its
 // owner, knows it.
 func (s *Service) key(exportID string) string {

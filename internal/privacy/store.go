@@ -42,6 +42,10 @@ func (s store) waiting(ctx context.Context, userID string) (Export, error) {
 	return s.one(ctx, `WHERE user_id = $1 AND state = 'waiting'`, userID)
 }
 
+func (s store) last(ctx context.Context, userID string) (Export, error) {
+	return s.one(ctx, `WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1`, userID)
+}
+
 func (s store) dropOthers(ctx context.Context, userID, keep string) error {
 	_, err := s.db.Change(ctx, "replace an export", `DELETE FROM privacy_export WHERE user_id = $1 AND id <> $2`, userID, keep)
 	return err

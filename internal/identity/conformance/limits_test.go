@@ -34,10 +34,7 @@ func TestAClientIsForSomePeopleOnly(t *testing.T) {
 		}
 		phone, _ := w.enroll(w.web().signIn("scope", "openid account.manage").Access)
 		w.advance(30 * time.Second)
-		roles := role.New(role.Needs{
-			DB: w.core.DB, Bus: w.core.Bus, Audit: w.core.Audit, Now: w.now, Staff: w.accounts.SetStaff,
-			Usable: func(context.Context, string) (bool, error) { return true, nil },
-		})
+		roles := w.roles()
 		if err := roles.Found(t.Context(), w.ada.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -112,5 +109,13 @@ func TestAClientHasItsOwnLimits(t *testing.T) {
 		if acr := w.claims(sure.exchange(p.location.Query().Get("code")).ID)["acr"]; acr != "mfa" {
 			t.Errorf("the sign-in is %v", acr)
 		}
+	})
+}
+
+// roles gives people roles.
+func (w *world) roles() *role.Service {
+	return role.New(role.Needs{
+		DB: w.core.DB, Bus: w.core.Bus, Audit: w.core.Audit, Now: w.now, Staff: w.accounts.SetStaff,
+		Usable: func(context.Context, string) (bool, error) { return true, nil },
 	})
 }

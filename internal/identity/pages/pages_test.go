@@ -85,6 +85,17 @@ func screens(t *testing.T) map[string]func(w http.ResponseWriter) error {
 		"challenge.both": func(w http.ResponseWriter) error {
 			return s.Challenge(w, desktop, pages.Challenge{Account: ada, App: true, Passkey: true, Recovery: true}, nil)
 		},
+		"privacy": func(w http.ResponseWriter) error { return s.Privacy(w, pages.Privacy{Person: me, Days: 14}, nil) },
+		"privacy.ready": func(w http.ResponseWriter) error {
+			return s.Privacy(w, pages.Privacy{Person: me, Asked: true, Link: "https://api.test/exports/exp_1?key=k", Size: 3 << 20, Days: 14, Done: "export"}, nil)
+		},
+		"privacy.waits": func(w http.ResponseWriter) error {
+			return s.Privacy(w, pages.Privacy{Person: me, Asked: true, Days: 14}, nil)
+		},
+		"privacy.wrong": func(w http.ResponseWriter) error {
+			return s.Privacy(w, pages.Privacy{Person: me, Asked: true, Failed: true, Days: 14, Form: "delete"}, fault.New(fault.Unprocessable, "x", "Tick the box.").At("sure"))
+		},
+		"left": func(w http.ResponseWriter) error { return s.Left(w, time.Unix(1e9, 0)) },
 		"apps": func(w http.ResponseWriter) error { return s.Apps(w, me, nil, "") },
 		"apps.full": func(w http.ResponseWriter) error {
 			return s.Apps(w, me, []pages.App{

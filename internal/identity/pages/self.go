@@ -31,7 +31,7 @@ func (d area) Wrong(field string) string {
 }
 
 // areas are the pages of the account area, by the end of their texts' keys.
-var areas = []struct{ key, path string }{{"profile", "/account"}, {"security", "/account/security"}, {"apps", "/account/apps"}}
+var areas = []struct{ key, path string }{{"profile", "/account"}, {"security", "/account/security"}, {"apps", "/account/apps"}, {"privacy", "/account/privacy"}}
 
 // area returns the shared part of a page of the account area. form is which of
 // its forms err belongs to.

@@ -40,6 +40,7 @@ type API struct {
 	Screens       *pages.Screens
 	Trail         *trail.Service
 	Now           func() time.Time
+	Privacy       Privacy
 }
 
 // Mount registers the routes.
@@ -49,6 +50,7 @@ func (a API) Mount(m *web.Mux) {
 	m.Handle("POST /account", a.with(false, "/account", a.saveProfile), form...)
 	a.mountSecurity(m, page, form)
 	a.mountLinks(m, page, form)
+	a.mountPrivacy(m, page, form)
 	m.Handle("GET "+appsPath, a.with(false, appsPath, a.apps), page)
 	m.Handle("POST "+appsPath+"/remove", a.with(false, appsPath, a.removeApp), form...)
 	m.Handle("POST "+appsPath+"/limit", a.with(false, appsPath, a.limitApp), form...)

@@ -109,7 +109,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	core.Jobs.Schedule("catalog.sunset", job.Every{Period: time.Hour}, models.Sunset)
 	s.calls = gateway.New(gateway.Needs{
 		Margin: multiplier(margins), Routes: deployments,
-		Auth: auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, AppLimit: id.grants.SpendsUpTo, AppPurse: grant.BudgetOwner, Counters: counters,
+		Auth: auth, Models: models, Credits: d.Credits, Usage: d.Usage, Terms: core.terms, Tiers: tiers, Plans: plans, Own: d.Limits.Own, InFlight: func() int64 { return setting.InFlight.Of(core.Settings) }, AppLimit: id.grants.SpendsUpTo, AppPurse: grant.BudgetOwner, Counters: counters,
 		Kept: kept, ChargeKept: func() bool { return setting.ChargeKept.Of(core.Settings) }, Captures: d.Captures,
 		Pictures: egress.NewImages(egress.ImageOptions{}), FetchImages: func() bool { return setting.FetchImages.Of(core.Settings) },
 		Vendors: vendors,

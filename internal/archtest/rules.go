@@ -54,7 +54,8 @@ var Rules = map[string][]string{
 	"capture":         {},
 	"branding":        {},
 	"setting":         {"approval"},
-	"gateway":         {"account", "apikey", "authn", "capture", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "llm/..."},
+	"gateway":         {"account", "apikey", "authn", "capture", "catalog", "pricing", "credit", "usage", "tier", "gateway/route", "gateway/turn", "llm/..."},
+	"gateway/turn":    {},
 	"gateway/route":   {"llm"},
 
 	// Language models: a hub, and a short cut past it. The vendors are in

@@ -126,6 +126,12 @@ func (s *Service) call(op *operation, w http.ResponseWriter, r *http.Request) (e
 	if !actor.Verified {
 		return ErrUnverified
 	}
+	if !s.turns.Try() {
+		if err := s.wait(r.Context(), actor); err != nil {
+			return err
+		}
+	}
+	defer s.turns.Leave()
 	c := &call{s: s, op: op, w: w, r: r, actor: actor, began: s.needs.Now(), terms: s.needs.Terms()}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	defer c.cancel()

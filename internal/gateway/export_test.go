@@ -72,3 +72,9 @@ func NewCounted(m *obs.Metrics, name string, most int) func(a, b string) {
 	m.Counter(name, "Help.", []string{"a", "b"}, c.emit(2))
 	return func(a, b string) { c.one(labels{a: a, b: b}) }
 }
+
+// Places sets how many calls there may be at once.
+func (s *Service) Places(n int64) { s.turns.Adapt(0, n) }
+
+// Turns returns how many calls have a place, and how many wait for one.
+func (s *Service) Turns() (running, waiting int64) { return s.turns.Running(), s.turns.Waiting() }

@@ -13,6 +13,7 @@ import (
 	"github.com/rephlo/rephlo/internal/credit"
 	"github.com/rephlo/rephlo/internal/fault"
 	"github.com/rephlo/rephlo/internal/gateway/route"
+	"github.com/rephlo/rephlo/internal/gateway/turn"
 	"github.com/rephlo/rephlo/internal/llm"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/obs"
@@ -56,6 +57,9 @@ type Needs struct {
 	// Own returns a tier with the limits of its own that somebody has, from
 	// memory; nil: nobody has any.
 	Own func(userID string, t *tier.Tier) *tier.Tier
+	// InFlight is how many calls there may be at once before the rest wait, as a
+	// beginning; nil: 512.
+	InFlight func() int64
 	// AppLimit returns what somebody lets an app spend in a calendar month (UTC),
 	// from memory; 0: no limit. AppPurse names where that is counted. nil: there
 	// are no such limits.
@@ -105,6 +109,7 @@ type Limits struct {
 	Head       time.Duration // without content until a stream's head goes out; 10 s
 	Ping       time.Duration // of silence until a heartbeat; 15 s
 	Write      time.Duration // for one write to a client; 30 s
+	Turn       time.Duration // waiting for a place among the calls in flight; 2 s
 	Gate       time.Duration // for the ledger to be durable; 5 s
 	Linger     time.Duration // reading an answer without stream on after its client left; 60 s
 	Drain      time.Duration // and a stream of a provider that bills it to its end; 15 s
@@ -135,6 +140,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.Head, 10*time.Second)
 	span(&l.Ping, 15*time.Second)
 	span(&l.Write, 30*time.Second)
+	span(&l.Turn, 2*time.Second)
 	span(&l.Gate, 5*time.Second)
 	span(&l.Linger, 60*time.Second)
 	span(&l.Drain, 15*time.Second)
@@ -150,6 +156,7 @@ type Service struct {
 	needs  Needs
 	limits Limits
 	bodies budget
+	turns  *turn.Queue
 	open   registry
 	pulse  pulse
 	begin  sync.Once
@@ -175,6 +182,10 @@ func New(n Needs) *Service {
 		s.needs.Plans = Everybody(tier.Unlimited)
 	}
 	s.bodies.limit = s.limits.Bodies
+	if s.needs.InFlight == nil {
+		s.needs.InFlight = func() int64 { return inFlight }
+	}
+	s.turns = turn.New(turn.Options{Limit: s.needs.InFlight(), Wait: s.limits.Turn, Most: mostWaiting})
 	s.open.init()
 	s.pulse.init()
 	return s

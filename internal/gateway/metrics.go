@@ -122,6 +122,9 @@ func (t *tally) observe(m *obs.Metrics, s *Service) {
 	}
 	gauge("llm_drains_active", "Answers that are read on although their clients have left.", func() float64 { return float64(s.open.drains()) })
 	gauge("streams_active", "Streams that are open to clients.", func() float64 { return float64(s.open.streams()) })
+	gauge("calls_in_flight", "Calls that have a place on this server.", func() float64 { return float64(s.turns.Running()) })
+	gauge("calls_waiting", "Calls that wait for a place because all are taken.", func() float64 { return float64(s.turns.Waiting()) })
+	gauge("calls_limit", "Places for calls that this server has now.", func() float64 { return float64(s.turns.Limit()) })
 	gauge("body_bytes", "Bytes of bodies in memory.", func() float64 { return float64(s.bodies.used.Load()) })
 	gauge("llm_retry_ratio", "Running retries of running calls.", s.needs.Routes.RetryRatio)
 	m.Gauge("provider_key_state", "Deployments that were used, by provider and state.", []string{"provider", "state"}, s.deployments)

@@ -22,13 +22,15 @@ type Everybody string
 func (e Everybody) TierOf(string) string { return string(e) }
 
 // plan returns the caller's tier, with the limits that are the caller's own; without one that is known nothing is allowed.
-func (c *call) plan() *tier.Tier {
-	t := c.s.needs.Tiers.Tier(c.s.needs.Plans.TierOf(c.actor.UserID))
+func (c *call) plan() *tier.Tier { return c.s.planOf(c.actor.UserID) }
+
+func (s *Service) planOf(user string) *tier.Tier {
+	t := s.needs.Tiers.Tier(s.needs.Plans.TierOf(user))
 	switch {
 	case t == nil:
 		return &nobody
-	case c.s.needs.Own != nil:
-		return c.s.needs.Own(c.actor.UserID, t)
+	case s.needs.Own != nil:
+		return s.needs.Own(user, t)
 	}
 	return t
 }

@@ -74,6 +74,8 @@ func (s *Service) beat(ctx context.Context, began time.Time) {
 		case <-tick.C:
 		}
 		now := int64(time.Since(began))
+		late := time.Duration(now-s.pulse.clock.Load()) - s.limits.Resolution
+		s.turns.Adapt(late, s.needs.InFlight())
 		s.pulse.clock.Store(now)
 		s.pulse.turn(ctx, now, int64(s.limits.Gate))
 		s.open.each(func(c *call) { s.watch(c, now) })

@@ -37,7 +37,7 @@ func issuer(p *catalog.Provider) string {
 // tells nobody which account that is.
 func (s *Service) accountTag(provider string) string {
 	if tag, ok := s.tags.Load(provider); ok {
-		return tag.(string) //nolint:forcetypeassert,errcheck // only stored here
+		return tag.(string) //nolint:forcetypeassert // only stored here
 	}
 	mac := hmac.New(sha256.New, s.needs.TagKey)
 	mac.Write([]byte(provider))

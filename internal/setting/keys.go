@@ -23,6 +23,7 @@ var (
 	DefaultMargin   = whole("pricing", "defaultMarginBp", 15_000, 10_000, 1_000_000, "What a call costs is its vendor's price times this, in ten-thousandths; for new charges only.")
 
 	BonusDays  = whole("credits", "bonusExpiryDays", 90, 1, 3650, "How long credits last that an administrator gives without saying until when.")
+	InFlight   = whole("overload", "inFlight", 512, 16, 65_536, "With how many model calls at once a server begins before further ones wait their turn by the weight of their tier. While it keeps its time it takes more, up to sixteen times as many.")
 	PackMonths = whole("packs", "expiryMonths", 12, 0, 120, "How many months the credits of a pack last; 0: for ever.")
 
 	SupportGrant = grantCap("supportGrant", 5_000, "with one grant", "support")

@@ -63,6 +63,7 @@ type PlanLimits struct {
 	TokensPerMinute    int64         `json:"tokensPerMinute"`
 	ConcurrentRequests int64         `json:"concurrentRequests"`
 	CreditsPerDay      money.Credits `json:"creditsPerDay"`
+	PriorityWeight     int64         `json:"priorityWeight" doc:"The plan's part of a server that is full, against that of others"`
 }
 
 // PlanFeatures is what a plan includes.
@@ -83,6 +84,7 @@ func showPlan(t *tier.Tier) planBody {
 	b.Rollover.Cap, b.Rollover.Months = t.RolloverCap, t.RolloverMonths
 	b.Limits.RequestsPerMinute, b.Limits.TokensPerMinute = t.RequestsPerMinute, t.TokensPerMinute
 	b.Limits.ConcurrentRequests, b.Limits.CreditsPerDay = t.ConcurrentRequests, t.CreditsPerDay
+	b.Limits.PriorityWeight = t.PriorityWeight
 	b.Features.HistoryDays, b.Features.AdvancedAnalytics = t.HistoryDays, t.AdvancedAnalytics
 	b.Features.WebhookEndpoints, b.Features.APIAccess = t.WebhookEndpoints, t.LiveKeys > 0
 	b.Features.LiveKeys, b.Features.TestKeys = t.LiveKeys, t.TestKeys

@@ -49,6 +49,7 @@ type configBody struct {
 	TokensPerMinute    int64          `json:"tokensPerMinute"`
 	ConcurrentRequests int64          `json:"concurrentRequests"`
 	CreditsPerDay      money.Credits  `json:"creditsPerDay"`
+	PriorityWeight     int64          `json:"priorityWeight" doc:"Its part of a server that is full, against that of others"`
 	HistoryDays        int            `json:"historyDays"`
 	AdvancedAnalytics  bool           `json:"advancedAnalytics"`
 	WebhookEndpoints   int            `json:"webhookEndpoints"`
@@ -95,7 +96,7 @@ func (a AdminAPI) showTier(t *Tier) configBody {
 		Tier: t.Name, Rank: t.Rank, MonthlyPrice: t.MonthlyPrice, AnnualPrice: t.AnnualPrice, CreditsPerMonth: t.CreditsPerMonth,
 		RolloverCap: t.RolloverCap, RolloverMonths: t.RolloverMonths, TrialDays: t.TrialDays, TrialCredits: t.TrialCredits,
 		RequestsPerMinute: t.RequestsPerMinute, TokensPerMinute: t.TokensPerMinute, ConcurrentRequests: t.ConcurrentRequests,
-		CreditsPerDay: t.CreditsPerDay, HistoryDays: t.HistoryDays, AdvancedAnalytics: t.AdvancedAnalytics, WebhookEndpoints: t.WebhookEndpoints,
+		CreditsPerDay: t.CreditsPerDay, PriorityWeight: t.PriorityWeight, HistoryDays: t.HistoryDays, AdvancedAnalytics: t.AdvancedAnalytics, WebhookEndpoints: t.WebhookEndpoints,
 		LiveKeys: t.LiveKeys, TestKeys: t.TestKeys,
 		Highlights: t.Highlights, Active: t.Active, Waiting: []*versionBody{},
 	}

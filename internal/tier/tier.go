@@ -28,6 +28,9 @@ type Tier struct {
 	TokensPerMinute    int64
 	ConcurrentRequests int64
 	CreditsPerDay      money.Credits
+	// PriorityWeight is the tier's part of a server that is full, against that of
+	// others.
+	PriorityWeight int64
 
 	// Prices of a month and of a year, in minor units of the currency.
 	MonthlyPrice int64
@@ -97,7 +100,7 @@ func (t *Table) Set(base []Tier, versions []Version, now time.Time) {
 		highest = max(highest, b.Rank)
 	}
 	slices.SortStableFunc(c.sorted, func(a, b *Tier) int { return cmp.Compare(a.Rank, b.Rank) })
-	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, AdvancedAnalytics: true, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100}) {
+	for _, tier := range append(slices.Clone(c.sorted), &Tier{Name: Unlimited, Rank: highest + 1, PriorityWeight: 30, AdvancedAnalytics: true, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100}) {
 		c.byName[tier.Name] = tier
 	}
 	t.now.Store(c)
@@ -149,12 +152,12 @@ func Seeds() *Table { return NewTable(Defaults(200)...) }
 // gives in a month, in whole credits.
 func Defaults(free int64) []Tier {
 	return []Tier{
-		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{Multiplier: 15_000, HistoryDays: 30, TestKeys: 2, Active: true}),
-		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{Multiplier: 13_000, HistoryDays: 90, WebhookEndpoints: 2, TestKeys: 5, Active: true}),
-		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{Multiplier: 12_500, HistoryDays: 180, WebhookEndpoints: 5, LiveKeys: 10, TestKeys: 10, AdvancedAnalytics: true, Active: true}),
-		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{Multiplier: 12_500, HistoryDays: 365, WebhookEndpoints: 10, LiveKeys: 50, TestKeys: 50, AdvancedAnalytics: true, Active: true}),
-		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{Multiplier: 11_500, HistoryDays: 180, WebhookEndpoints: 10, LiveKeys: 25, TestKeys: 25, AdvancedAnalytics: true}),
-		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{Multiplier: 11_000, HistoryDays: 365, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100, AdvancedAnalytics: true}),
+		seed("free", 0, limits{10, 10_000, 1, 200}, price{0, 0, free}, roll{}, trial{}, Tier{Multiplier: 15_000, PriorityWeight: 10, HistoryDays: 30, TestKeys: 2, Active: true}),
+		seed("pro", 1, limits{30, 100_000, 3, 5_000}, price{1500, 15_000, 1_500}, roll{750, 1}, trial{14, 150}, Tier{Multiplier: 13_000, PriorityWeight: 15, HistoryDays: 90, WebhookEndpoints: 2, TestKeys: 5, Active: true}),
+		seed("pro_plus", 2, limits{60, 200_000, 5, 10_000}, price{4500, 45_000, 5_000}, roll{2_500, 3}, trial{14, 500}, Tier{Multiplier: 12_500, PriorityWeight: 20, HistoryDays: 180, WebhookEndpoints: 5, LiveKeys: 10, TestKeys: 10, AdvancedAnalytics: true, Active: true}),
+		seed("pro_max", 3, limits{120, 500_000, 10, 25_000}, price{19_900, 199_000, 25_000}, roll{12_500, 6}, trial{14, 2_500}, Tier{Multiplier: 12_500, PriorityWeight: 30, HistoryDays: 365, WebhookEndpoints: 10, LiveKeys: 50, TestKeys: 50, AdvancedAnalytics: true, Active: true}),
+		seed("enterprise_pro", 4, limits{60, 200_000, 5, 10_000}, price{3000, 30_000, 3_500}, roll{1_750, 3}, trial{30, 350}, Tier{Multiplier: 11_500, PriorityWeight: 20, HistoryDays: 180, WebhookEndpoints: 10, LiveKeys: 25, TestKeys: 25, AdvancedAnalytics: true}),
+		seed("enterprise_pro_plus", 5, limits{120, 500_000, 10, 50_000}, price{9000, 90_000, 11_000}, roll{5_500, 6}, trial{30, 1_100}, Tier{Multiplier: 11_000, PriorityWeight: 30, HistoryDays: 365, WebhookEndpoints: 20, LiveKeys: 100, TestKeys: 100, AdvancedAnalytics: true}),
 	}
 }
 

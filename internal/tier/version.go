@@ -41,6 +41,7 @@ type Features struct {
 	TokensPerMinute    *int64 `json:"tokensPerMinute,omitempty" minimum:"0" maximum:"1000000000"`
 	ConcurrentRequests *int64 `json:"concurrentRequests,omitempty" minimum:"0" maximum:"100000"`
 	CreditsPerDay      *int64 `json:"creditsPerDay,omitempty" minimum:"0" maximum:"1000000000"`
+	PriorityWeight     *int64 `json:"priorityWeight,omitempty" minimum:"1" maximum:"1000" doc:"Its part of a server that is full, against that of others"`
 	RolloverCap        *int64 `json:"rolloverCap,omitempty" minimum:"0" maximum:"1000000000"`
 	RolloverMonths     *int   `json:"rolloverMonths,omitempty" minimum:"0" maximum:"120"`
 	TrialDays          *int   `json:"trialDays,omitempty" minimum:"0" maximum:"90"`
@@ -59,6 +60,7 @@ func (p Patch) apply(t *Tier) {
 	put(&t.RequestsPerMinute, p.RequestsPerMinute)
 	put(&t.TokensPerMinute, p.TokensPerMinute)
 	put(&t.ConcurrentRequests, p.ConcurrentRequests)
+	put(&t.PriorityWeight, p.PriorityWeight)
 	put(&t.RolloverMonths, p.RolloverMonths)
 	put(&t.TrialDays, p.TrialDays)
 	put(&t.HistoryDays, p.HistoryDays)
@@ -234,7 +236,7 @@ func shown(t *Tier) map[string]any {
 		"creditsPerMonth": t.CreditsPerMonth, "monthlyPrice": t.MonthlyPrice, "annualPrice": t.AnnualPrice,
 		"requestsPerMinute": t.RequestsPerMinute, "tokensPerMinute": t.TokensPerMinute, "concurrentRequests": t.ConcurrentRequests,
 		"creditsPerDay": t.CreditsPerDay, "rolloverCap": t.RolloverCap, "rolloverMonths": t.RolloverMonths,
-		"trialDays": t.TrialDays, "trialCredits": t.TrialCredits, "historyDays": t.HistoryDays, "advancedAnalytics": t.AdvancedAnalytics,
+		"trialDays": t.TrialDays, "trialCredits": t.TrialCredits, "historyDays": t.HistoryDays, "priorityWeight": t.PriorityWeight, "advancedAnalytics": t.AdvancedAnalytics,
 		"webhookEndpoints": t.WebhookEndpoints, "liveApiKeys": t.LiveKeys, "testApiKeys": t.TestKeys, "highlights": t.Highlights, "active": t.Active,
 	}
 }

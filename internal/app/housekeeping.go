@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/job"
+	"github.com/rephlo/rephlo/internal/setting"
 )
 
 // chore is a task that every process repeats for itself, because it also
@@ -38,6 +39,10 @@ func (s *Server) schedule() {
 	})
 	jobs.Schedule("audit.checkpoint", job.Every{Period: time.Hour}, core.Audit.Checkpoint)
 	jobs.Schedule("audit.verify", job.Every{Period: 24 * time.Hour, Offset: 3 * time.Hour}, core.Audit.Check)
+	jobs.Schedule("audit.prune", job.Every{Period: 24 * time.Hour, Offset: 4*time.Hour + 30*time.Minute}, func(ctx context.Context) error {
+		_, err := core.Audit.Prune(ctx, core.Now().AddDate(-int(setting.AuditYears.Of(core.Settings)), 0, 0))
+		return err
+	})
 	jobs.Schedule("idempotency.cleanup", job.Every{Period: time.Hour, Offset: 11 * time.Minute}, s.keys.Sweep)
 	jobs.Schedule("branding.cleanup", job.Every{Period: time.Hour, Offset: 29 * time.Minute}, s.branding.Sweep)
 	jobs.Schedule("capture.cleanup", job.Every{Period: time.Hour, Offset: 37 * time.Minute}, d.Captures.Sweep)

@@ -181,6 +181,7 @@ type auditVerifyOutput struct {
 		Problem     *string `json:"problem"`
 		Seq         int64   `json:"seq" doc:"The newest entry"`
 		Hash        string  `json:"hash" doc:"Of the newest entry"`
+		PrunedSeq   int64   `json:"prunedSeq" doc:"The last entry that was forgotten because of its age; 0 when all are kept"`
 	}
 }
 
@@ -191,6 +192,7 @@ func (a AdminAPI) verify(ctx context.Context, in *auditVerifyInput) (*auditVerif
 	}
 	out := &auditVerifyOutput{}
 	out.Body.OK, out.Body.Rows, out.Body.Seq, out.Body.Hash = v.FirstBad == 0, v.Rows, v.Seq, v.Hash
+	out.Body.PrunedSeq = v.Pruned
 	if v.FirstBad > 0 {
 		out.Body.FirstBadSeq, out.Body.Problem = &v.FirstBad, &v.Problem
 	}

@@ -87,11 +87,10 @@ func (w *world) exec(query string) {
 func (w *world) unguard() {
 	w.Helper()
 	on := ""
-	triggers := []string{"audit_log_no_update", "audit_log_no_delete"}
 	if w.db.Engine() == sqldb.Postgres {
-		on, triggers = " ON audit_log", []string{"audit_log_no_change"}
+		on = " ON audit_log"
 	}
-	for _, name := range triggers {
+	for _, name := range []string{"audit_log_no_update", "audit_log_no_delete"} {
 		w.exec("DROP TRIGGER " + name + on)
 	}
 }

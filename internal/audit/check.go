@@ -24,8 +24,12 @@ var errBroken = errors.New("the audit log is not as it was written")
 func (l *Log) Check(ctx context.Context) error {
 	v, err := l.Verify(ctx, time.Time{}, time.Time{})
 	if err == nil && v.FirstBad > 0 {
-		l.log.ErrorContext(ctx, "the audit log was tampered with", "seq", v.FirstBad, "problem", v.Problem)
-		return errBroken
+		return l.alarm(ctx, v.FirstBad, v.Problem)
 	}
 	return err
+}
+
+func (l *Log) alarm(ctx context.Context, seq int64, problem string) error {
+	l.log.ErrorContext(ctx, "the audit log was tampered with", "seq", seq, "problem", problem)
+	return errBroken
 }

@@ -13,8 +13,12 @@
 //   - Addresses, client names and the personal fields of a change are sealed
 //     under a key of that person. Without the key (it is deleted when a person
 //     is erased) they read as null, and the chain still verifies.
+//   - Rows are forgotten from the oldest on, when they are as old as a setting
+//     says and verify: a marker, signed and chained like rows, keeps the number
+//     and the hash that the next row follows, and triggers refuse to delete what
+//     no marker names.
 //   - A checkpoint in the log output, every hour, says how far the chain was:
 //     rows that vanish from its end are noticed there.
 //
-// Tables: audit_log, audit_head, audit_person.
+// Tables: audit_log, audit_head, audit_person, audit_pruned.
 package audit

@@ -141,9 +141,13 @@ func (l *Log) Export(ctx context.Context, from, to time.Time, f func(Entry) erro
 
 // between returns the first and last number of a time; 0 when there is none.
 func (l *Log) between(ctx context.Context, from, to time.Time) (first, last int64, err error) {
+	gone, _, err := l.kept(ctx)
+	if err != nil {
+		return 0, 0, unavailable(err)
+	}
 	if from.IsZero() && to.IsZero() {
 		last, _, err = l.store.head(ctx)
-		return 1, last, unavailable(err)
+		return gone.seq + 1, last, unavailable(err)
 	}
 	since, until := int64(0), int64(1<<62)
 	if !from.IsZero() {
@@ -153,11 +157,18 @@ func (l *Log) between(ctx context.Context, from, to time.Time) (first, last int6
 		until = to.UnixMicro()
 	}
 	first, last, err = l.store.span(ctx, since, until)
+	if from.IsZero() && last > 0 {
+		first = gone.seq + 1
+	}
 	return first, last, unavailable(err)
 }
 
-// hashBefore returns the hash of the row before a number; "" before the first.
+// hashBefore returns the hash of the row before a number, also when that row
+// was the last to be forgotten; "" before the first.
 func (l *Log) hashBefore(ctx context.Context, seq int64) (string, error) {
+	if gone, _, err := l.kept(ctx); err != nil || gone.seq == seq-1 {
+		return gone.hash, unavailable(err)
+	}
 	rows, err := l.store.after(ctx, seq-1, seq-1, 1)
 	if err != nil || len(rows) == 0 {
 		return "", unavailable(err)
@@ -172,17 +183,27 @@ type Verified struct {
 	Problem  string
 	Seq      int64 // the newest row
 	Hash     string
+	Pruned   int64 // the last row that was forgotten, as it had become old
 }
 
 // Verify recomputes the chain between two times, or all of it when both are
 // zero, and names the first row that is not as it was written. Without a lower
-// bound a row that is missing at the end is found too.
+// bound a row that is missing at the end is found too. What was forgotten by
+// Prune is not missing: its marker has to be one that we signed.
 func (l *Log) Verify(ctx context.Context, from, to time.Time) (Verified, error) {
 	head, headHash, err := l.store.head(ctx)
 	if err != nil {
 		return Verified{}, unavailable(err)
 	}
 	v := Verified{Seq: head, Hash: headHash}
+	gone, ours, err := l.kept(ctx)
+	if err != nil {
+		return v, unavailable(err)
+	}
+	if v.Pruned = gone.seq; !ours {
+		_ = v.bad(gone.seq+1, badMarker)
+		return v, nil
+	}
 	first, last, err := l.between(ctx, from, to)
 	if err != nil {
 		return v, err

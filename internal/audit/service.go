@@ -40,6 +40,7 @@ type Log struct {
 	store store
 	key   []byte // of the chain
 	tags  []byte // of addresses
+	marks []byte // of what was forgotten
 	often *throttle.Throttle
 }
 
@@ -47,7 +48,7 @@ type Log struct {
 func New(n Needs) *Log {
 	return &Log{
 		db: n.DB, box: n.Box, log: n.Log, now: n.Now, store: store{n.DB},
-		key: n.Box.Subkey("audit/v1"), tags: n.Box.Subkey("audit-address/v1"),
+		key: n.Box.Subkey("audit/v1"), tags: n.Box.Subkey("audit-address/v1"), marks: n.Box.Subkey("audit-pruned/v1"),
 		often: throttle.New(n.Now, time.Minute, false),
 	}
 }

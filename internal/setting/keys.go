@@ -53,6 +53,7 @@ var (
 
 	GraceDays       = whole("privacy", "deletionGraceDays", 14, 1, 90, "How long people who deleted their account can undo it, before everything about them is erased; for new deletions only.")
 	CaptureDays     = whole("retention", "captureDays", 30, 1, 365, "How long requests and answers are kept that owners of API keys wanted to be.")
+	AuditYears      = whole("retention", "auditYears", 7, 1, 100, "How long the audit log is kept; what is older is forgotten from the oldest on, behind a signed marker.")
 	DiagnosticsDays = whole("retention", "diagnosticsDays", 90, 1, 365, "How long diagnostics that people send are kept.")
 )
 

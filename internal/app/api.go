@@ -137,7 +137,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 	}
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Resource API", Version: web.Version, Contract: manual.Resource(apikey.Scopes),
-		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
+		Hosts: hosts(cfg.APIURL, s.api.Addr()), Allowed: core.allowedOrigin, Proxies: core.proxies, Gate: core.maintenance, DocURL: docURL(cfg), HTTPS: https(cfg.APIURL),
 		Challenge: access.Challenge(metadata),
 		Use:       []web.Middleware{trail.Places(account.Address), auth.Middleware(), core.Audit.Middleware(account.Address), impersonate.Middleware(core.Audit), d.Roles.Gate(account.Address)},
 		Inside:    []web.Middleware{s.keys.Middleware()},

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/rephlo/rephlo/internal/audit"
@@ -41,6 +42,7 @@ type Core struct {
 	Fresh     bool         // there was no database, or an empty one
 
 	transport *transport // of Mail, without its queue
+	trusted   atomic.Pointer[trustedNetworks]
 }
 
 // NewCore makes the data folder and the keys if there are none, opens the

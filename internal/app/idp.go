@@ -170,7 +170,7 @@ func (s *Server) newIdentity(ctx context.Context) (*web.Mux, error) {
 	m := web.NewMux(web.Config{
 		Log: core.Log, Now: core.Now, Name: "Rephlo Identity Provider", Version: web.Version, Contract: manual.Identity(),
 		Use:   []web.Middleware{trail.Places(account.Address), core.Audit.Middleware(account.Address)}, // sign-ins are remembered with where they came from
-		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
+		Hosts: hosts(cfg.IDPURL, s.idp.Addr()), Proxies: core.proxies, DocURL: docURL(cfg), HTTPS: https(cfg.IDPURL),
 	})
 	reference, err := manual.NewReference("Rephlo", m.Document)
 	if err != nil {

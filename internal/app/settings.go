@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/role"
 	"github.com/rephlo/rephlo/internal/setting"
+	"github.com/rephlo/rephlo/internal/web"
 )
 
 // What settings mean where they work.
@@ -32,6 +34,34 @@ func (c *Core) maintenance(path string) *fault.Error {
 
 func (c *Core) allowedOrigin(origin string) bool {
 	return slices.Contains(setting.AllowedOrigins.Of(c.Settings), origin)
+}
+
+// proxies are whom to believe about where requests come from.
+func (c *Core) proxies() web.Proxies {
+	texts := setting.TrustedProxies.Of(c.Settings)
+	if len(texts) == 0 {
+		return web.Proxies{}
+	}
+	known := c.trusted.Load()
+	if known == nil || !slices.Equal(known.texts, texts) {
+		known = &trustedNetworks{texts: texts}
+		for _, text := range texts {
+			if a, err := netip.ParseAddr(text); err == nil {
+				a = a.Unmap()
+				known.networks = append(known.networks, netip.PrefixFrom(a, a.BitLen()))
+			} else if p, err := netip.ParsePrefix(text); err == nil {
+				known.networks = append(known.networks, p)
+			}
+		}
+		c.trusted.Store(known)
+	}
+	return web.Proxies{Networks: known.networks, Standard: setting.ProxyHeader.Of(c.Settings) == "forwarded"}
+}
+
+// trustedNetworks are the trusted proxies, read from the texts of the setting.
+type trustedNetworks struct {
+	texts    []string
+	networks []netip.Prefix
 }
 
 // days is a setting in days, as the slices take it.

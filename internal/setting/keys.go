@@ -3,6 +3,7 @@ package setting
 import (
 	"net"
 	"net/mail"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +16,8 @@ var (
 	SignupOpen = flag("signup", "open", true, "Whether people may create accounts by themselves.")
 
 	AllowedOrigins = words("security", "allowedOrigins", origin, "Sites whose scripts may read answers (CORS), exactly as the browser sends them.")
+	TrustedProxies = words("security", "trustedProxies", network, "Addresses or networks (CIDR) of the proxies in front of this service. What they say about where a request comes from is believed, and nobody else: limits, allow-lists, the audit log and the list of sign-ins use it.")
+	ProxyHeader    = word("security", "proxyHeader", "x-forwarded-for", 20, oneOf("x-forwarded-for", "forwarded"), "The header in which they say it. They must replace or extend what the client sent in it.")
 
 	TrustedDevices = flag("signin", "trustedDevices", false, "Whether people may have a browser not ask for their second factor for 30 days; never those with a role.")
 
@@ -108,6 +111,17 @@ func mailbox(v string) string {
 	}
 	if _, err := mail.ParseAddress(v); err != nil {
 		return "must be an address, perhaps with a name: Rephlo <no-reply@example.com>"
+	}
+	return ""
+}
+
+// network is a check for an address, or a network that is not everybody.
+func network(v string) string {
+	if _, err := netip.ParseAddr(v); err == nil {
+		return ""
+	}
+	if p, err := netip.ParsePrefix(v); err != nil || p.Masked() != p || p.Bits() < 4 {
+		return "must be an address or a network of which only the bits of its mask are set, and not nearly everybody: 10.0.0.0/8"
 	}
 	return ""
 }

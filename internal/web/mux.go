@@ -41,6 +41,9 @@ type Config struct {
 	Origins []string
 	// Allowed says of further origins whether they may; nil: there are none.
 	Allowed func(origin string) bool
+	// Proxies are whom to believe about where a request comes from; handlers see
+	// that as RemoteAddr. nil believes nobody.
+	Proxies func() Proxies
 	// Gate refuses a request before its route sees it, in the route's shape; nil
 	// lets all through.
 	Gate func(path string) *fault.Error

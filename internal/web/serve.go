@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -122,6 +123,7 @@ func (r *Response) Started() bool { return r.status != 0 }
 // ServeHTTP implements http.Handler.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	started := m.cfg.Now()
+	m.meet(r)
 	res := &Response{ResponseWriter: w, id: requestID(r, started)}
 	m.headers(res)
 	defer m.finish(res, r, started)
@@ -142,6 +144,22 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		m.serve(res, r)
+	}
+}
+
+// meet puts the address of the client in the place of the proxy's.
+func (m *Mux) meet(r *http.Request) {
+	if m.cfg.Proxies == nil {
+		return
+	}
+	p := m.cfg.Proxies()
+	if len(p.Networks) == 0 {
+		return
+	}
+	if peer, ok := address(r.RemoteAddr); ok && p.trusts(peer) {
+		if client, ok := p.Address(r); ok && client != peer {
+			r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+		}
 	}
 }
 

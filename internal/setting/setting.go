@@ -77,7 +77,6 @@ func guarded[T any](k Key[T]) Key[T] {
 	return k
 }
 
-//nolint:unparam // like its siblings
 func word(category, name, standard string, most int, check func(string) string, doc string) Key[string] {
 	return declare[string](def{category: category, name: name, doc: doc, kind: "word", standard: standard, read: func(raw json.RawMessage) (any, string) {
 		var v *string

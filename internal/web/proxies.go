@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -30,8 +31,8 @@ func (p Proxies) Address(r *http.Request) (netip.Addr, bool) {
 	if p.Standard {
 		named = forwarded(r.Header["Forwarded"])
 	}
-	for i := len(named) - 1; i >= 0; i-- {
-		hop, ok := address(named[i])
+	for _, text := range slices.Backward(named) {
+		hop, ok := address(text)
 		if !ok {
 			return peer, true
 		}

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,11 +87,25 @@ func (s store) states(ctx context.Context, userID string, limit int) ([]StateCha
 	return out, rows.Err()
 }
 
-// people returns those that f chooses.
+// peopleText is what people are searched by; an index of SQLite has it.
+const peopleText = `email_key || ' ' || username_key || ' ' || LOWER(first_name || ' ' || last_name)`
+
+// fewFound is up to how many people a search counts as one that finds few.
+const fewFound = 500
+
+// found returns whom a search finds, if they are few.
+func (s store) found(ctx context.Context, search string) (ids []string, few bool, err error) {
+	const q = `SELECT id FROM account_user WHERE ` + peopleText + ` LIKE $1 ESCAPE '\' LIMIT $2`
+	ids, err = sqldb.All(ctx, s.db, "search accounts", sqldb.Value[string], q, like(search), fewFound+1)
+	return append(ids, search), len(ids) <= fewFound, err
+}
+
+// people returns those that f chooses. Few that a search finds are found first
+// and sorted then; among many the first page is found by looking at people in
+// the order that is asked for.
 func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) {
 	const (
-		where = `WHERE ($1 = '' OR email_key LIKE $1 ESCAPE '\' OR username_key LIKE $1 ESCAPE '\'
-				OR LOWER(first_name || ' ' || last_name) LIKE $1 ESCAPE '\' OR id = $2)
+		where = `WHERE ($1 = '' OR ` + peopleText + ` LIKE $1 ESCAPE '\' OR id = $2)
 			AND ($3 = '' OR state = $3) AND created_at >= $4 AND created_at < $5 AND email <> '' `
 		newest    = `AND ($7 = '' OR (created_at, id) < ($6, $7)) `
 		latest    = `AND ($7 = '' OR (COALESCE(last_login_at, 0), id) < ($6, $7)) `
@@ -111,7 +126,18 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 	}
 	search, until := "", noEnd
 	if f.Search != "" {
-		search = like(f.Search)
+		ids, few, err := s.found(ctx, f.Search)
+		if err != nil {
+			return nil, err
+		}
+		if few {
+			f.IDs = both(ids, f.IDs)
+		} else {
+			search = like(f.Search)
+		}
+	}
+	if f.IDs != nil && len(f.IDs) == 0 {
+		return nil, nil
 	}
 	if !f.Before.IsZero() {
 		until = f.Before.UnixMicro()
@@ -126,8 +152,8 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		only, more, args = byTier, firstMore+1, append(args, f.Tier)
 	}
 	if f.IDs != nil {
-		places := make([]string, 0, len(f.IDs))
-		for i, userID := range f.IDs {
+		places := make([]string, 0, 2*len(f.IDs))
+		for i, userID := range padded(f.IDs) {
 			places = append(places, "$"+strconv.Itoa(more+i))
 			args = append(args, userID)
 		}
@@ -147,4 +173,24 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		out = append(out, u.User)
 	}
 	return out, rows.Err()
+}
+
+// both are the ids that are in a and, unless that is nil, in b.
+func both(a, b []string) []string {
+	slices.Sort(a)
+	a = slices.Compact(a)
+	if b == nil {
+		return a
+	}
+	return slices.DeleteFunc(a, func(id string) bool { return !slices.Contains(b, id) })
+}
+
+// padded repeats the last of ids up to a power of two, so that there are few
+// different statements.
+func padded(ids []string) []string {
+	ids = slices.Clone(ids)
+	for n := len(ids); n&(n-1) != 0; n++ {
+		ids = append(ids, ids[len(ids)-1])
+	}
+	return ids
 }

@@ -352,6 +352,7 @@ func TestHistory(t *testing.T) {
 		if err != nil || len(lines) != 1 || lines[0].Amount != 3*money.Credit {
 			t.Errorf("%+v, %v", lines, err)
 		}
+		filteredAsAll(t, w.Service, all)
 		parts, err := w.Parts(ctx, "ada", "call_3")
 		if err != nil || len(parts) != 1 || parts[0].Charged != 3*money.Credit || parts[0].Held != 5*money.Credit {
 			t.Errorf("%+v, %v", parts, err)
@@ -369,6 +370,41 @@ func TestHistory(t *testing.T) {
 		}
 		w.settle(h, 0)
 	})
+}
+
+// filteredAsAll finds each line of a history by its kind and by its cause, with
+// the balance that the whole history has there, also when a page looks at two
+// transfers only and may find nothing.
+func filteredAsAll(t *testing.T, s *credit.Service, all []credit.Line) {
+	t.Helper()
+	for _, looks := range []int{2, 4096} {
+		s.Look(looks)
+		for _, l := range all {
+			for _, f := range []credit.Filter{{Kind: l.Kind}, {Refs: []string{l.Ref}}} {
+				var found []credit.Line
+				var at *credit.Position
+				for {
+					lines, next, err := s.History(t.Context(), "ada", f, at, 3)
+					if err != nil {
+						t.Fatal(err)
+					}
+					found = append(found, lines...)
+					if at = next; at == nil {
+						break
+					}
+				}
+				want := slices.DeleteFunc(slices.Clone(all), func(other credit.Line) bool {
+					return f.Kind != "" && other.Kind != f.Kind || f.Refs != nil && other.Ref != f.Refs[0]
+				})
+				if !slices.Equal(found, want) {
+					t.Errorf("%+v, looking at %d: %+v, want %+v", f, looks, found, want)
+				}
+			}
+		}
+		if lines, next, err := s.History(t.Context(), "ada", credit.Filter{Refs: []string{"call_unknown"}}, nil, 3); err != nil || len(lines) != 0 || next != nil {
+			t.Errorf("an unknown call: %+v, %v, %v", lines, next, err)
+		}
+	}
 }
 
 // Cold operations happen with the transaction that they join, or not at all.

@@ -216,3 +216,6 @@ func (s *Service) CutTogether(ctx context.Context, user string, n int) (got mone
 	}
 	return got, err
 }
+
+// Look bounds at how many transfers a page of a filtered history looks.
+func (s *Service) Look(at int) { s.looks = at }

@@ -40,7 +40,7 @@ type Position struct {
 // History returns at most limit lines of the user's history, newest first,
 // from after on (nil: from now), and where it ended; nil when there are no more.
 // Each call is one consistent reading. With a filter BalanceAfter is still that
-// after the line.
+// after the line, and a page may be short, or empty, although there are more.
 func (s *Service) History(ctx context.Context, user string, f Filter, after *Position, limit int) (lines []Line, next *Position, err error) {
 	err = s.db.ReadTx(ctx, func(ctx context.Context) error {
 		lines, next, err = s.history(ctx, user, f, after, limit)
@@ -49,22 +49,21 @@ func (s *Service) History(ctx context.Context, user string, f Filter, after *Pos
 	return lines, next, err
 }
 
-// historyStep is how many transfers one statement of a filtered history reads.
-const historyStep = 512
+// historyStep is how many transfers one statement of a filtered history reads,
+// and historyLooks how many a page reads at most: a page that finds few is
+// short, or empty, and where it ended goes on.
+const (
+	historyStep  = 512
+	historyLooks = 8 * historyStep
+)
 
 func (s *Service) history(ctx context.Context, user string, f Filter, after *Position, limit int) ([]Line, *Position, error) {
-	at := Position{At: never, Lane: never, Seq: never}
-	if after != nil {
-		at = *after
-	} else {
-		balance, err := s.store.left(ctx, user)
-		if err != nil {
-			return nil, nil, err
-		}
-		at.Balance = balance
+	at, oldest, err := s.historyStart(ctx, user, f, after)
+	if err != nil {
+		return nil, nil, err
 	}
 	lines := make([]Line, 0, limit)
-	step := historyStep
+	step, looked := min(historyStep, s.looks), 0
 	if f.Kind == "" && f.Refs == nil {
 		step = limit + 1
 	}
@@ -74,6 +73,9 @@ func (s *Service) history(ctx context.Context, user string, f Filter, after *Pos
 			return nil, nil, err
 		}
 		for _, t := range ts {
+			if t.at < oldest {
+				return lines, nil, nil
+			}
 			if len(lines) == limit {
 				return lines, &at, nil
 			}
@@ -86,7 +88,59 @@ func (s *Service) history(ctx context.Context, user string, f Filter, after *Pos
 		if len(ts) < step {
 			return lines, nil, nil
 		}
+		if looked += len(ts); looked >= s.looks {
+			return lines, &at, nil
+		}
 	}
+}
+
+// historyStart returns where a history goes on: after a position, or else at the
+// end; when it is of some calls or causes only, at their newest transfer. There
+// is nothing to find before oldest.
+func (s *Service) historyStart(ctx context.Context, user string, f Filter, after *Position) (at Position, oldest int64, err error) {
+	newest := never
+	if f.Refs != nil {
+		if newest, oldest, err = s.timesOf(ctx, user, f.Refs); err != nil {
+			return at, 0, err
+		}
+	}
+	if after != nil {
+		return *after, oldest, nil
+	}
+	balance, err := s.store.left(ctx, user)
+	at = Position{At: never, Lane: never, Seq: never, Balance: balance}
+	if err != nil || newest == never {
+		return at, oldest, err
+	}
+	sums, err := s.store.kindSumsBetween(ctx, user, newest+1, never)
+	if err != nil {
+		return at, 0, err
+	}
+	for k, sum := range sums {
+		t := transfer{kind: k, amount: sum}
+		at.Balance -= t.change()
+	}
+	at.At, at.Lane, at.Seq = newest+1, 0, 0
+	return at, oldest, nil
+}
+
+// timesOf returns when the newest and the oldest of the user's transfers with
+// these references were; never, twice, when there are none.
+func (s *Service) timesOf(ctx context.Context, user string, refs []string) (newest, oldest int64, err error) {
+	newest, oldest = -1, never
+	if len(refs) == 0 {
+		return never, never, nil
+	}
+	ts, err := s.store.transfersOf(ctx, refs)
+	for _, t := range ts {
+		if t.user == user {
+			newest, oldest = max(newest, t.at), min(oldest, t.at)
+		}
+	}
+	if newest < 0 {
+		newest = never
+	}
+	return newest, oldest, err
 }
 
 func (f Filter) takes(t transfer) bool {

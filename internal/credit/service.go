@@ -60,6 +60,7 @@ type Service struct {
 	box     *seal.Box
 	rootDay atomic.Int64 // every day up to this one has a root
 	used    usedSums
+	looks   int // at how many transfers a page of a filtered history looks
 
 	open atomic.Pointer[[]*lane] // nil while nothing is admitted
 
@@ -94,7 +95,7 @@ func New(n Needs) *Service {
 	s := &Service{
 		db: n.DB, store: newStore(n.DB), log: n.Log, node: n.Node, records: n.Records, box: n.Box,
 		tell: n.Granted, policy: n.Policy.filled(n.DB.Engine()), purses: newPurses(), stopping: make(chan struct{}),
-		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1),
+		async: n.Async, spoolPath: n.Spool, failed: make(chan error, 1), looks: historyLooks,
 	}
 	s.meters = newMeters(n.Metrics, s)
 	s.shared.init(n.Offset)

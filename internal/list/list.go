@@ -61,7 +61,7 @@ func (c Cursors) sign(list string, body []byte) []byte {
 // Page is one page of a list as the API shows it.
 type Page[T any] struct {
 	Data       []T     `json:"data"`
-	NextCursor *string `json:"nextCursor"`
+	NextCursor *string `json:"nextCursor" doc:"Of the next page; null on the last one. While it is not null a page may have fewer entries than asked for, even none: a filter that finds little looks at so many and goes on"`
 }
 
 // Make returns one page of a list whose rows are ordered by their id, the

@@ -21,3 +21,6 @@ func Queries(from, until int64) map[string]Query {
 		"drop":   {drop, []any{from, until}},
 	}
 }
+
+// Look bounds at how many records a page with a filter looks.
+func (s *Service) Look(at int) { s.looks = at }

@@ -31,13 +31,14 @@ type Service struct {
 	now     func() time.Time
 	cursors list.Cursors
 	used    func(ctx context.Context, more map[string]money.Credits) error
+	looks   int // at how many records a page with a filter looks
 }
 
 var _ credit.Records = (*Service)(nil)
 
 // New returns a Service.
 func New(n Needs) *Service {
-	return &Service{store: store{n.DB}, now: n.Now, cursors: n.Cursors, used: n.Used}
+	return &Service{store: store{n.DB}, now: n.Now, cursors: n.Cursors, used: n.Used, looks: lookedAt}
 }
 
 // Add records a call that had no hold. A second record of the same call is an
@@ -127,7 +128,8 @@ const (
 
 // List returns up to limit records of user, newest first, and the cursor of
 // the next page or nil. Records that arrive between two pages are not on the
-// later one, and none is shown twice or left out.
+// later one, and none is shown twice or left out. With a filter a page may be
+// short, or empty, although there is a next one.
 func (s *Service) List(ctx context.Context, user string, f Filter, limit int, cursor string) ([]Entry, *string, error) {
 	after := position{At: math.MaxInt64}
 	if cursor != "" {
@@ -135,15 +137,32 @@ func (s *Service) List(ctx context.Context, user string, f Filter, limit int, cu
 			return nil, nil, err
 		}
 	}
-	entries, err := s.store.list(ctx, user, f, after, limit+1)
-	if err != nil || len(entries) <= limit {
-		return entries, nil, outage(err)
+	var floor position
+	more := false
+	if f.narrow() {
+		var err error
+		if floor, more, err = s.store.floor(ctx, user, f, after, s.looks); err != nil {
+			return nil, nil, outage(err)
+		}
 	}
-	entries = entries[:limit]
-	last := entries[limit-1]
-	next, err := s.cursors.Encode(listName, position{At: last.At.UnixMicro(), ID: last.ID})
+	entries, err := s.store.list(ctx, user, f, after, floor, limit+1)
+	switch {
+	case err != nil:
+		return nil, nil, outage(err)
+	case len(entries) > limit:
+		entries = entries[:limit]
+		floor = position{At: entries[limit-1].At.UnixMicro(), ID: entries[limit-1].ID}
+	case !more:
+		return entries, nil, nil
+	}
+	next, err := s.cursors.Encode(listName, floor)
 	return entries, &next, err
 }
+
+// lookedAt is how many records a page with a filter looks at: one that finds
+// few of them is short, or empty, and its cursor goes on. So no page takes
+// longer because there are many records that are not wanted.
+const lookedAt = 10_000
 
 // Find returns user's record of the call with this call id, or else the newest
 // with this request id. Any other is ErrNotFound.
@@ -189,12 +208,28 @@ func (s *Service) All(ctx context.Context, f Filter, limit int, cursor string) (
 			return nil, nil, err
 		}
 	}
-	entries, err := s.store.all(ctx, f, before, limit+1)
-	if err != nil || len(entries) <= limit {
-		return entries, nil, outage(err)
+	floor, more := id.First("call", f.From.Add(-idSlack)), false
+	if f.narrow() {
+		last, ok, err := s.store.allFloor(ctx, floor, before, s.looks)
+		if err != nil {
+			return nil, nil, outage(err)
+		}
+		if ok {
+			floor, more = last, true
+		}
 	}
-	next, err := s.cursors.Encode(allName, entries[limit-1].ID)
-	return entries[:limit], &next, err
+	entries, err := s.store.all(ctx, f, before, floor, limit+1)
+	switch {
+	case err != nil:
+		return nil, nil, outage(err)
+	case len(entries) > limit:
+		entries = entries[:limit]
+		floor = entries[limit-1].ID
+	case !more:
+		return entries, nil, nil
+	}
+	next, err := s.cursors.Encode(allName, floor)
+	return entries, &next, err
 }
 
 // CallsOf returns the ids of what Calls returns.

@@ -8,7 +8,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/rephlo/rephlo/internal/id"
 	"github.com/rephlo/rephlo/internal/money"
 	"github.com/rephlo/rephlo/internal/sqldb"
 )
@@ -44,29 +43,69 @@ func scan(row interface{ Scan(...any) error }) (Entry, error) {
 	return e, e.readRate(pricing)
 }
 
-// list returns records older than after, newest first.
-func (s store) list(ctx context.Context, user string, f Filter, after position, limit int) ([]Entry, error) {
-	const q = selectRecord + `
-		WHERE user_id = $1 AND (at, id) < ($2, $3) AND at >= $4 AND at < $5
-			AND ($6 = '' OR model_id = $6) AND ($7 = '' OR operation = $7) AND ($8 = '' OR status = $8)
-			AND ($9 = '' OR key_id = $9) AND ($10 = '' OR client_id = $10)
-		ORDER BY at DESC, id DESC
-		LIMIT $11`
-	return s.many(ctx, limit, q, user, after.At, after.ID,
-		bound(f.From, 0), bound(f.Until, math.MaxInt64), f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
+// list returns records older than after, newest first, and none that is older
+// than floor.
+func (s store) list(ctx context.Context, user string, f Filter, after, floor position, limit int) ([]Entry, error) {
+	w := f.where()
+	w.And("user_id = ?", user)
+	w.And("(at, id) < (?, ?)", after.At, after.ID)
+	w.And("(at, id) >= (?, ?)", floor.At, floor.ID)
+	return s.many(ctx, limit, selectRecord+w.String()+` ORDER BY at DESC, id DESC LIMIT `+w.Arg(limit), w.Args()...)
 }
 
-// all returns records of everybody in a time, those with ids below before, the
-// newest first. Ids rise with time, so the primary key is all that is read.
-func (s store) all(ctx context.Context, f Filter, before string, limit int) ([]Entry, error) {
-	const q = selectRecord + `
-		WHERE id < $1 AND id >= $2 AND at >= $3 AND at < $4
-			AND ($5 = '' OR model_id = $5) AND ($6 = '' OR operation = $6) AND ($7 = '' OR status = $7)
-			AND ($8 = '' OR key_id = $8) AND ($9 = '' OR client_id = $9)
-		ORDER BY id DESC
-		LIMIT $10`
-	return s.many(ctx, limit, q, before, id.First("call", f.From.Add(-idSlack)), f.From.UnixMicro(), f.Until.UnixMicro(),
-		f.ModelID, f.Operation, f.Status, f.KeyID, f.ClientID, limit)
+// floor returns the record that is so many below after, if there are so many
+// between the times of f.
+func (s store) floor(ctx context.Context, user string, f Filter, after position, below int) (p position, ok bool, err error) {
+	const q = `SELECT at, id FROM usage_record WHERE user_id = $1 AND (at, id) < ($2, $3) AND at >= $4 AND at < $5
+		ORDER BY at DESC, id DESC LIMIT 1 OFFSET $6`
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, user, after.At, after.ID, bound(f.From, 0), bound(f.Until, math.MaxInt64), below).Scan(&p.At, &p.ID)
+	return p, err == nil, found(err)
+}
+
+// allFloor is floor for the records of everybody, by their ids.
+func (s store) allFloor(ctx context.Context, from, before string, below int) (floor string, ok bool, err error) {
+	const q = `SELECT id FROM usage_record WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT 1 OFFSET $3`
+	err = s.db.Q(ctx).QueryRowContext(ctx, q, before, from, below).Scan(&floor)
+	return floor, err == nil, found(err)
+}
+
+func found(err error) error {
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return fmt.Errorf("list usage: %w", err)
+}
+
+// where are the conditions of f.
+func (f Filter) where() *sqldb.Where {
+	var w sqldb.Where
+	if !f.From.IsZero() {
+		w.And("at >= ?", f.From.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		w.And("at < ?", f.Until.UnixMicro())
+	}
+	w.Is("model_id", f.ModelID)
+	w.Is("operation", f.Operation)
+	w.Is("status", f.Status)
+	w.Is("key_id", f.KeyID)
+	w.Is("client_id", f.ClientID)
+	return &w
+}
+
+// narrow reports whether f may leave out nearly everything that it looks at.
+func (f Filter) narrow() bool {
+	return f.ModelID != "" || f.Operation != "" || f.Status != "" || f.KeyID != "" || f.ClientID != ""
+}
+
+// all returns records of everybody in a time, those with ids below before and
+// from floor on, the newest first. Ids rise with time, so the primary key is all
+// that is read.
+func (s store) all(ctx context.Context, f Filter, before, floor string, limit int) ([]Entry, error) {
+	w := f.where()
+	w.And("id < ?", before)
+	w.And("id >= ?", floor)
+	return s.many(ctx, limit, selectRecord+w.String()+` ORDER BY id DESC LIMIT `+w.Arg(limit), w.Args()...)
 }
 
 // calls returns the record with this id, or else those with it as request id.

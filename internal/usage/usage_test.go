@@ -204,6 +204,57 @@ func TestChargesArePricedAgain(t *testing.T) {
 	})
 }
 
+// A page with a filter looks at so many records and no more; those that it does
+// not reach are on the next ones.
+func TestPagesWithAFilterAreBoundedAndMissNothing(t *testing.T) {
+	t.Parallel()
+	dbtest.Run(t, func(t *testing.T, db *sqldb.DB) {
+		s := newService(db)
+		s.Look(4)
+		var want []string
+		for i := range 23 {
+			e := entry(func(e *usage.Entry) {
+				e.At = noon.Add(time.Duration(i-30) * time.Minute)
+				e.ID = id.New("call", e.At)
+				if i%7 == 0 {
+					e.ModelID = "rare"
+				}
+			})
+			add(t, s, e)
+			if e.ModelID == "rare" {
+				want = append([]string{e.ID}, want...)
+			}
+		}
+		f := usage.Filter{ModelID: "rare", From: noon.Add(-time.Hour), Until: noon}
+		for name, page := range map[string]func(cursor string) ([]usage.Entry, *string, error){
+			"mine":        func(cursor string) ([]usage.Entry, *string, error) { return s.List(t.Context(), "usr_ada", f, 3, cursor) },
+			"everybody's": func(cursor string) ([]usage.Entry, *string, error) { return s.All(t.Context(), f, 3, cursor) },
+			"of no time": func(cursor string) ([]usage.Entry, *string, error) {
+				return s.List(t.Context(), "usr_ada", usage.Filter{ModelID: "rare"}, 3, cursor)
+			},
+		} {
+			var got []string
+			pages, cursor := 0, ""
+			for {
+				entries, next, err := page(cursor)
+				if err != nil || len(entries) > 1 {
+					t.Fatalf("%s: %d entries, %v", name, len(entries), err)
+				}
+				for _, e := range entries {
+					got = append(got, e.ID)
+				}
+				if pages++; next == nil || pages > 50 {
+					break
+				}
+				cursor = *next
+			}
+			if !slices.Equal(got, want) || pages < 5 || pages > 7 {
+				t.Errorf("%s: %v in %d pages, want %v", name, got, pages, want)
+			}
+		}
+	})
+}
+
 // While calls go on, somebody pages through the list: each record that was
 // there at the start is shown once, whatever arrives meanwhile.
 func TestPagesAreStableWhileRecordsArrive(t *testing.T) {

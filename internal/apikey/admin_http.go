@@ -22,6 +22,7 @@ type AdminAPI struct {
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "GET /admin/users/{id}/api-keys", a.ofPerson, access.Allows(access.ViewKeys), a.Person, web.Doc("List a person's API keys"))
+	web.Route(m, "GET /admin/api-keys", a.everybodys, access.Allows(access.ViewKeys), web.Doc("List everybody's API keys"))
 	web.Route(m, "POST /admin/api-keys/{id}/revoke", a.revoke, access.Allows(access.RevokeKeys), web.Doc("Revoke somebody's API key"))
 }
 
@@ -32,6 +33,31 @@ type ofPersonInput struct {
 
 func (a AdminAPI) ofPerson(ctx context.Context, in *ofPersonInput) (*listOutput, error) {
 	return API{Keys: a.Keys, Cursors: a.Cursors}.page(ctx, in.ID, &in.ListInput)
+}
+
+type everybodysKeysInput struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Cursor string `query:"cursor" maxLength:"500"`
+	UserID string `query:"user_id" maxLength:"64"`
+	Prefix string `query:"prefix" maxLength:"200" doc:"The first 12 characters of the key; what follows is not looked at"`
+	Status Status `query:"status" enum:"active,paused,expired,revoked"`
+}
+
+// OwnedKey is a key with whose it is.
+type OwnedKey struct {
+	Shown
+	UserID string `json:"userId"`
+}
+
+type everybodysKeysOutput struct{ Body list.Page[OwnedKey] }
+
+func (a AdminAPI) everybodys(ctx context.Context, in *everybodysKeysInput) (*everybodysKeysOutput, error) {
+	show := func(k Key) OwnedKey { return OwnedKey{API{Keys: a.Keys}.show(k), k.UserID} }
+	page, err := list.Make(a.Cursors, "all api-keys", in.Cursor, in.Limit, show, func(k Key) string { return k.ID },
+		func(before string, limit int) ([]Key, error) {
+			return a.Keys.Everybodys(ctx, Filter{UserID: in.UserID, Prefix: in.Prefix, Status: in.Status, Before: before}, limit)
+		})
+	return &everybodysKeysOutput{page}, err
 }
 
 type adminRevokeInput struct {

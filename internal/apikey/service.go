@@ -109,6 +109,8 @@ func (s *Service) ByID(ctx context.Context, userID, keyID string) (Key, error) {
 
 // Filter narrows a list of keys; empty fields do not.
 type Filter struct {
+	UserID string // of their owner
+	Prefix string // their first characters
 	Mode   Mode
 	Status Status
 	// Before is the id of the last key of the page before.
@@ -117,7 +119,15 @@ type Filter struct {
 
 // List returns up to limit of the user's keys, newest first.
 func (s *Service) List(ctx context.Context, userID string, f Filter, limit int) ([]Key, error) {
-	keys, err := s.store.list(ctx, userID, f, limit, s.now())
+	f.UserID = userID
+	keys, err := s.store.list(ctx, f, limit, s.now())
+	return keys, unavailable(err)
+}
+
+// Everybodys returns up to limit keys of anybody, newest first.
+func (s *Service) Everybodys(ctx context.Context, f Filter, limit int) ([]Key, error) {
+	f.Prefix = f.Prefix[:min(len(f.Prefix), shownLen)]
+	keys, err := s.store.list(ctx, f, limit, s.now())
 	return keys, unavailable(err)
 }
 

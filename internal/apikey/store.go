@@ -27,16 +27,6 @@ func columns(now string) string {
 var (
 	byHashSQL = `SELECT ` + columns("$2") + ` FROM apikey_key k WHERE k.hash = $1`
 	byIDSQL   = `SELECT ` + columns("$3") + ` FROM apikey_key k WHERE k.id = $1 AND k.user_id = $2`
-	listSQL   = `SELECT ` + columns("$5") + ` FROM apikey_key k
-		WHERE k.user_id = $1
-		  AND (CAST($2 AS TEXT) = '' OR k.id < $2)
-		  AND (CAST($3 AS TEXT) = '' OR k.mode = $3)
-		  AND (CAST($4 AS TEXT) = '' OR $4 = CASE
-		    WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-		    WHEN k.expires_at <= $5 THEN 'expired'
-		    WHEN k.paused_at IS NOT NULL THEN 'paused'
-		    ELSE 'active' END)
-		ORDER BY k.id DESC LIMIT $6`
 )
 
 // namedSQL finds keys of anybody.
@@ -146,21 +136,25 @@ func (s store) ownerOf(ctx context.Context, keyID string) (userID string, err er
 }
 
 // list returns keys with ids below f.Before; ids rise with time.
-func (s store) list(ctx context.Context, userID string, f Filter, limit int, now time.Time) ([]Key, error) {
-	rows, err := s.db.Q(ctx).QueryContext(ctx, listSQL, userID, f.Before, string(f.Mode), string(f.Status), now.UnixMicro(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list api keys: %w", err)
+func (s store) list(ctx context.Context, f Filter, limit int, now time.Time) ([]Key, error) {
+	var w sqldb.Where
+	at := w.Arg(now.UnixMicro())
+	w.Is("k.user_id", f.UserID)
+	w.Is("k.prefix", f.Prefix)
+	w.Is("k.mode", string(f.Mode))
+	switch f.Status { // each but active has an index of the keys that may be it
+	case StatusRevoked:
+		w.And("k.revoked_at IS NOT NULL")
+	case StatusExpired:
+		w.And("k.expires_at IS NOT NULL AND k.revoked_at IS NULL AND k.expires_at <= " + at)
+	case StatusPaused:
+		w.And("k.paused_at IS NOT NULL AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > " + at + ")")
+	case StatusActive:
+		w.And("k.paused_at IS NULL AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > " + at + ")")
 	}
-	defer rows.Close()
-	out := []Key{}
-	for rows.Next() {
-		k, err := scan(rows)
-		if err != nil {
-			return nil, fmt.Errorf("list api keys: %w", err)
-		}
-		out = append(out, k)
-	}
-	return out, rows.Err()
+	w.Below("k.id", f.Before)
+	q := `SELECT ` + columns(at) + ` FROM apikey_key k` + w.String() + ` ORDER BY k.id DESC LIMIT ` + w.Arg(limit)
+	return sqldb.All(ctx, s.db, "list api keys", func(r sqldb.Row) (Key, error) { return scan(r) }, q, w.Args()...)
 }
 
 // edit writes what can be changed of a key and returns its hash.

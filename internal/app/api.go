@@ -195,7 +195,10 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		impersonate.AdminAPI{Impersonations: s.impersonations(id), Approvals: d.Approvals, Cursors: core.Cursors},
 		limit.AdminAPI{Limits: d.Limits, Known: d.knownUser},
 		margin.AdminAPI{Margins: margins, Approvals: d.Approvals, Cursors: core.Cursors},
-		sso.AdminAPI{Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person},
+		sso.AdminAPI{
+			Sessions: id.sessions, Audit: core.Audit, Staff: d.Accounts.Staff, Person: person, Approvals: d.Approvals,
+			EndTokens: func(ctx context.Context) error { return id.grants.Revoke(ctx, grant.KindInstance, "") },
+		},
 		keys.AdminAPI{Keys: id.signing},
 		client.AdminAPI{Admin: core.clientAdmin(id.clients, id.grants), Cursors: core.Cursors},
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},

@@ -94,7 +94,7 @@ func TestMetadataNamesMountedEndpoints(t *testing.T) {
 func TestStrangersAreRefused(t *testing.T) {
 	t.Parallel()
 	public := []string{
-		"GET /{$}", "GET /setup", "POST /setup", "GET /health", "GET /health/live", "GET /health/ready", "GET /assets/{version}/{name}",
+		"GET /{$}", "GET /setup", "POST /setup", "GET /health", "GET /health/live", "GET /health/ready", "GET /health/startup", "GET /assets/{version}/{name}",
 		"GET /.well-known/oauth-protected-resource", "GET /.well-known/oauth-protected-resource/{path...}",
 		"GET /docs", "GET /docs/operations/{operation}", "GET /openapi.json", "GET /llms.txt", "GET /docs/errors", "GET /docs/errors/{code}", "GET /v1/subscription-plans", "GET /v1/credit-packs", "GET /v1/webhooks/event-types",
 		"POST /api/track-download", "GET /api/version", "GET /api/versions", "POST /api/feedback", "POST /api/diagnostics",

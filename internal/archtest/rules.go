@@ -81,7 +81,7 @@ var Rules = map[string][]string{
 	"identity/client":          {"identity/oauth", "identity/oauth/oauthtest"},
 	"identity/keys":            {"identity/oauth", "identity/oauth/oauthtest"},
 	"identity/grant":           {"identity/oauth", "identity/oauth/oauthtest"},
-	"identity/sso":             {"account"},
+	"identity/sso":             {"account", "approval"},
 	"identity/authorize":       {"account", "identity/oauth", "identity/client", "identity/keys", "identity/grant", "identity/sso", "identity/pages"},
 	"identity/login":           {"account", "identity/oauth", "identity/client", "identity/sso", "identity/authorize", "identity/pages"},
 	"identity/enroll":          {"account", "mfa", "identity/pages"},

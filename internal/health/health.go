@@ -41,6 +41,7 @@ type Health struct {
 	log      *slog.Logger
 	now      func() time.Time
 	draining atomic.Bool
+	started  atomic.Bool // it was ready once
 
 	turn   chan struct{} // holds one value while the fields below are in use
 	checks map[string]Check
@@ -89,8 +90,14 @@ func (h *Health) Report(ctx context.Context) Report {
 			r.State = s
 		}
 	}
+	if r.Ready() {
+		h.started.Store(true)
+	}
 	return r
 }
+
+// Started reports whether the process has been ready: whether a Report said so.
+func (h *Health) Started() bool { return h.started.Load() }
 
 // run runs the checks side by side; who asked may leave, the checks go on. The
 // caller has the turn.

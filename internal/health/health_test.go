@@ -37,6 +37,15 @@ func TestReadinessFollowsTheParts(t *testing.T) {
 		h.Register("ledger", func(context.Context) (health.State, string) { return state, "spool grows" })
 		h.Register("database", health.Ping(func(context.Context) error { return err }))
 
+		err = errors.New("it starts too")
+		if status, body := ask(m, "/health/startup"); status != 503 || !strings.Contains(body, `"down"`) {
+			t.Errorf("/health/startup before: %d %s", status, body)
+		}
+		err = nil
+		time.Sleep(2 * time.Second)
+		if status, _ := ask(m, "/health/startup"); status != 200 {
+			t.Errorf("/health/startup: %d", status)
+		}
 		for _, tt := range []struct {
 			state  health.State
 			err    error
@@ -50,13 +59,16 @@ func TestReadinessFollowsTheParts(t *testing.T) {
 		} {
 			state, err = tt.state, tt.err
 			time.Sleep(2 * time.Second)
+			if status, body := ask(m, "/health/startup"); status != 200 || body != `{"status":"ok"}` {
+				t.Errorf("/health/startup after a start: %d %s", status, body)
+			}
 			for _, path := range []string{"/health", "/health/ready"} {
 				if status, body := ask(m, path); status != tt.status || body != tt.want {
 					t.Errorf("%s: %d %s, want %d %s", path, status, body, tt.status, tt.want)
 				}
 			}
 		}
-		if got := log.String(); strings.Count(got, "health changed") != 4 || !strings.Contains(got, "no route") || !strings.Contains(got, "spool grows") {
+		if got := log.String(); strings.Count(got, "health changed") != 6 || !strings.Contains(got, "no route") || !strings.Contains(got, "spool grows") {
 			t.Errorf("the log says\n%s", got)
 		}
 		h.Drain()

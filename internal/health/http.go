@@ -15,6 +15,7 @@ func (a API) Mount(m *web.Mux) {
 	ready := web.All(shows, web.Gives(http.StatusServiceUnavailable, "", body{}), web.Doc("Show whether the service can serve, and how its parts are"))
 	m.Handle("GET /health", a.ready, ready)
 	m.Handle("GET /health/ready", a.ready, ready)
+	m.Handle("GET /health/startup", a.startup, shows, web.Gives(http.StatusServiceUnavailable, "", body{}), web.Doc("Show whether the start has ended, whatever has become of the service since"))
 	m.Handle("GET /health/live", a.live, shows, web.Doc("Show that the process runs"))
 }
 
@@ -26,6 +27,16 @@ type body struct {
 
 func (a API) live(w http.ResponseWriter, _ *http.Request) error {
 	return web.JSON(w, http.StatusOK, body{Status: OK})
+}
+
+// startup answers probes that wait for a start, which may take its time: what
+// is resolved before the service listens. Later outages are not its business,
+// or an orchestrator would end a process that waits for its database.
+func (a API) startup(w http.ResponseWriter, r *http.Request) error {
+	if a.Health.Started() {
+		return web.JSON(w, http.StatusOK, body{Status: OK})
+	}
+	return a.ready(w, r)
 }
 
 func (a API) ready(w http.ResponseWriter, r *http.Request) error {

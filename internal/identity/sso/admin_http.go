@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rephlo/rephlo/internal/access"
+	"github.com/rephlo/rephlo/internal/approval"
 	"github.com/rephlo/rephlo/internal/audit"
 	"github.com/rephlo/rephlo/internal/web"
 )
@@ -18,17 +19,60 @@ type AdminAPI struct {
 	// Person is for routes about one person: it checks that there is one and who
 	// may see them.
 	Person web.Option
+	// Approvals is who agrees to signing everybody out, and EndTokens ends what
+	// sign-ins of everybody have led to, in the transaction of its context.
+	Approvals *approval.Service
+	EndTokens func(ctx context.Context) error
+
+	all approval.Operation[everybody]
 }
+
+// everybody is what waits for an approval: it has nothing to choose.
+type everybody struct{}
 
 // recent is how long ago the sign-in may be of who ends those of others.
 const recent = 5 * time.Minute
 
 // Mount registers the routes.
 func (a AdminAPI) Mount(m *web.Mux) {
+	a.all = approval.Define(a.Approvals, a.everybodys())
 	view := access.Allows(access.ViewSecurity)
 	web.Route(m, "GET /admin/sessions", a.staff, view, web.Doc("List the sign-ins of administrators"))
 	web.Route(m, "GET /admin/users/{id}/sessions", a.ofUser, view, a.Person, web.Doc("List where a person is signed in"))
 	web.Route(m, "DELETE /admin/sessions/{id}", a.end, access.Allows(access.ManageSecurity), access.Recent(recent, a.Sessions.Now), web.Doc("End a sign-in"))
+	web.Route(m, "POST /admin/sessions/end-all", a.askAll, access.Allows(access.ManageSecurity), a.Approvals.Asks(), web.Doc("Ask for everybody to be signed out everywhere"))
+}
+
+type endAllInput struct {
+	Body struct {
+		Reason string `json:"reason" minLength:"10" maxLength:"500"`
+	}
+}
+
+func (a AdminAPI) askAll(ctx context.Context, in *endAllInput) (*approval.PendingOutput, error) {
+	return a.Approvals.Answer(a.all.Ask(ctx, approval.Wish[everybody]{Type: "session", For: "all", Reason: in.Body.Reason}))
+}
+
+// ended says how many sign-ins there were.
+type ended struct {
+	Sessions int64 `json:"sessions"`
+}
+
+func (a AdminAPI) everybodys() approval.Definition[everybody] {
+	return approval.Definition[everybody]{
+		Name: "sessions.end_all", Permission: access.ManageSecurity,
+		Check: func(context.Context, approval.Request, everybody) error { return nil },
+		Run: func(ctx context.Context, r approval.Request, _ everybody) (any, error) {
+			n, err := a.Sessions.EndAll(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if err := a.EndTokens(ctx); err != nil {
+				return nil, err
+			}
+			return ended{n}, a.Audit.Write(ctx, audit.Change{Action: "sessions.end_all", Type: "session", ID: "all", Reason: r.Reason, After: map[string]any{"sessions": n}})
+		},
+	}
 }
 
 type adminSignIn struct {

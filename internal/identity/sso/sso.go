@@ -265,6 +265,14 @@ func (s *Service) End(ctx context.Context, sessionID string) error {
 	return unavailable(err)
 }
 
+// EndAll ends the sessions of everybody and returns how many there were. It
+// joins the transaction that ctx carries; the tokens that they led to are not
+// ended by it.
+func (s *Service) EndAll(ctx context.Context) (n int64, err error) {
+	n, err = s.store.endAll(ctx, s.Now())
+	return n, unavailable(err)
+}
+
 // EndOthers ends a user's sessions but the one that is kept; "" keeps none. It
 // joins the transaction that ctx carries.
 func (s *Service) EndOthers(ctx context.Context, userID, keep string) error {

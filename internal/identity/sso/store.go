@@ -65,6 +65,15 @@ func (s store) end(ctx context.Context, sessionID string, at time.Time) (bool, e
 	return changed(res, err, "end session")
 }
 
+// endAll ends all sessions and returns how many there were.
+func (s store) endAll(ctx context.Context, at time.Time) (int64, error) {
+	res, err := s.db.Q(ctx).ExecContext(ctx, `UPDATE sso_session SET ended_at = $1 WHERE ended_at IS NULL`, at.UnixMicro())
+	if err != nil {
+		return 0, fmt.Errorf("end sessions: %w", err)
+	}
+	return res.RowsAffected()
+}
+
 // owner returns whose sign-in that is; ErrUnknown when it has ended.
 func (s store) owner(ctx context.Context, sessionID string) (userID string, err error) {
 	const q = `SELECT user_id FROM sso_session WHERE id = $1 AND ended_at IS NULL`

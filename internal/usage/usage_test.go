@@ -227,7 +227,9 @@ func TestPagesWithAFilterAreBoundedAndMissNothing(t *testing.T) {
 		}
 		f := usage.Filter{ModelID: "rare", From: noon.Add(-time.Hour), Until: noon}
 		for name, page := range map[string]func(cursor string) ([]usage.Entry, *string, error){
-			"mine":        func(cursor string) ([]usage.Entry, *string, error) { return s.List(t.Context(), "usr_ada", f, 3, cursor) },
+			"mine": func(cursor string) ([]usage.Entry, *string, error) {
+				return s.List(t.Context(), "usr_ada", f, 3, cursor)
+			},
 			"everybody's": func(cursor string) ([]usage.Entry, *string, error) { return s.All(t.Context(), f, 3, cursor) },
 			"of no time": func(cursor string) ([]usage.Entry, *string, error) {
 				return s.List(t.Context(), "usr_ada", usage.Filter{ModelID: "rare"}, 3, cursor)

@@ -14,6 +14,10 @@ import (
 var may = []struct{ table, has, why string }{
 	{"account_user", "WHERE staff AND", "the index has only people with a role"},
 	{"account_user", "SELECT id FROM account_user WHERE email_key || ", "a text may stand anywhere in a name or address; SQLite reads an index that has nothing else"},
+	{"apikey_key", "k WHERE k.revoked_at IS NOT NULL", "the index has only keys that are revoked"},
+	{"apikey_key", "k WHERE k.expires_at IS NOT NULL", "the index has only keys that expire"},
+	{"apikey_key", "k WHERE k.paused_at IS NOT NULL", "the index has only keys that were paused"},
+	{"apikey_key", "k WHERE k.paused_at IS NULL", "nearly every key is in use; others have an index"},
 	{"branding_diagnostic", "WHERE expires_at >", "what has expired is deleted within the hour: the page is full after as many rows as it has"},
 	{"job_task", "FROM job_task WHERE state = 'waiting' GROUP BY kind", "the index has only what waits"},
 	{"subscription_event", "WHERE from_state = 'trial'", "the index has only the ends of trials"},

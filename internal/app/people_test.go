@@ -111,6 +111,11 @@ func peopleAreShown(t *testing.T, f *staff) {
 		}
 	}
 	findsByName(t, f, k)
+	for query, shown := range map[string]bool{"": true, "user_id=" + ada.ID: true, "user_id=usr_nobody": false, "prefix=" + k.Prefix: true, "status=active": true, "status=revoked": false, "status=paused": false, "status=expired": false} {
+		if status, _, text := f.get(access.RoleSupport, "/admin/api-keys?"+query); status != http.StatusOK || strings.Contains(text, k.ID) != shown || shown && !strings.Contains(text, `"userId":"`+ada.ID) {
+			t.Errorf("keys of %q: %d %s", query, status, text)
+		}
+	}
 	f.post("/admin/api-keys/"+k.ID+"/revoke", `{"reason":"`+why+`"}`)
 	if k, err = d.Keys.ByID(ctx, ada.ID, k.ID); err != nil || k.Status(f.core.Now()) != apikey.StatusRevoked {
 		t.Errorf("the key is %+v, %v", k, err)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -64,5 +65,38 @@ func TestSignInsAndSigningKeysAreAdministered(t *testing.T) {
 		if err != nil || len(es) != 1 || es[0].Actor != f.users[access.RoleSuperAdmin].ID || es[0].Reason != why {
 			t.Errorf("%s: %+v, %v", action, es, err)
 		}
+	}
+}
+
+// Two people sign everybody out: all sessions end, and every token that was
+// made before counts for nothing.
+func TestEverybodyIsSignedOut(t *testing.T) {
+	t.Parallel()
+	f := newStaff(t)
+	other, err := f.domains.Accounts.CreateAdmin(t.Context(), "other@example.com", "correct horse battery staple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sqlRun(t, f.Server, `INSERT INTO sso_session (id, hash, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at)
+		VALUES ('ses_ada', $1, $2, $3, 'pwd', 'pwd', '203.0.113.9', 'curl/8', $3, $3)`, []byte("h"), f.users[""].ID, time.Now().UnixMicro())
+	root, before := f.users[access.RoleSuperAdmin].ID, f.token(f.users[access.RoleAnalyst].ID, "admin", 0)
+	status, text := f.send(f.token(root, "admin", 0), http.MethodPost, "/admin/sessions/end-all", `{"reason":"`+why+`"}`)
+	var asked struct{ ApprovalID string }
+	if err := json.Unmarshal([]byte(text), &asked); err != nil || status != 202 || asked.ApprovalID == "" {
+		t.Fatalf("asking: %d %s, %v", status, text, err)
+	}
+	if status, text := f.send(before, http.MethodGet, "/admin/me", ""); status != 200 {
+		t.Errorf("while it waits: %d %s", status, text)
+	}
+	status, text = f.send(f.token(other.ID, "admin", 0), http.MethodPost, "/admin/approvals/"+asked.ApprovalID+"/approve", `{"note":"`+why+`"}`)
+	if status != 200 || !strings.Contains(text, `"sessions":1`) {
+		t.Fatalf("agreeing: %d %s", status, text)
+	}
+	if status, text := f.send(before, http.MethodGet, "/admin/me", ""); status != 401 {
+		t.Errorf("a token of before: %d %s", status, text)
+	}
+	es, err := f.core.Audit.List(t.Context(), audit.Filter{Action: "sessions.end_all"}, 5)
+	if err != nil || len(es) != 1 || es[0].Reason != why || es[0].Actor != other.ID {
+		t.Errorf("remembered: %+v, %v", es, err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	owner     = "bench"
-	atOnce    = 200    // rows of one statement
+	atOnce    = 200    // rows of one statement on PostgreSQL; on SQLite one, prepared
 	batchRows = 20_000 // of one transaction
 )
 
@@ -97,11 +97,18 @@ type table struct {
 }
 
 func (w *world) insert(ctx context.Context, t table) error {
+	step := atOnce
+	if w.db.Engine() == sqldb.SQLite && t.rows > 0 {
+		step = 1
+		text, _ := t.statement(0, 1)
+		w.db.Prepare(ctx, text)
+	}
 	for from := 0; from < t.rows; from += batchRows {
 		until := min(t.rows, from+batchRows)
 		if err := w.db.InTx(ctx, func(ctx context.Context) error {
-			for i := from; i < until; i += atOnce {
-				if err := w.some(ctx, t, i, min(until, i+atOnce)); err != nil {
+			for i := from; i < until; i += step {
+				text, args := t.statement(i, min(until, i+step))
+				if _, err := w.db.Q(ctx).ExecContext(ctx, text, args...); err != nil {
 					return err
 				}
 			}
@@ -113,10 +120,9 @@ func (w *world) insert(ctx context.Context, t table) error {
 	return nil
 }
 
-// some writes the rows from one to before another with one statement.
-func (w *world) some(ctx context.Context, t table, from, until int) error {
+// statement writes the rows from one to before another.
+func (t table) statement(from, until int) (text string, args []any) {
 	var q strings.Builder
-	var args []any
 	q.WriteString("INSERT INTO " + t.name + " (" + t.columns + ") VALUES ")
 	for i := from; i < until; i++ {
 		if i > from {
@@ -132,8 +138,7 @@ func (w *world) some(ctx context.Context, t table, from, until int) error {
 		}
 		q.WriteByte(')')
 	}
-	_, err := w.db.Q(ctx).ExecContext(ctx, q.String(), args...)
-	return err
+	return q.String(), args
 }
 
 // settle brings the database into the state that it has after a while of

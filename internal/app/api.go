@@ -204,6 +204,7 @@ func (s *Server) newAPI(ctx context.Context) (*web.Mux, error) {
 		audit.AdminAPI{Log: core.Audit, Cursors: core.Cursors},
 		branding.API{Branding: s.branding},
 		branding.AdminAPI{Branding: s.branding, Cursors: core.Cursors, Audit: core.Audit},
+		s.systemAPI(),
 		setting.AdminAPI{Settings: core.Settings, Approvals: d.Approvals, Cursors: core.Cursors, TestMail: core.testMail},
 		webhook.API{Webhooks: d.Webhooks, Cursors: core.Cursors},
 		webhook.AdminAPI{Webhooks: d.Webhooks, Cursors: core.Cursors, Audit: core.Audit, Person: person},

@@ -16,6 +16,7 @@ import (
 	"github.com/rephlo/rephlo/internal/obs"
 	"github.com/rephlo/rephlo/internal/privacy"
 	"github.com/rephlo/rephlo/internal/setting"
+	"github.com/rephlo/rephlo/internal/system"
 	"github.com/rephlo/rephlo/internal/web"
 )
 
@@ -36,6 +37,7 @@ type Server struct {
 
 	branding *branding.Service
 	privacy  *privacy.Service
+	system   *system.Service
 	chores   []chore
 
 	routes *web.Mux // of the Resource API, once it has started
@@ -82,6 +84,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	s.node = node
+	s.system = system.New(s.core.DB, s.core.Now, node, Version())
 	s.domains = NewDomains(s.core, node)
 	if err := s.domains.Levels.Load(ctx); err != nil {
 		return err
@@ -118,6 +121,11 @@ func (s *Server) Start(ctx context.Context) error {
 // begin starts what works in the background, in the order in which the later
 // needs the earlier.
 func (s *Server) begin(ctx context.Context) error {
+	if err := s.system.Beat(ctx); err != nil {
+		return err
+	}
+	s.onStop(s.system.Leave)
+	s.chores = append(s.chores, chore{"system.beat", system.Every, s.system.Beat})
 	if err := s.core.Bus.Start(ctx); err != nil {
 		return err
 	}

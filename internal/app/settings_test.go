@@ -55,7 +55,12 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 	if got := ask("GET", "/v1/subscription-plans", site); got.Header().Get("Access-Control-Allow-Origin") != "" {
 		t.Error("a foreign site may read at first")
 	}
-	put("security", map[string]any{"allowedOrigins": []string{site}})
+	put("security", map[string]any{"allowedOrigins": []string{site}, "trustedProxies": []string{"192.0.2.0/24", "2001:db8::1"}, "proxyHeader": "forwarded"})
+	proxied := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody) // from 192.0.2.1
+	proxied.Header.Set("Forwarded", "for=198.51.100.9")
+	if a, ok := core.proxies().Address(proxied); !ok || a.String() != "198.51.100.9" || len(core.proxies().Networks) != 2 {
+		t.Errorf("behind a trusted proxy requests come from %v", a)
+	}
 	if got := ask("GET", "/v1/subscription-plans", site); got.Header().Get("Access-Control-Allow-Origin") != site {
 		t.Errorf("an allowed site may not read: %v", got.Header())
 	}

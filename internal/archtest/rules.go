@@ -36,6 +36,7 @@ var Rules = map[string][]string{
 	"margin":      {"approval"},
 	"search":      {},
 	"impersonate": {"approval"},
+	"system":      {},
 	"trail":       {},
 	"mfa":         {"account", "approval"},
 	"passkey":     {"account"},

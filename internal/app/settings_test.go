@@ -97,7 +97,7 @@ func TestSettingsHaveAnEffect(t *testing.T) {
 		category, name, _ := strings.Cut(name, " ")
 		values := map[string]any{name: 7}
 		if category == "retention" { // which is written as a whole
-			values["captureDays"] = 7
+			values["captureDays"], values["auditYears"] = 7, 7
 		}
 		put(category, values)
 		if got := days(core.Settings, key)().Hours(); got != 7*24 {

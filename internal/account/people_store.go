@@ -106,7 +106,9 @@ func (s store) found(ctx context.Context, search string) (ids []string, few bool
 func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) {
 	const (
 		where = `WHERE ($1 = '' OR ` + peopleText + ` LIKE $1 ESCAPE '\' OR id = $2)
-			AND ($3 = '' OR state = $3) AND created_at >= $4 AND created_at < $5 AND email <> '' `
+			AND ($3 = '' OR state = $3) AND email <> '' `
+		inTime    = `AND created_at >= $4 AND created_at < $5 `
+		anyTime   = `AND created_at + 0 >= $4 AND created_at + 0 < $5 ` // no index but that of the order
 		newest    = `AND ($7 = '' OR (created_at, id) < ($6, $7)) `
 		latest    = `AND ($7 = '' OR (COALESCE(last_login_at, 0), id) < ($6, $7)) `
 		most      = `AND ($7 = '' OR (credits_used, id) < ($6, $7)) `
@@ -117,12 +119,12 @@ func (s store) people(ctx context.Context, f Filter, limit int) ([]User, error) 
 		byTier    = `AND tier = $9 `
 		firstMore = 9
 	)
-	page, order := newest, byNewest
+	page, order := inTime+newest, byNewest
 	switch f.Sort {
 	case ByLogin:
-		page, order = latest, byLatest
+		page, order = anyTime+latest, byLatest
 	case ByUse:
-		page, order = most, byMost
+		page, order = anyTime+most, byMost
 	}
 	search, until := "", noEnd
 	if f.Search != "" {

@@ -162,7 +162,7 @@ func (s *Service) List(ctx context.Context, user string, f Filter, limit int, cu
 // lookedAt is how many records a page with a filter looks at: one that finds
 // few of them is short, or empty, and its cursor goes on. So no page takes
 // longer because there are many records that are not wanted.
-const lookedAt = 10_000
+const lookedAt = 2_000
 
 // Find returns user's record of the call with this call id, or else the newest
 // with this request id. Any other is ErrNotFound.

@@ -150,7 +150,7 @@ func (s store) byID(ctx context.Context, user, callID string) (Entry, bool, erro
 }
 
 func (s store) byRequest(ctx context.Context, user, requestID string) (Entry, bool, error) {
-	return s.one(ctx, selectRecord+`WHERE user_id = $1 AND request_id = $2 ORDER BY at DESC, id DESC LIMIT 1`, user, requestID)
+	return s.one(ctx, selectRecord+`WHERE user_id = $1 AND request_id = $2`+newestFew+` LIMIT 1`, user, requestID)
 }
 
 func (s store) one(ctx context.Context, q, user, name string) (Entry, bool, error) {

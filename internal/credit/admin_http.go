@@ -31,7 +31,7 @@ func (a API) mountAdmin(m *web.Mux) {
 	web.Route(m, "GET /admin/credits/rollover/{userId}", a.rolloverOf, history, web.Doc("Show what the end of a user's cycle will carry over"))
 	web.Route(m, "GET /admin/credits/holds", a.holds, history, web.Doc("List the open holds, those that were renewed longest ago first"))
 	web.Route(m, "GET /admin/credits/reconcile/{userId}", a.reconcile, history, web.Doc("Check a user's part of the ledger"))
-	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Status(http.StatusCreated), web.Doc("Give a user credits, or ask for that when it is much"))
+	web.Route(m, "POST /admin/credits/grant-bonus", a.grantBonus, access.Allows(access.GrantCredits), web.Once(), web.Also(http.StatusAccepted), web.Status(http.StatusCreated), web.Doc("Give a user credits, or ask for that when it is much"))
 	web.Route(m, "POST /admin/credits/deduct", a.deduct, access.Allows(access.Deduct), a.Approvals.Asks(), web.Once(), web.Doc("Ask for credits to be taken from a user"))
 	web.Route(m, "PATCH /admin/credits/grants/{id}", a.moveExpiry, access.Allows(access.AdjustExpiry), web.Doc("Move the end of a grant"))
 	web.Route(m, "POST /admin/usage/{requestId}/reverse", a.reverse, access.Allows(access.GrantCredits), web.Once(), web.Doc("Give back what a model call was charged"))

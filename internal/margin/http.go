@@ -42,9 +42,9 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	})
 	view, edits := access.Allows(access.ViewPrices), access.Allows(access.EditPrices)
 	web.Route(m, "GET /admin/pricing/configs", a.list, view, web.Doc("List the rules that turn vendors' prices into people's, newest first"))
-	web.Route(m, "POST /admin/pricing/configs", a.set, edits, web.Status(http.StatusCreated), web.Doc("Write a rule; a large change waits for a second person"))
-	web.Route(m, "PATCH /admin/pricing/configs/{id}", a.bound, edits, web.Doc("Set when a rule ends; a large change waits for a second person"))
-	web.Route(m, "POST /admin/pricing/configs/{id}/end", a.end, edits, web.Doc("End a rule now; a large change waits for a second person"))
+	web.Route(m, "POST /admin/pricing/configs", a.set, edits, web.Also(http.StatusAccepted), web.Status(http.StatusCreated), web.Doc("Write a rule; a large change waits for a second person"))
+	web.Route(m, "PATCH /admin/pricing/configs/{id}", a.bound, edits, web.Also(http.StatusAccepted), web.Doc("Set when a rule ends; a large change waits for a second person"))
+	web.Route(m, "POST /admin/pricing/configs/{id}/end", a.end, edits, web.Also(http.StatusAccepted), web.Doc("End a rule now; a large change waits for a second person"))
 }
 
 // Body is a rule as the API shows it.

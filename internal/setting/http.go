@@ -3,6 +3,7 @@ package setting
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,8 @@ func (a AdminAPI) Mount(m *web.Mux) {
 	web.Route(m, "GET /admin/settings", a.all, view, web.Doc("List the settings"))
 	web.Route(m, "GET /admin/settings/{category}", a.one, view, web.Doc("Show the settings of a category"))
 	web.Route(m, "GET /admin/settings/{category}/history", a.history, view, web.Doc("List the versions of a category, newest first"))
-	web.Route(m, "PUT /admin/settings/{category}", a.put, fresh, web.Doc("Change the settings of a category, all at once"))
-	web.Route(m, "POST /admin/settings/{category}/restore", a.restore, fresh, web.Doc("Bring back the settings of an earlier version"))
+	web.Route(m, "PUT /admin/settings/{category}", a.put, fresh, web.Also(http.StatusAccepted), web.Doc("Change the settings of a category, all at once"))
+	web.Route(m, "POST /admin/settings/{category}/restore", a.restore, fresh, web.Also(http.StatusAccepted), web.Doc("Bring back the settings of an earlier version"))
 	web.Route(m, "POST /admin/settings/test-email", a.testMail, edit, web.Doc("Send a mail now and show what the mail server says"))
 }
 

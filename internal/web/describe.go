@@ -27,6 +27,7 @@ type description struct {
 	page      bool
 	open      bool
 	people    bool // no API key
+	also      int  // a second success status
 	scopes    []string
 	secured   []string
 	tag       string

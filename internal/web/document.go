@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -80,6 +82,10 @@ func (m *Mux) refine(rt *route, op *huma.Operation) {
 	if op.Method != http.MethodGet && len(m.cfg.Inside) > 0 && !rt.raw {
 		op.Parameters = slices.DeleteFunc(op.Parameters, func(p *huma.Param) bool { return p.In == "header" && strings.EqualFold(p.Name, KeyHeader) })
 		op.Parameters = append(op.Parameters, m.key(rt.once))
+	}
+	if also := rt.contract.also; also != 0 {
+		usual := op.Responses[strconv.Itoa(cmp.Or(op.DefaultStatus, http.StatusOK))]
+		op.Responses[strconv.Itoa(also)] = &huma.Response{Description: http.StatusText(also), Headers: maps.Clone(usual.Headers), Content: usual.Content}
 	}
 	failure := rt.contract.failure
 	if failure == nil {

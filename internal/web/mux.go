@@ -126,6 +126,10 @@ func First() Option { return func(r *route) { r.first = true } }
 // Status sets the success status of a typed route.
 func Status(code int) Option { return func(r *route) { r.operation.DefaultStatus = code } }
 
+// Also describes a second success status of a typed route, with the same body:
+// for what is done at once or, as it turns out, later.
+func Also(code int) Option { return func(r *route) { r.contract.also = code } }
+
 // Doc says in a few words what the route is for. A plain route is in the OpenAPI
 // document when it has this.
 func Doc(summary string) Option { return func(r *route) { r.operation.Summary = summary } }

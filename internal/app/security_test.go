@@ -79,6 +79,8 @@ func TestEverybodyIsSignedOut(t *testing.T) {
 	}
 	sqlRun(t, f.Server, `INSERT INTO sso_session (id, hash, user_id, auth_time, acr, amr, address, agent, created_at, last_seen_at)
 		VALUES ('ses_ada', $1, $2, $3, 'pwd', 'pwd', '203.0.113.9', 'curl/8', $3, $3)`, []byte("h"), f.users[""].ID, time.Now().UnixMicro())
+	sqlRun(t, f.Server, `INSERT INTO sso_trusted (id, hash, user_id, address, agent, created_at, used_at, expires_at)
+		VALUES ('dev_ada', $1, $2, '203.0.113.9', 'curl/8', $3, $3, $4)`, []byte("d"), f.users[""].ID, time.Now().UnixMicro(), time.Now().Add(time.Hour).UnixMicro())
 	root, before := f.users[access.RoleSuperAdmin].ID, f.token(f.users[access.RoleAnalyst].ID, "admin", 0)
 	status, text := f.send(f.token(root, "admin", 0), http.MethodPost, "/admin/sessions/end-all", `{"reason":"`+why+`"}`)
 	var asked struct{ ApprovalID string }
@@ -94,6 +96,10 @@ func TestEverybodyIsSignedOut(t *testing.T) {
 	}
 	if status, text := f.send(before, http.MethodGet, "/admin/me", ""); status != 401 {
 		t.Errorf("a token of before: %d %s", status, text)
+	}
+	var trusted int
+	if err := f.core.DB.Q(t.Context()).QueryRowContext(t.Context(), `SELECT COUNT(*) FROM sso_trusted`).Scan(&trusted); err != nil || trusted != 0 {
+		t.Errorf("%d browsers are trusted still, %v", trusted, err)
 	}
 	es, err := f.core.Audit.List(t.Context(), audit.Filter{Action: "sessions.end_all"}, 5)
 	if err != nil || len(es) != 1 || es[0].Reason != why || es[0].Actor != other.ID {

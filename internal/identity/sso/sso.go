@@ -265,11 +265,16 @@ func (s *Service) End(ctx context.Context, sessionID string) error {
 	return unavailable(err)
 }
 
-// EndAll ends the sessions of everybody and returns how many there were. It
-// joins the transaction that ctx carries; the tokens that they led to are not
-// ended by it.
+// EndAll ends the sessions of everybody, and all trust in devices, and returns
+// how many sessions there were. It joins the transaction that ctx carries; the
+// tokens that they led to are not ended by it.
 func (s *Service) EndAll(ctx context.Context) (n int64, err error) {
-	n, err = s.store.endAll(ctx, s.Now())
+	err = s.DB.InTx(ctx, func(ctx context.Context) error {
+		if n, err = s.store.endAll(ctx, s.Now()); err != nil {
+			return err
+		}
+		return s.store.distrustEverybody(ctx)
+	})
 	return n, unavailable(err)
 }
 

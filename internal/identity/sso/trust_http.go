@@ -35,7 +35,11 @@ func (s *Service) TrustedHere(r *http.Request, u account.User) (string, error) {
 	if secret == "" || !s.MayTrust(u) {
 		return "", nil
 	}
-	trusted, err := s.store.trusted(r.Context(), hashOf(secret), u.ID, s.Now())
+	var trusted string
+	err := s.DB.InTx(r.Context(), func(ctx context.Context) (err error) {
+		trusted, err = s.store.trusted(ctx, hashOf(secret), u.ID, s.Now())
+		return err
+	})
 	return trusted, unavailable(err)
 }
 
@@ -46,17 +50,20 @@ func (s *Service) Trust(w http.ResponseWriter, r *http.Request, u account.User) 
 		return nil
 	}
 	now := s.Now()
-	secret := s.read(r, trustCookie) // of another user of this browser, it may be
-	if secret == "" {
-		secret, _ = newSecret()
-	}
+	before := s.read(r, trustCookie) // of another user of this browser, who may know it
+	secret, hash := newSecret()
 	agent := r.UserAgent()
 	t := Trusted{
 		ID: id.New("dev", now), Address: account.Address(r), Agent: agent[:min(len(agent), agentSize)],
 		CreatedAt: now, UsedAt: now, ExpiresAt: now.Add(trustLife),
 	}
 	err := s.DB.InTx(r.Context(), func(ctx context.Context) error {
-		if err := s.store.trust(ctx, t, hashOf(secret), u.ID); err != nil {
+		if before != "" {
+			if err := s.store.rename(ctx, hashOf(before), hash); err != nil {
+				return err
+			}
+		}
+		if err := s.store.trust(ctx, t, hash, u.ID); err != nil {
 			return err
 		}
 		all, err := s.store.trustedOf(ctx, u.ID, now)

@@ -63,6 +63,18 @@ func (s store) distrust(ctx context.Context, userID, trustedID string) error {
 	)
 }
 
+func (s store) distrustEverybody(ctx context.Context) error {
+	return errors.Join(
+		s.exec(ctx, "distrust devices", `DELETE FROM sso_trusted`),
+		s.exec(ctx, "distrust sign-ins", `UPDATE sso_session SET trust = '' WHERE trust <> ''`),
+	)
+}
+
+// rename gives a browser another secret, for all who trust it.
+func (s store) rename(ctx context.Context, hash, next []byte) error {
+	return s.exec(ctx, "renew a trusted device", `UPDATE sso_trusted SET hash = $2 WHERE hash = $1`, hash, next)
+}
+
 func (s store) distrustAll(ctx context.Context, userID string) error {
 	return errors.Join(
 		s.exec(ctx, "distrust devices", `DELETE FROM sso_trusted WHERE user_id = $1`, userID),

@@ -1,6 +1,7 @@
 package sso_test
 
 import (
+	"maps"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -83,8 +84,14 @@ func TestATrustedDeviceIsOneUsersAndEnds(t *testing.T) {
 		if c == nil || !c.HttpOnly || !c.Secure || c.MaxAge != 30*24*3600 || !here(ada) || here(bob) {
 			t.Fatalf("cookie %+v; trusted for ada %v, for bob %v", c, here(ada), here(bob))
 		}
+		known := maps.Clone(b) // to ada, who may have written it down
 		if trust(bob); !here(ada) || !here(bob) {
 			t.Error("a second user of the browser takes the first one's trust")
+		}
+		for _, u := range []account.User{ada, bob} {
+			if id, err := w.TrustedHere(known.request(t), u); id != "" || err != nil {
+				t.Errorf("the cookie of before stands for the second factor of %s: %q, %v", u.ID, id, err)
+			}
 		}
 		list, err := w.TrustedDevices(t.Context(), ada.ID)
 		if err != nil || len(list) != 1 || list[0].ExpiresAt.Sub(w.now) != 30*24*time.Hour {
